@@ -1,0 +1,119 @@
+"""Shared fixtures: the built book, a server for it, and a headless Chromium that cannot leave this machine."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Error, Page, Route, sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+HTML = ROOT / "_build" / "html"
+
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM_ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+HOW_TO_GET_CHROMIUM = (
+    "The browser tests need Chromium, and none was found. On Debian or Ubuntu: sudo apt install chromium. "
+    "Elsewhere: .venv/bin/python -m playwright install chromium. Then run `make test` again."
+)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The root of the repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def book_html() -> Path:
+    """The folder of the built pages; `make book` writes it and `make test` sees that it is fresh."""
+    if not (HTML / "index.html").is_file():
+        pytest.fail(f"{HTML} holds no built book. Run `make book` first.", pytrace=False)
+    return HTML
+
+
+class _QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *args: object) -> None:
+        """Keep the server's request log out of the test report."""
+
+
+@pytest.fixture(scope="session")
+def book_url(book_html: Path) -> Iterator[str]:
+    """The address (no trailing slash) at which the built book is served while the tests run."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_QuietHandler, directory=str(book_html)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One headless Chromium for the session: the system's, or else the one that Playwright installed."""
+    system = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+    with sync_playwright() as playwright:
+        try:
+            chromium = playwright.chromium.launch(executable_path=system, args=CHROMIUM_ARGS)
+        except Error as error:
+            pytest.fail(f"{HOW_TO_GET_CHROMIUM}\n\n{error}", pytrace=False)
+        yield chromium
+        chromium.close()
+
+
+@dataclass
+class Watch:
+    """What a page did that a page of this book must not do."""
+
+    foreign: list[str] = field(default_factory=list)
+    """Addresses on other hosts that the page asked for (every one was refused)."""
+    errors: list[str] = field(default_factory=list)
+    """Uncaught exceptions, console errors, and requests to this machine that failed."""
+
+
+def watch_context(context: BrowserContext) -> Watch:
+    """Refuse every request that leaves this machine, and note it together with all errors."""
+    watch = Watch()
+
+    def stay_here(route: Route) -> None:
+        address = urlsplit(route.request.url)
+        if address.scheme in {"file", "data", "blob"} or address.hostname in {"127.0.0.1", "localhost"}:
+            route.continue_()
+        else:
+            watch.foreign.append(route.request.url)
+            route.abort()
+
+    context.route("**/*", stay_here)
+    context.on("console", lambda m: watch.errors.append(f"console: {m.text}") if m.type == "error" else None)
+    context.on("weberror", lambda e: watch.errors.append(f"exception: {e.error}"))
+    context.on("response", lambda r: watch.errors.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+    return watch
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A fresh browser profile, 1280 × 900, light mode, that cannot leave this machine."""
+    fresh = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
+    fresh.set_default_timeout(20_000)
+    yield fresh
+    fresh.close()
+
+
+@pytest.fixture
+def watch(context: BrowserContext) -> Watch:
+    """The record of `page`: requests to other hosts (refused) and errors, filled while the page runs."""
+    return watch_context(context)
+
+
+@pytest.fixture
+def page(context: BrowserContext, watch: Watch) -> Page:
+    """A blank page in a fresh profile, watched by `watch`."""
+    return context.new_page()
