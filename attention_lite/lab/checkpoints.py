@@ -1,0 +1,77 @@
+"""Trained weights on disk: safetensors in half precision, with the figures that they reached and how they were made."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import nn
+
+from attention_lite.lab.recipes import RECIPES, check_run
+
+FOLDER = Path(__file__).parent / "checkpoints"
+LARGEST = 1_000_000      # bytes
+
+
+def path_of(task: str, model: str, seed: int, folder: Path = FOLDER) -> Path:
+    """Where a checkpoint lies."""
+    return folder / f"{task}--{model}--{seed}.safetensors"
+
+
+def round_to_half(net: nn.Module) -> nn.Module:
+    """Round the weights to what half precision can hold, in place: figures are taken of what is saved."""
+    with torch.no_grad():
+        for tensor in net.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.copy_(tensor.half())
+    return net
+
+
+def save_checkpoint(net: nn.Module, record: dict, path: Path) -> None:
+    """Write weights and record, or nothing: the file appears under its name only when it is whole.
+
+    Raises:
+        ValueError: if the checkpoint would be larger than `LARGEST`.
+        OSError: if the disk refuses; no half-written file stays.
+    """
+    weights = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in net.state_dict().items()}
+    data = save(weights, metadata={"record": json.dumps(record, sort_keys=True)})
+    if len(data) > LARGEST:
+        raise ValueError(f"net must take at most {LARGEST} bytes as a checkpoint, got {len(data)}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(partial, 0o644)
+        os.replace(partial, path)
+    except BaseException:                                         # Ctrl-C too
+        os.unlink(partial)
+        raise
+
+
+def load_checkpoint(task: str, model: str, seed: int, folder: Path = FOLDER) -> tuple[nn.Module, dict]:
+    """Return the trained network, in eval mode and float32, and the record of how it was made and what it reached.
+
+    Raises:
+        ValueError: if the task, model or seed is unknown, or the checkpoint is missing; says how to make it.
+    """
+    check_run(task, model, seed)
+    path = path_of(task, model, seed, folder)
+    if not path.is_file():
+        raise ValueError(f"no checkpoint {path.name} in {path.parent}; make it with: {command(task, model, seed)}")
+    net = RECIPES[task].build(model)
+    with safe_open(path, framework="pt") as file:
+        record = json.loads(file.metadata()["record"])
+        net.load_state_dict({key: file.get_tensor(key) for key in file.keys()})
+    return net.to(memory_format=torch.channels_last).eval(), record
+
+
+def command(task: str, model: str, seed: int) -> str:
+    """The command that makes a checkpoint."""
+    return f"python -m attention_lite.lab train {model} --task {task} --seed {seed}"

@@ -1,0 +1,84 @@
+"""Real photographs that ship inside scikit-image and scikit-learn, with their licences and credits.
+
+Nothing is downloaded. Photographs whose licence is not stated (moon, stereo_motorcycle, lfw_subset) are left out.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+CC0 = "CC0 1.0"
+PUBLIC_DOMAIN = "public domain"
+NO_KNOWN_RESTRICTION = "no known copyright restrictions"
+CC_BY_2 = "CC BY 2.0"
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """Where a photograph comes from and how it may be used."""
+
+    title: str
+    credit: str
+    licence: str
+    source: str
+    shipped_in: str = "scikit-image"
+
+
+PHOTOGRAPHS: dict[str, Photograph] = {
+    "astronaut": Photograph("Eileen Collins, astronaut", "NASA", PUBLIC_DOMAIN, "https://flic.kr/p/r9qvLn"),
+    "brick": Photograph("Brick wall", "CC0Textures, Bricks25", CC0, "https://cc0textures.com/view.php?tex=Bricks25"),
+    "camera": Photograph("Camera operator", "Lav Varshney", CC0, "https://github.com/scikit-image/scikit-image/issues/3927"),
+    "chelsea": Photograph("Chelsea the cat", "Stéfan van der Walt", CC0, "https://scikit-image.org/docs/stable/api/skimage.data.html"),
+    "china": Photograph("Temple in China", "danielbuechele", CC_BY_2,
+                        "https://www.flickr.com/photos/danielbuechele/6061409035/", "scikit-learn"),
+    "coffee": Photograph("Coffee cup", "Rachel Michetti, courtesy of Pikolo Espresso Bar", CC0,
+                         "https://scikit-image.org/docs/stable/api/skimage.data.html"),
+    "coins": Photograph("Greek coins from Pompeii", "Brooklyn Museum", NO_KNOWN_RESTRICTION,
+                        "https://www.brooklynmuseum.org/opencollection/archives/image/51611"),
+    # scikit-learn's README names danielbuechele for this one too, and links to vultilion's page: both are credited.
+    "flower": Photograph("Flower", "vultilion (scikit-learn's README says danielbuechele)", CC_BY_2,
+                         "https://www.flickr.com/photos/vultilion/6056698931/", "scikit-learn"),
+    "grass": Photograph("Grass", "linolafett", CC0, "https://www.deviantart.com/linolafett/art/Grass-01-434853879"),
+    "gravel": Photograph("Gravel", "CC0Textures, Gravel04", CC0, "https://cc0textures.com/view.php?tex=Gravel04"),
+    "hubble_deep_field": Photograph("Hubble eXtreme Deep Field", "NASA", PUBLIC_DOMAIN,
+                                    "http://hubblesite.org/newscenter/archive/releases/2012/37/image/a/"),
+    "immunohistochemistry": Photograph("Colonic glands, immunohistochemical staining",
+                                       "Center for Microscopy and Molecular Imaging", NO_KNOWN_RESTRICTION,
+                                       "https://scikit-image.org/docs/stable/api/skimage.data.html"),
+    "retina": Photograph("Human retina", "Mikael Häggström", CC0,
+                         "https://commons.wikimedia.org/wiki/File:Fundus_photograph_of_normal_left_eye.jpg"),
+    "rocket": Photograph("Launch of DSCOVR", "SpaceX", PUBLIC_DOMAIN,
+                         "https://www.flickr.com/photos/spacexphotos/16511594820/"),
+}
+
+# The sides of every experiment. No photograph stands on two of them.
+SPLITS: dict[str, tuple[str, ...]] = {
+    "train": ("astronaut", "brick", "camera", "coins", "flower", "gravel", "hubble_deep_field", "immunohistochemistry"),
+    "validation": ("grass", "retina", "rocket"),
+    "test": ("chelsea", "china", "coffee"),
+}
+
+
+@lru_cache(maxsize=None)
+def load(name: str) -> np.ndarray:
+    """Return a photograph as a read-only uint8 array (H, W, 3); grey photographs have three equal channels.
+
+    Raises:
+        ValueError: if `name` is not one of `PHOTOGRAPHS`.
+    """
+    if name not in PHOTOGRAPHS:
+        raise ValueError(f"name must be one of {', '.join(sorted(PHOTOGRAPHS))}; got {name!r}")
+    if PHOTOGRAPHS[name].shipped_in == "scikit-learn":
+        from sklearn.datasets import load_sample_image
+
+        image = load_sample_image(f"{name}.jpg")
+    else:
+        import skimage.data
+
+        image = getattr(skimage.data, name)()
+    if image.ndim == 2:
+        image = np.repeat(image[..., None], 3, axis=2)
+    image = np.ascontiguousarray(image)
+    image.flags.writeable = False
+    return image

@@ -1,0 +1,74 @@
+"""What the lab trains: for each task its network, its models, and the settings that were chosen on validation scenes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from attention_lite.lab.tasks import TASKS, CuedSearch, OneDigit, ContextGating, Task
+from attention_lite.networks import context_net, search_net
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the networks of one task are trained.
+
+    models: what may stand in the network's slot, the mechanism first, its controls after.
+    lr: highest learning rate of the one-cycle schedule; the block's own parameters learn `block_lr` times as fast.
+    hidden, shown: the curriculum, as fractions of the training: digits that are not to be read stay hidden until
+        `hidden` and are all shown from `shown` on.
+    seeds: the seeds whose checkpoints the book ships and reports, all of them.
+    """
+
+    task: type[Task]
+    build: Callable[[str], nn.Module]
+    models: tuple[str, ...]
+    steps: int
+    lr: float
+    hidden: float
+    shown: float
+    seeds: tuple[int, ...]
+    block_lr: float = 1.0
+    warm_up: float = 0.2
+    batch: int = 64
+    weight_decay: float = 1e-3
+
+    def hide(self, progress: float) -> float:
+        """The probability that a digit which is not to be read is hidden, at `progress` in [0, 1] of the training."""
+        if self.shown == 0:
+            return 0.0
+        return min(1.0, max(0.0, (self.shown - progress) / (self.shown - self.hidden)))
+
+
+RECIPES: dict[str, Recipe] = {
+    "context-gating": Recipe(ContextGating, context_net, ("se", "none", "local-gate"), steps=1000, lr=2e-3,
+                             block_lr=5.0, hidden=0.25, shown=0.55, seeds=(0, 1, 2)),
+    "cued-search": Recipe(CuedSearch, search_net, ("self-attention", "none", "conv"), steps=1500, lr=1.5e-3,
+                          warm_up=0.15, hidden=0.2, shown=0.4, seeds=(0, 1, 2)),
+    "one-digit": Recipe(OneDigit, search_net, ("self-attention", "se", "none"), steps=500, lr=2e-3,
+                        hidden=0.0, shown=0.0, seeds=(0, 1, 2)),
+}
+assert set(RECIPES) == set(TASKS)
+
+
+def home_task(model: str) -> str:
+    """The task whose mechanism `model` is: the default of the training command.
+
+    Raises:
+        ValueError: if no task knows `model`.
+    """
+    for name, recipe in RECIPES.items():
+        if model in recipe.models:
+            return name
+    known = sorted({m for recipe in RECIPES.values() for m in recipe.models})
+    raise ValueError(f"model must be one of {', '.join(known)}; got {model!r}")
+
+
+def check_run(task: str, model: str, seed: int) -> None:
+    """Raise ValueError, with the list of those that exist, for an unknown task, model or seed."""
+    if task not in RECIPES:
+        raise ValueError(f"task must be one of {', '.join(RECIPES)}; got {task!r}")
+    if model not in RECIPES[task].models:
+        raise ValueError(f"model must be one of {', '.join(RECIPES[task].models)} in the task {task}; got {model!r}")
+    if seed not in RECIPES[task].seeds:
+        raise ValueError(f"seed must be one of {', '.join(map(str, RECIPES[task].seeds))} in the task {task}; got {seed!r}")

@@ -1,0 +1,178 @@
+"""Scenes: handwritten digits, a coloured frame or a disc, on a crop of a photograph, drawn from one description at any scale.
+
+The digits are the UCI handwritten digits of scikit-learn (8 × 8 grey levels). Train, validation and test sides share
+neither digits nor photographs.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from attention_lite.lab import photographs
+
+FRAME_WIDTH = 3          # pixels, at scale 1
+DISC_DIAMETER = 11       # pixels, at scale 1
+CROPS = 1500             # crops of photographs on each side
+GLYPH = 32               # digits are smoothed from 8 × 8 to this many pixels before they are drawn
+DIGITS = {"train": (0, 1200), "validation": (1200, 1500), "test": (1500, 1797)}
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """The description of n scenes with K digits each; lengths in pixels at scale 1, colours in [0, 1].
+
+    split: "train", "validation" or "test";  size: side of the square picture.
+    photo, light: (n,) which crop of the split's photographs, and the factor on its brightness.
+    glyph, label: (n, K) which digit of the split, and its class 0…9.
+    y, x, side, angle, opacity: (n, K) centre, size, rotation in radians, opacity of each digit.
+    colour: (n, K, 3).
+    target: (n,) which of the K digits is to be read.
+    frame: (n, 3) colour of the frame, or None.
+    disc_yx, disc_colour: (n, 2) centre and (n, 3) colour of the disc, or None.
+    """
+
+    split: str
+    size: int
+    photo: Tensor
+    light: Tensor
+    glyph: Tensor
+    label: Tensor
+    y: Tensor
+    x: Tensor
+    side: Tensor
+    angle: Tensor
+    opacity: Tensor
+    colour: Tensor
+    target: Tensor
+    frame: Tensor | None = None
+    disc_yx: Tensor | None = None
+    disc_colour: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.photo)
+
+    def __getitem__(self, index: int | slice | list[int] | Tensor) -> "Scenes":
+        """A selection of the scenes; an integer selects a batch of one."""
+        index = [index] if isinstance(index, int) else index
+        tensors = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return Scenes(**{k: v[index] if isinstance(v, Tensor) else v for k, v in tensors.items()})
+
+    def replace(self, **changes: Tensor) -> "Scenes":
+        """The same scenes with some fields changed, as `scenes.replace(frame=...)`."""
+        return dataclasses.replace(self, **changes)
+
+    @property
+    def answer(self) -> Tensor:
+        """(n,) the class of the digit that is to be read."""
+        return self.label.gather(1, self.target[:, None])[:, 0]
+
+
+@lru_cache(maxsize=None)
+def digits(split: str) -> tuple[Tensor, Tensor]:
+    """The glyphs (n, 1, GLYPH, GLYPH) in [0, 1] and labels (n,) of one side."""
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    first, last = DIGITS[split]
+    chosen = np.random.default_rng(0).permutation(len(data.target))[first:last]
+    glyphs = torch.from_numpy(data.images[chosen] / 16).float()[:, None]
+    smooth = F.interpolate(glyphs, size=GLYPH, mode="bicubic", align_corners=False)
+    return ((smooth - 0.15) * 1.8).clamp(0, 1), torch.from_numpy(data.target[chosen]).long()
+
+
+@lru_cache(maxsize=None)
+def _boxes(split: str, size: int) -> tuple[tuple[str, int, int, int, bool], ...]:
+    """The crops of one side: photograph, top, left, side of the square, and whether it is mirrored."""
+    rng = np.random.default_rng(sorted(photographs.SPLITS).index(split))
+    boxes = []
+    for i in range(CROPS):
+        name = photographs.SPLITS[split][i % len(photographs.SPLITS[split])]
+        height, width = photographs.load(name).shape[:2]
+        side = min(int(size * rng.uniform(1, 3)), height, width)
+        top, left = rng.integers(0, height - side + 1), rng.integers(0, width - side + 1)
+        boxes.append((name, int(top), int(left), side, bool(rng.random() < 0.5)))
+    return tuple(boxes)
+
+
+def _crop(split: str, size: int, index: int, scale: int) -> Tensor:
+    """One crop (3, size·scale, size·scale) in [0, 1], taken from the photograph itself, so that a larger scale is crisper."""
+    name, top, left, side, mirrored = _boxes(split, size)[index]
+    crop = torch.from_numpy(photographs.load(name)[top:top + side, left:left + side].copy())
+    crop = crop.permute(2, 0, 1)[None].float() / 255
+    crop = F.interpolate(crop, size=size * scale, mode="bilinear", antialias=True, align_corners=False)[0]
+    return crop.flip(-1) if mirrored else crop
+
+
+@lru_cache(maxsize=None)
+def _all_crops(split: str, size: int) -> Tensor:
+    """Every crop of one side at scale 1, as bytes: training draws from them millions of times."""
+    return torch.stack([(_crop(split, size, i, 1) * 255).round().byte() for i in range(CROPS)])
+
+
+def _paste(stamp: Tensor, y: Tensor, x: Tensor, side: Tensor, angle: Tensor, size: int, scale: int) -> Tensor:
+    """Place stamps (m, 1, h, h) on empty canvases: centre (y, x), width `side`, turned by `angle`. Returns (m, S, S)."""
+    zoom, ty, tx = size / side, 2 * y / size - 1, 2 * x / size - 1
+    c, s = zoom * angle.cos(), zoom * angle.sin()
+    rows = torch.stack([torch.stack([c, s, -(c * tx + s * ty)], -1), torch.stack([-s, c, s * tx - c * ty], -1)], 1)
+    grid = F.affine_grid(rows, [len(stamp), 1, size * scale, size * scale], align_corners=False)
+    return F.grid_sample(stamp, grid, align_corners=False)[:, 0]
+
+
+def masks(scenes: Scenes, scale: int = 1) -> Tensor:
+    """How much of each pixel each digit covers: (n, K, S, S) in [0, 1], S = size · scale."""
+    glyphs = digits(scenes.split)[0][scenes.glyph.flatten()]
+    flat = [t.flatten() for t in (scenes.y, scenes.x, scenes.side, scenes.angle)]
+    return _paste(glyphs, *flat, scenes.size, scale).unflatten(0, scenes.label.shape)
+
+
+def disc_mask(scenes: Scenes, scale: int = 1) -> Tensor:
+    """How much of each pixel the disc covers: (n, S, S) in [0, 1].
+
+    Raises:
+        ValueError: if the scenes have no disc.
+    """
+    if scenes.disc_yx is None:
+        raise ValueError("scenes must have a disc (disc_yx is None): only cued search draws one")
+    centre = torch.arange(scenes.size * scale).add(0.5).div(scale)
+    dy, dx = centre[None, :] - scenes.disc_yx[:, :1], centre[None, :] - scenes.disc_yx[:, 1:]
+    distance = (dy[:, :, None] ** 2 + dx[:, None, :] ** 2).sqrt()
+    return ((DISC_DIAMETER / 2 - distance) * scale + 0.5).clamp(0, 1)        # an edge one drawn pixel wide
+
+
+def frame_mask(size: int, scale: int = 1) -> Tensor:
+    """1 on the frame, 0 inside: (S, S)."""
+    mask = torch.ones(size * scale, size * scale)
+    edge = FRAME_WIDTH * scale
+    mask[edge:-edge, edge:-edge] = 0
+    return mask
+
+
+def draw(scenes: Scenes, scale: int = 1) -> Tensor:
+    """Draw the scenes as RGB pictures (n, 3, S, S) in [0, 1], S = size · scale.
+
+    The networks see scale 1; readers see scale 4, cut afresh from the photograph.
+
+    Raises:
+        ValueError: if `scale` is not a positive integer.
+    """
+    if isinstance(scale, bool) or not isinstance(scale, int) or scale < 1:
+        raise ValueError(f"scale must be a positive integer, got {scale!r}")
+    if scale == 1:
+        image = _all_crops(scenes.split, scenes.size)[scenes.photo].float() / 255
+    else:
+        image = torch.stack([_crop(scenes.split, scenes.size, i, scale) for i in scenes.photo.tolist()])
+    image = image * scenes.light[:, None, None, None]
+    cover = masks(scenes, scale) * scenes.opacity[:, :, None, None]
+    layers = [(cover[:, k], scenes.colour[:, k]) for k in range(cover.shape[1])]
+    if scenes.disc_yx is not None:
+        layers.append((disc_mask(scenes, scale), scenes.disc_colour))
+    if scenes.frame is not None:
+        layers.append((frame_mask(scenes.size, scale).expand(len(scenes), -1, -1), scenes.frame))
+    for mask, colour in layers:
+        image = torch.lerp(image, colour[:, :, None, None], mask[:, None])
+    return image.clamp(0, 1)

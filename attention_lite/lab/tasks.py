@@ -1,0 +1,167 @@
+"""Three small tasks on photographs, each with a known truth to score attention maps against.
+
+A task draws descriptions (`Scenes`) from a seed or a generator; `draw` turns them into pictures.
+"""
+
+import torch
+from torch import Tensor
+
+from attention_lite.lab.scenes import DIGITS, Scenes, digits, CROPS
+
+PRIMARIES = ("red", "green", "blue")
+PRIMARY_HUES = torch.tensor([0.0, 1 / 3, 2 / 3])
+SIX_HUES = torch.tensor([0.0, 0.13, 0.33, 0.5, 0.64, 0.83])    # red, yellow, green, cyan, blue, magenta
+
+
+def rgb(hue: Tensor, saturation: Tensor | float, value: Tensor | float) -> Tensor:
+    """Convert hue, saturation and value, each in [0, 1], to RGB on a new last axis."""
+    def component(n: float) -> Tensor:
+        k = (n + hue * 6) % 6
+        return value - value * saturation * torch.minimum(k, 4 - k).clamp(0, 1)
+
+    return torch.stack([component(5.0), component(3.0), component(1.0)], -1)
+
+
+class Task:
+    """A family of scenes on one side of the split."""
+
+    name: str
+    size: int            # pixels at scale 1
+
+    def __init__(self, split: str) -> None:
+        if split not in DIGITS:
+            raise ValueError(f"split must be one of {', '.join(DIGITS)}; got {split!r}")
+        self.split = split
+        labels = digits(split)[1]
+        self._of_class = [torch.where(labels == c)[0] for c in range(10)]
+
+    def sample(self, n: int, seed: int | torch.Generator, hide: float = 0.0) -> Scenes:
+        """Describe n scenes.
+
+        Args:
+            n: how many, at least 1.
+            seed: an integer, or a generator that goes on from where it is.
+            hide: probability that a digit which is not to be read is left invisible (the training's curriculum).
+
+        Raises:
+            ValueError: if `n` is below 1 or `hide` outside [0, 1].
+        """
+        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+            raise ValueError(f"n must be a positive integer, got {n!r}")
+        if not 0 <= hide <= 1:
+            raise ValueError(f"hide must be in [0, 1], got {hide!r}")
+        if not isinstance(seed, torch.Generator):
+            seed = torch.Generator().manual_seed(seed)
+        return self._sample(n, seed, hide)
+
+    def _sample(self, n: int, generator: torch.Generator, hide: float) -> Scenes:
+        raise NotImplementedError
+
+    def _digits(self, n: int, k: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Labels (n, k), all different within a scene, and one glyph (n, k) for each."""
+        label = torch.rand(n, 10, generator=generator).argsort(1)[:, :k]
+        pick = torch.rand(n, k, generator=generator)
+        glyph = torch.zeros_like(label)
+        for c, members in enumerate(self._of_class):
+            glyph = torch.where(label == c, members[(pick * len(members)).long()], glyph)
+        return glyph, label
+
+
+def _uniform(generator: torch.Generator, low: float, high: float, *shape: int) -> Tensor:
+    return low + (high - low) * torch.rand(*shape, generator=generator)
+
+
+def _vivid(hue: Tensor, generator: torch.Generator) -> Tensor:
+    """Colours of the given hues, (…, 3), slightly different each time."""
+    hue = hue + _uniform(generator, -0.02, 0.02, *hue.shape)
+    return rgb(hue, _uniform(generator, 0.75, 1, *hue.shape), _uniform(generator, 0.75, 1, *hue.shape))
+
+
+def _hide_others(opacity: Tensor, target: Tensor, hide: float, generator: torch.Generator) -> Tensor:
+    """Set the opacity of digits other than the target to zero with probability `hide`."""
+    shown = torch.rand(opacity.shape, generator=generator) >= hide
+    shown[torch.arange(len(target)), target] = True
+    return opacity * shown
+
+
+class ContextGating(Task):
+    """A red, a green and a blue digit in the middle of a photograph; the colour of the frame says which to read.
+
+    No unit of a small convolutional net that sees a digit also sees the frame: the answer needs global context.
+    """
+
+    name = "context-gating"
+    size = 64
+
+    def _sample(self, n: int, generator: torch.Generator, hide: float) -> Scenes:
+        target = torch.randint(3, (n,), generator=generator)
+        glyph, label = self._digits(n, 3, generator)
+        turn = 2 * torch.pi * (torch.rand(n, 1, generator=generator) + torch.arange(3) / 3)
+        jitter = lambda: _uniform(generator, -1, 1, n, 1)  # noqa: E731
+        opacity = _uniform(generator, 0.85, 1, n, 3)
+        return Scenes(
+            split=self.split, size=self.size,
+            photo=torch.randint(CROPS, (n,), generator=generator), light=_uniform(generator, 0.6, 1.1, n),
+            glyph=glyph, label=label,
+            y=self.size / 2 + 9 * turn.sin() + jitter(), x=self.size / 2 + 9 * turn.cos() + jitter(),
+            side=_uniform(generator, 13, 15, n, 3), angle=_uniform(generator, -0.2, 0.2, n, 3),
+            opacity=_hide_others(opacity, target, hide, generator),
+            colour=_vivid(PRIMARY_HUES.expand(n, 3), generator),
+            target=target, frame=_vivid(PRIMARY_HUES[target], generator))
+
+
+def ask_for(scenes: Scenes, which: int) -> Scenes:
+    """The same scenes with the frame recoloured, so that it asks for digit `which` (0 red, 1 green, 2 blue)."""
+    if which not in (0, 1, 2):
+        raise ValueError(f"which must be 0 (red), 1 (green) or 2 (blue), got {which!r}")
+    colour = rgb(PRIMARY_HUES[which], torch.tensor(0.9), torch.tensor(0.9))
+    return scenes.replace(frame=colour.expand(len(scenes), 3), target=torch.full_like(scenes.target, which))
+
+
+class CuedSearch(Task):
+    """Three digits of different colours and a disc, each in its own cell of a 3 × 3 grid: read the digit of the disc's colour."""
+
+    name = "cued-search"
+    size = 48
+
+    def _sample(self, n: int, generator: torch.Generator, hide: float) -> Scenes:
+        target = torch.randint(3, (n,), generator=generator)
+        glyph, label = self._digits(n, 3, generator)
+        cell = torch.rand(n, 9, generator=generator).argsort(1)[:, :4]       # three for the digits, the last for the disc
+        y = (cell // 3 + 0.5) * 16 + _uniform(generator, -1.5, 1.5, n, 4)
+        x = (cell % 3 + 0.5) * 16 + _uniform(generator, -1.5, 1.5, n, 4)
+        hue = SIX_HUES[torch.rand(n, 6, generator=generator).argsort(1)[:, :3]]
+        opacity = _uniform(generator, 0.85, 1, n, 3)
+        return Scenes(
+            split=self.split, size=self.size,
+            photo=torch.randint(CROPS, (n,), generator=generator), light=_uniform(generator, 0.6, 1.1, n),
+            glyph=glyph, label=label, y=y[:, :3], x=x[:, :3],
+            side=_uniform(generator, 13, 16, n, 3), angle=_uniform(generator, -0.2, 0.2, n, 3),
+            opacity=_hide_others(opacity, target, hide, generator), colour=_vivid(hue, generator),
+            target=target, disc_yx=torch.stack([y[:, 3], x[:, 3]], 1),
+            disc_colour=_vivid(hue.gather(1, target[:, None])[:, 0], generator))
+
+
+class OneDigit(Task):
+    """One digit of any colour anywhere on a photograph: read it. Its mask is the truth for spatial maps."""
+
+    name = "one-digit"
+    size = 48
+
+    def _sample(self, n: int, generator: torch.Generator, hide: float) -> Scenes:
+        glyph, label = self._digits(n, 1, generator)
+        side = _uniform(generator, 15, 19, n, 1)
+        free = self.size - side
+        return Scenes(
+            split=self.split, size=self.size,
+            photo=torch.randint(CROPS, (n,), generator=generator), light=_uniform(generator, 0.6, 1.1, n),
+            glyph=glyph, label=label,
+            y=side / 2 + free * torch.rand(n, 1, generator=generator),
+            x=side / 2 + free * torch.rand(n, 1, generator=generator),
+            side=side, angle=_uniform(generator, -0.2, 0.2, n, 1), opacity=_uniform(generator, 0.75, 1, n, 1),
+            colour=rgb(torch.rand(n, 1, generator=generator), _uniform(generator, 0.5, 1, n, 1),
+                       _uniform(generator, 0.6, 1, n, 1)),
+            target=torch.zeros(n, dtype=torch.long))
+
+
+TASKS: dict[str, type[Task]] = {task.name: task for task in (ContextGating, CuedSearch, OneDigit)}

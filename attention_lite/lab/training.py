@@ -1,0 +1,67 @@
+"""Train one network of the lab, deterministically, from its recipe and a seed."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from attention_lite.lab.recipes import RECIPES, Recipe
+from attention_lite.lab.scenes import Scenes, draw
+
+MEAN, STD = 0.45, 0.27   # of the photographs' grey levels, about; fixed, so that every network sees the same numbers
+
+
+def pictures(scenes: Scenes) -> Tensor:
+    """What the networks see: the scenes at scale 1, normalised, (n, 3, S, S)."""
+    return ((draw(scenes) - MEAN) / STD).contiguous(memory_format=torch.channels_last)
+
+
+def untrained(task: str, model: str, seed: int) -> nn.Module:
+    """The network of `train` before its first step: the control for every map. In eval mode."""
+    torch.manual_seed(seed)
+    return RECIPES[task].build(model).to(memory_format=torch.channels_last).eval()
+
+
+def train(task: str, model: str, seed: int, steps: int | None = None, progress: bool = True) -> tuple[nn.Module, list[float]]:
+    """Train `model` on the training side of `task`.
+
+    Args:
+        task, model: as in `RECIPES`.
+        seed: sets the initial weights and the scenes.
+        steps: default, the recipe's.
+        progress: whether to show a progress bar.
+
+    Returns:
+        The network in eval mode, and the loss of every step.
+    """
+    recipe = RECIPES[task]
+    steps = recipe.steps if steps is None else steps
+    net = untrained(task, model, seed).train()
+    side = recipe.task("train")
+    generator = torch.Generator().manual_seed(100 + seed)
+    optimiser, schedule = _optimiser(net, recipe, steps)
+    losses = []
+    bar = tqdm(range(steps), desc=f"{task} {model} seed {seed}", disable=not progress, unit="step")
+    for step in bar:
+        scenes = side.sample(recipe.batch, generator, hide=recipe.hide(step / steps))
+        loss = F.cross_entropy(net(pictures(scenes)), scenes.answer)
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 2.0)
+        optimiser.step()
+        schedule.step()
+        losses.append(loss.item())
+        if step % 50 == 0:
+            bar.set_postfix(loss=f"{sum(losses[-50:]) / len(losses[-50:]):.3f}")
+    return net.eval(), losses
+
+
+def _optimiser(net: nn.Module, recipe: Recipe, steps: int):
+    """AdamW with a one-cycle schedule; the block's parameters may learn faster than the rest."""
+    block = list(net.block.parameters())
+    rest = [p for p in net.parameters() if all(p is not b for b in block)]
+    rates = [recipe.lr, recipe.lr * recipe.block_lr][:1 + bool(block)]
+    groups = [{"params": p, "lr": lr} for p, lr in zip((rest, block), rates)]
+    optimiser = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=steps, pct_start=recipe.warm_up)
+    return optimiser, schedule

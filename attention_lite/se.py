@@ -1,0 +1,61 @@
+"""Squeeze-and-excitation: one gate for each channel, computed from the whole image."""
+
+import torch
+from torch import Tensor, nn
+
+from attention_lite import checks
+from attention_lite.block import AttentionBlock
+
+
+class SEAttention(AttentionBlock):
+    """Squeeze-and-excitation block of Hu et al. (2018), *Squeeze-and-Excitation Networks*.
+
+    z = GAP(x)  (Eq. 2);  s = sigmoid(W2 relu(W1 z))  (Eq. 3);  output = s * x, channel by channel  (Eq. 4).
+
+    Args:
+        channel: C, the number of channels of the input.
+        reduction: r; the hidden layer has C / r units, so r must divide C. The paper's default is 16.
+        bias: whether W1 and W2 have biases. The paper's equations have none; the authors' published networks
+            and timm have them. `bias=True` gives that variant.
+
+    Raises:
+        ValueError: if `channel` or `reduction` is not a positive integer, or `reduction` does not divide `channel`.
+
+    The article that this package follows calls the block as `SEAttention(channel=512, reduction=8)`.
+    timm rounds the hidden width to a multiple of 8; this block, as the paper, does not.
+    """
+
+    def __init__(self, channel: int = 512, reduction: int = 16, bias: bool = False) -> None:
+        super().__init__()
+        checks.positive_int("channel", channel)
+        checks.positive_int("reduction", reduction)
+        checks.divides("reduction", reduction, "channel", channel)
+        self.channel = channel
+        self.W1 = nn.Linear(channel, channel // reduction, bias=bias)
+        self.W2 = nn.Linear(channel // reduction, channel, bias=bias)
+
+    def attention(self, x: Tensor) -> dict[str, Tensor]:
+        """Return the gates of `x`.
+
+        Args:
+            x: feature map, (B, C, H, W), floating point.
+
+        Returns:
+            {"channel": s}: s has shape (B, C), each value in (0, 1). The gates are independent of each other:
+            no axis sums to one.
+
+        Raises:
+            ValueError: if `x` is not a floating-point (B, C, H, W) tensor with C = `channel`.
+        """
+        checks.feature_map("x", x, self.channel)
+        z = x.mean(dim=(2, 3))                                    # squeeze: (B, C, H, W) -> (B, C)
+        s = torch.sigmoid(self.W2(torch.relu(self.W1(z))))        # excite:  (B, C) -> (B, C/r) -> (B, C)
+        return {"channel": s}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x` with each channel multiplied by its gate: (B, C, H, W) -> (B, C, H, W).
+
+        Args and errors are those of `attention`.
+        """
+        s = self.attention(x)["channel"]
+        return x * s[:, :, None, None].to(x.dtype)                # scale:   (B, C) broadcasts over H and W
