@@ -1,0 +1,11 @@
+"""The lab: photographs, tasks with a known truth, small trainings, and scores for the maps that come out."""
+
+from attention_lite.lab import photographs, scoring
+from attention_lite.lab.checkpoints import load_checkpoint
+from attention_lite.lab.recipes import RECIPES
+from attention_lite.lab.scenes import Scenes, disc_mask, draw, frame_mask, masks
+from attention_lite.lab.tasks import TASKS, ContextGating, CuedSearch, OneDigit, ask_for
+from attention_lite.lab.training import pictures, train, untrained
+
+__all__ = ["RECIPES", "TASKS", "ContextGating", "CuedSearch", "OneDigit", "Scenes", "ask_for", "disc_mask", "draw",
+           "frame_mask", "load_checkpoint", "masks", "photographs", "pictures", "scoring", "train", "untrained"]

@@ -1,0 +1,1 @@
+"""Checks of one chapter's exercises."""
