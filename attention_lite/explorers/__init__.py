@@ -70,11 +70,11 @@ class PositionsExplorer(_Explorer):
         image, head, show: the other state at the start; show is "photograph", "both", "map" or, with
             values, "result".
         image_names, head_names: P and heads strings; `head_label` says what a head is ("Head", "Layer", …).
-        outlines, outline_names: boolean (P, M, H, W) regions of known truth, outlined, with the weight inside.
+        outlines, outline_names: boolean (P, M, H, W) regions of known truth: outline and weight.
         marks: for each photograph a list of (row, column, label).
         alt: what the photographs show, for readers who do not see them; P strings, or one for all.
 
-    The traits `image`, `head`, `similarity`, `temperature`, `scale`, `show`, `query` are synchronised both ways.
+    Traits `image`, `head`, `similarity`, `temperature`, `scale`, `show`, `query` are synchronised both ways.
 
     Raises ValueError, naming the argument, on anything that does not fit the above.
     """
@@ -205,11 +205,8 @@ class PositionsExplorer(_Explorer):
         allowed = self._limits[name]
         if name == "temperature":
             return float(arrays.within(name, np.asarray(arrays.positive(name, value)), *allowed))
-        return (
-            arrays.choice(name, value, allowed)
-            if isinstance(value, str)
-            else arrays.index(name, value, allowed)
-        )
+        check = arrays.index if isinstance(allowed, int) else arrays.choice
+        return check(name, value, allowed)
 
     @traitlets.validate("head", "similarity", "temperature", "scale", "query")
     def _valid_here(self, proposal: Any) -> Any:

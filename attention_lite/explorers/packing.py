@@ -38,7 +38,7 @@ class Packer:
         self.spec[name] = {"shape": list(images.shape), "files": files}
 
     def add_scores(self, name: str, scores: np.ndarray) -> None:
-        """Append scores (..., N) known up to a constant a row: float32, or 16-bit steps below the row's largest.
+        """Append scores (..., N) known up to a constant a row: float32, or steps below the row's largest.
 
         Code 0 is −inf. The step is the largest finite range of a row over 65,534, so that a weight exp(score)
         comes back with a relative error of half a step.
@@ -59,7 +59,7 @@ class Packer:
         self.add(name, vectors.astype(np.float32 if small or not fits else np.float16))
 
     def add_features(self, name: str, features: np.ndarray) -> None:
-        """Append features (P, V, C, h, w) in 8 bits: value = code × its channel's scale, error ≤ scale / 2."""
+        """Append features (P, V, C, h, w) in 8 bits: value = code × scale of its channel."""
         peak = np.abs(features).max(axis=(0, 1, 3, 4))
         signed = bool((features < 0).any())
         scale = np.where(peak > 0, peak, 1) / (127 if signed else 255)
