@@ -1,0 +1,59 @@
+# `make book` and `make test` each work first and alone on a fresh clone. `make help` lists the rest.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Touched when the environment was installed from exactly these files.
+INSTALLED := $(VENV)/.installed
+HTML := _build/html
+CHAPTERS := book/chapters
+
+# Jupyter asks for this setting, or else warns at every start.
+export JUPYTER_PLATFORM_DIRS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help environment book serve notebooks test lint clean distclean
+
+help: ## Say what each target does
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+environment: $(INSTALLED) ## Create .venv and install everything (the other targets do it too)
+
+$(INSTALLED): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "Python 3.10 or newer is needed. Name one with: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "==> Creating $(VENV) with $$($(PYTHON) --version) and installing requirements.txt (minutes, the first time)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+book: $(INSTALLED) ## Execute every chapter that changed and build the pages
+	@echo "==> Building the book"
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/jupyter-book build . -W --keep-going --quiet
+	@echo "==> Done. Open $(HTML)/index.html (works from disk, with the network off), or run: make serve"
+
+serve: book ## Build the pages and serve them on this machine
+	@echo "==> Serving on http://127.0.0.1:8000 (Ctrl-C stops)"
+	@$(BIN)/python -m http.server 8000 --bind 127.0.0.1 --directory $(HTML)
+
+notebooks: $(INSTALLED) ## Execute every chapter in place in a fresh kernel, ready to commit
+	@$(BIN)/python book/_ext/execution.py $(sort $(wildcard $(CHAPTERS)/*.ipynb))
+	@echo "==> Done. Read the differences with: git diff $(CHAPTERS)"
+
+# loadfile: the cells of one notebook must share one kernel, so one worker.
+test: lint book ## Run every test: package, chapters cell by cell, pages, explorers, repository
+	@echo "==> Testing"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout=120 \
+		tests $(CHAPTERS)
+	@echo "==> Done. The tests are in tests/; run one file with: $(BIN)/python -m pytest tests/test_book.py"
+
+lint: $(INSTALLED) ## Check the code's style
+	@echo "==> Checking style"
+	@$(BIN)/python -m ruff check .
+
+clean: ## Remove what was built, keep the environment
+	rm -rf _build build dist *.egg-info
+
+distclean: clean ## Remove the environment too
+	rm -rf $(VENV)

@@ -1,0 +1,66 @@
+"""Pages that ask no other host for anything, and whose pictures all say in words what they show.
+
+Jupyter Book's stock pages load MathJax, require.js, the widgets' manager and thebe from other hosts. This extension ships
+MathJax with the book, takes the rest away, and mends in the theme's HTML what axe-core finds wrong there.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util import logging
+
+logger = logging.getLogger(__name__)
+
+
+def drop_foreign_scripts(
+    app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None
+) -> None:
+    """Keep scripts and styles of our own only: no other host's, no thebe (twice declared, so an error), no widget state."""
+
+    def ours(asset: object) -> bool:
+        address = str(getattr(asset, "filename", "") or "")
+        attributes = getattr(asset, "attributes", {})
+        body, kind = attributes.get("body") or "", attributes.get("type") or ""
+        return not ("://" in address or "thebe" in address + body[:200] or "widget-state" in kind)
+
+    for kind in ("script_files", "css_files"):
+        if kind in context:
+            context[kind] = [asset for asset in context[kind] if ours(asset)]
+
+
+def demand_alt_text(app: Sphinx, doctree: nodes.document) -> None:
+    """Warn (and a build of this book fails on warnings) of every picture without words for those who cannot see it."""
+    for image in doctree.findall(nodes.image):
+        words = image.get("alt", "").strip()
+        # MyST-NB's default is a file name.
+        if not words or re.fullmatch(r"\S+\.(png|svg|jpe?g|gif|webp)", words):
+            logger.warning(
+                "picture %s has no alt text; in a notebook, set the cell's metadata mystnb.image.alt",
+                image["uri"],
+                location=image,
+            )
+
+
+def ship_mathjax(app: Sphinx, error: Exception | None) -> None:
+    """Copy the one MathJax file that the pages use out of the PyPI package that carries all of MathJax."""
+    if error is not None or app.builder.format != "html":
+        return
+    package = importlib.util.find_spec("sphinx-mathjax-offline")
+    source = Path(package.submodule_search_locations[0]) / "static" / app.config.mathjax_path
+    target = Path(app.outdir) / "_static" / app.config.mathjax_path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("doctree-read", demand_alt_text)
+    # After every other extension has had its say.
+    app.connect("html-page-context", drop_foreign_scripts, priority=900)
+    app.connect("build-finished", ship_mathjax)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
