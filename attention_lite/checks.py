@@ -1,4 +1,4 @@
-"""Argument checks shared by all mechanisms: each error names the argument, what it got and what was expected."""
+"""Argument checks shared by all mechanisms: errors name the argument, what it got and what was expected."""
 
 import torch
 from torch import Tensor
@@ -22,41 +22,51 @@ def probability(name: str, value: float) -> None:
         raise ValueError(f"{name} must be at least 0 and less than 1, got {value!r}")
 
 
-def floating(name: str, x: Tensor) -> None:
-    """Raise ValueError unless `x` is a tensor of floating-point numbers."""
+def boolean(name: str, value: bool) -> None:
+    """Raise ValueError unless `value` is True or False ("False" would pass for true)."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be True or False, got {value!r}")
+
+
+def floating(name: str, x: Tensor, weight: Tensor) -> None:
+    """Raise ValueError unless `x` is a tensor of the dtype of `weight` (under autocast: of any float)."""
     if not isinstance(x, Tensor):
         raise ValueError(f"{name} must be a torch.Tensor, got {type(x).__name__}")
     if not x.is_floating_point():
         raise ValueError(f"{name} must hold floating-point numbers, got dtype {x.dtype}")
+    if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+        raise ValueError(f"{name} must have the dtype of the block's weights, {weight.dtype}, got {x.dtype}")
 
 
-def feature_map(name: str, x: Tensor, channel: int) -> None:
-    """Raise ValueError unless `x` is a floating-point feature map (B, channel, H, W) with H, W >= 1."""
-    floating(name, x)
+def feature_map(name: str, x: Tensor, channel: int, weight: Tensor) -> None:
+    """Raise ValueError unless `x` is a feature map (B, channel, H, W), H, W >= 1, of the dtype of `weight`."""
+    floating(name, x, weight)
     if x.dim() != 4:
         raise ValueError(f"{name} must have 4 dimensions (B, C, H, W), got {x.dim()}: shape {tuple(x.shape)}")
     if x.shape[1] != channel:
-        raise ValueError(f"{name} must have {channel} channels on axis 1, got {x.shape[1]}: shape {tuple(x.shape)}")
+        shape = tuple(x.shape)
+        raise ValueError(f"{name} must have {channel} channels on axis 1, got {x.shape[1]}: shape {shape}")
     if x.shape[2] < 1 or x.shape[3] < 1:
         raise ValueError(f"{name} must have at least one row and one column, got shape {tuple(x.shape)}")
 
 
-def tokens(name: str, x: Tensor, d_model: int) -> None:
-    """Raise ValueError unless `x` is a floating-point sequence (B, N, d_model) with N >= 1."""
-    floating(name, x)
+def tokens(name: str, x: Tensor, d_model: int, weight: Tensor) -> None:
+    """Raise ValueError unless `x` is a sequence (B, N, d_model) with N >= 1, of the dtype of `weight`."""
+    floating(name, x, weight)
+    shape = tuple(x.shape)
     if x.dim() != 3:
-        raise ValueError(f"{name} must have 3 dimensions (B, N, d_model), got {x.dim()}: shape {tuple(x.shape)}")
+        raise ValueError(f"{name} must have 3 dimensions (B, N, d_model), got {x.dim()}: shape {shape}")
     if x.shape[2] != d_model:
-        raise ValueError(f"{name} must have width d_model={d_model} on its last axis, got {x.shape[2]}: shape {tuple(x.shape)}")
+        raise ValueError(f"{name} must have width d_model={d_model} on axis 2, got {x.shape[2]}: shape {shape}")
     if x.shape[1] < 1:
-        raise ValueError(f"{name} must hold at least one token, got shape {tuple(x.shape)}")
+        raise ValueError(f"{name} must hold at least one token, got shape {shape}")
 
 
 def boolean_mask(name: str, mask: Tensor, shape: tuple[int, ...]) -> None:
     """Raise ValueError unless `mask` is boolean and broadcasts to `shape`."""
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
         got = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
-        raise ValueError(f"{name} must be a boolean tensor (True where a query may attend to a key), got {got}")
-    fits = mask.dim() <= len(shape) and all(m in (1, s) for m, s in zip(reversed(mask.shape), reversed(shape)))
-    if not fits:
-        raise ValueError(f"{name} must broadcast to (B, h, N_q, N_k) = {shape}, got shape {tuple(mask.shape)}")
+        raise ValueError(f"{name} must be a boolean tensor (True where a query may see a key), got {got}")
+    got, last = tuple(mask.shape), shape[len(shape) - mask.dim():]
+    if mask.dim() > len(shape) or any(m not in (1, s) for m, s in zip(got, last, strict=True)):
+        raise ValueError(f"{name} must broadcast to (B, h, N_q, N_k) = {shape}, got shape {got}")

@@ -19,7 +19,8 @@ class SEAttention(AttentionBlock):
             and timm have them. `bias=True` gives that variant.
 
     Raises:
-        ValueError: if `channel` or `reduction` is not a positive integer, or `reduction` does not divide `channel`.
+        ValueError: if `channel` or `reduction` is not a positive integer, `bias` is not a boolean, or `reduction`
+            does not divide `channel`.
 
     The article that this package follows calls the block as `SEAttention(channel=512, reduction=8)`.
     timm rounds the hidden width to a multiple of 8; this block, as the paper, does not.
@@ -30,6 +31,7 @@ class SEAttention(AttentionBlock):
         checks.positive_int("channel", channel)
         checks.positive_int("reduction", reduction)
         checks.divides("reduction", reduction, "channel", channel)
+        checks.boolean("bias", bias)
         self.channel = channel
         self.W1 = nn.Linear(channel, channel // reduction, bias=bias)
         self.W2 = nn.Linear(channel // reduction, channel, bias=bias)
@@ -45,9 +47,9 @@ class SEAttention(AttentionBlock):
             no axis sums to one.
 
         Raises:
-            ValueError: if `x` is not a floating-point (B, C, H, W) tensor with C = `channel`.
+            ValueError: if `x` is not a (B, C, H, W) tensor with C = `channel` and the dtype of the weights.
         """
-        checks.feature_map("x", x, self.channel)
+        checks.feature_map("x", x, self.channel, self.W1.weight)
         z = x.mean(dim=(2, 3))                                    # squeeze: (B, C, H, W) -> (B, C)
         s = torch.sigmoid(self.W2(torch.relu(self.W1(z))))        # excite:  (B, C) -> (B, C/r) -> (B, C)
         return {"channel": s}

@@ -2,7 +2,6 @@
 
 import math
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -13,23 +12,25 @@ from attention_lite.block import AttentionBlock
 class ScaledDotProductAttention(AttentionBlock):
     """Multi-head scaled dot-product attention of Vaswani et al. (2017), *Attention Is All You Need*.
 
-    A_i = softmax(Q_i K_i^T / sqrt(d_k)), head_i = A_i V_i  (Eq. 1);  output = Concat(head_1 … head_h) W_O  (Sec. 3.2.2).
+    A_i = softmax(Q_i K_i^T / sqrt(d_k)), head_i = A_i V_i  (Eq. 1);
+    output = Concat(head_1 … head_h) W_O  (Sec. 3.2.2).
 
     Args:
         d_model: width of the tokens that come in and go out.
         d_k: width of queries and keys *of one head*. Default: d_model / h, as in the paper.
         d_v: width of values *of one head*. Default: d_model / h, as in the paper.
         h: number of heads.
-        dropout: rate at which attention weights are dropped in training. `attention` returns them before dropout.
+        dropout: rate at which attention weights are dropped in training; `attention` shows them undropped.
         bias: whether the four projections have biases. The paper's projections are matrices, without;
             torch.nn.MultiheadAttention has them by default.
 
     Raises:
         ValueError: if a size is not a positive integer, `dropout` is outside [0, 1), or `h` does not divide
-            `d_model` while `d_k` or `d_v` is left to its default.
+            `d_model` while `d_k` or `d_v` is left to its default, or `bias` is not a boolean.
 
-    The article that this package follows calls it as `ScaledDotProductAttention(d_model=512, d_k=512, d_v=512, h=8)`:
-    d_k and d_v count for one head there as here, so that those queries are 8 · 512 wide.
+    The article that this package follows calls it as
+    `ScaledDotProductAttention(d_model=512, d_k=512, d_v=512, h=8)`: d_k and d_v count for one head there as
+    here, so that those queries are 8 · 512 wide.
     """
 
     def __init__(self, d_model: int = 512, d_k: int | None = None, d_v: int | None = None, h: int = 8,
@@ -44,6 +45,7 @@ class ScaledDotProductAttention(AttentionBlock):
         checks.positive_int("d_k", d_k)
         checks.positive_int("d_v", d_v)
         checks.probability("dropout", dropout)
+        checks.boolean("bias", bias)
         self.d_model, self.d_k, self.d_v, self.h, self.dropout = d_model, d_k, d_v, h, dropout
         self.W_Q = nn.Linear(d_model, h * d_k, bias=bias)
         self.W_K = nn.Linear(d_model, h * d_k, bias=bias)
@@ -57,56 +59,58 @@ class ScaledDotProductAttention(AttentionBlock):
         Args:
             queries: (B, N_q, d_model), floating point.
             keys: (B, N_k, d_model); default: `queries`, which makes it self-attention.
-            values: (B, N_k, d_model); default: `keys`. The weights do not depend on them; they are checked all the same.
+            values: (B, N_k, d_model); default: `keys`. They change no weight, and are checked all the same.
             mask: boolean, broadcastable to (B, h, N_q, N_k); True where a query may attend to a key
-                (the convention of F.scaled_dot_product_attention; torch.nn.MultiheadAttention means the opposite).
+                (as in F.scaled_dot_product_attention; torch.nn.MultiheadAttention means the opposite).
 
         Returns:
-            {"position": A}: A has shape (B, h, N_q, N_k), each value in [0, 1]; the last axis, over the keys, sums
-            to one. A query that may attend to no key at all has a row of zeros.
+            {"position": A}: A has shape (B, h, N_q, N_k), each value in [0, 1]; the last axis, over the keys,
+            sums to one. A query that may attend to no key at all has a row of zeros.
 
         Raises:
-            ValueError: if an argument has another type, number of dimensions, width, batch size or length.
+            ValueError: if an argument has another type, dtype, number of dimensions, width, batch or length.
         """
-        keys, values = self._complete(queries, keys, values, mask)
-        Q, K = self._heads(self.W_Q(queries)), self._heads(self.W_K(keys))     # (B, h, N_q, d_k), (B, h, N_k, d_k)
+        keys, values, mask = self._complete(queries, keys, values, mask)
+        Q, K = self._heads(self.W_Q(queries)), self._heads(self.W_K(keys))    # each (B, h, N, d_k)
         scores = Q @ K.transpose(-2, -1) / math.sqrt(self.d_k)                # (B, h, N_q, N_k)
         if mask is None:
             return {"position": scores.softmax(dim=-1)}
         A = scores.masked_fill(~mask, -math.inf).softmax(dim=-1)
-        return {"position": A.masked_fill(~mask.any(dim=-1, keepdim=True), 0.0)}  # nothing to attend to: no weight
+        return {"position": A.masked_fill(~mask.any(dim=-1, keepdim=True), 0.0)}  # no key to attend to: zeros
 
     def forward(self, queries: Tensor, keys: Tensor | None = None, values: Tensor | None = None,
                 mask: Tensor | None = None) -> Tensor:
         """Return the attended values, (B, N_q, d_model), through torch's fused kernel.
 
-        Args and errors are those of `attention`. The N_q × N_k map is never stored where the kernel can avoid it.
-        A query that may attend to no key receives zeros from every head, so its output is W_O's bias, if there is one.
+        Args and errors are those of `attention`. The N_q × N_k map is not stored if the kernel can avoid it.
+        A query that may attend to no key gets zeros from every head: its output is W_O's bias, if there is one.
         """
-        keys, values = self._complete(queries, keys, values, mask)
+        keys, values, mask = self._complete(queries, keys, values, mask)
         Q, K, V = self._heads(self.W_Q(queries)), self._heads(self.W_K(keys)), self._heads(self.W_V(values))
         dropout = self.dropout if self.training else 0.0
-        heads = F.scaled_dot_product_attention(Q, K, V, attn_mask=mask, dropout_p=dropout)    # (B, h, N_q, d_v)
-        if mask is not None:                                      # torch before 2.5 answers NaN for an empty row
+        heads = F.scaled_dot_product_attention(Q, K, V, mask, dropout)        # (B, h, N_q, d_v)
+        if mask is not None:                                                  # torch before 2.5 answers NaN for an empty row
             heads = heads.masked_fill(~mask.any(dim=-1, keepdim=True), 0.0)
-        return self.W_O(heads.transpose(1, 2).flatten(2))         # (B, N_q, h·d_v) -> (B, N_q, d_model)
+        return self.W_O(heads.transpose(1, 2).flatten(2))                     # (B, N_q, h·d_v) -> (B, N_q, d_model)
 
     def _heads(self, x: Tensor) -> Tensor:
         """Split the last axis into heads: (B, N, h·d) -> (B, h, N, d)."""
         return x.unflatten(-1, (self.h, -1)).transpose(1, 2)
 
     def _complete(self, queries: Tensor, keys: Tensor | None, values: Tensor | None,
-                  mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Fill in the default keys and values, and check all four arguments."""
-        checks.tokens("queries", queries, self.d_model)
+                  mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Fill in the default keys and values, give the mask four dimensions, and check all four arguments."""
+        checks.tokens("queries", queries, self.d_model, self.W_Q.weight)
         keys = queries if keys is None else keys
         values = keys if values is None else values
-        checks.tokens("keys", keys, self.d_model)
-        checks.tokens("values", values, self.d_model)
+        checks.tokens("keys", keys, self.d_model, self.W_K.weight)
+        checks.tokens("values", values, self.d_model, self.W_V.weight)
         if keys.shape[0] != queries.shape[0]:
-            raise ValueError(f"keys must have the batch size of queries, {queries.shape[0]}, got {keys.shape[0]}")
+            raise ValueError(f"keys must have the batch size of queries, {len(queries)}, got {len(keys)}")
         if values.shape != keys.shape:
-            raise ValueError(f"values must have the shape of keys, {tuple(keys.shape)}, got {tuple(values.shape)}")
+            wanted, got = tuple(keys.shape), tuple(values.shape)
+            raise ValueError(f"values must have the shape of keys, {wanted}, got {got}")
         if mask is not None:
             checks.boolean_mask("mask", mask, (queries.shape[0], self.h, queries.shape[1], keys.shape[1]))
-        return keys, values
+            mask = mask.reshape((1,) * (4 - mask.dim()) + mask.shape)         # torch's kernel asks for two at least
+        return keys, values, mask
