@@ -39,7 +39,7 @@ def floating(name: str, x: Tensor, weight: Tensor) -> None:
 
 
 def feature_map(name: str, x: Tensor, channel: int, weight: Tensor) -> None:
-    """Raise ValueError unless `x` is a feature map (B, channel, H, W), H, W >= 1, of the dtype of `weight`."""
+    """Raise ValueError unless `x` is a feature map (B, channel, H, W) of the dtype of `weight`."""
     floating(name, x, weight)
     if x.dim() != 4:
         raise ValueError(f"{name} must have 4 dimensions (B, C, H, W), got {x.dim()}: shape {tuple(x.shape)}")
@@ -57,7 +57,7 @@ def tokens(name: str, x: Tensor, d_model: int, weight: Tensor) -> None:
     if x.dim() != 3:
         raise ValueError(f"{name} must have 3 dimensions (B, N, d_model), got {x.dim()}: shape {shape}")
     if x.shape[2] != d_model:
-        raise ValueError(f"{name} must have width d_model={d_model} on axis 2, got {x.shape[2]}: shape {shape}")
+        raise ValueError(f"{name} must have width d_model={d_model}, got {x.shape[2]}: shape {shape}")
     if x.shape[1] < 1:
         raise ValueError(f"{name} must hold at least one token, got shape {shape}")
 

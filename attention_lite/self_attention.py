@@ -83,15 +83,15 @@ class ScaledDotProductAttention(AttentionBlock):
         """Return the attended values, (B, N_q, d_model), through torch's fused kernel.
 
         Args and errors are those of `attention`. The N_q × N_k map is not stored if the kernel can avoid it.
-        A query that may attend to no key gets zeros from every head: its output is W_O's bias, if there is one.
+        A query that may attend to no key gets zeros from every head: its output is W_O's bias, if any.
         """
         keys, values, mask = self._complete(queries, keys, values, mask)
         Q, K, V = self._heads(self.W_Q(queries)), self._heads(self.W_K(keys)), self._heads(self.W_V(values))
         dropout = self.dropout if self.training else 0.0
         heads = F.scaled_dot_product_attention(Q, K, V, mask, dropout)        # (B, h, N_q, d_v)
-        if mask is not None:                                                  # torch before 2.5 answers NaN for an empty row
+        if mask is not None:                             # torch before 2.5 answers NaN for an empty row
             heads = heads.masked_fill(~mask.any(dim=-1, keepdim=True), 0.0)
-        return self.W_O(heads.transpose(1, 2).flatten(2))                     # (B, N_q, h·d_v) -> (B, N_q, d_model)
+        return self.W_O(heads.transpose(1, 2).flatten(2))               # (B, N_q, h·d_v) -> (B, N_q, d_model)
 
     def _heads(self, x: Tensor) -> Tensor:
         """Split the last axis into heads: (B, N, h·d) -> (B, h, N, d)."""
@@ -99,7 +99,7 @@ class ScaledDotProductAttention(AttentionBlock):
 
     def _complete(self, queries: Tensor, keys: Tensor | None, values: Tensor | None,
                   mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Fill in the default keys and values, give the mask four dimensions, and check all four arguments."""
+        """Fill in the default keys and values, give the mask four dimensions, and check them all."""
         checks.tokens("queries", queries, self.d_model, self.W_Q.weight)
         keys = queries if keys is None else keys
         values = keys if values is None else values
@@ -112,5 +112,5 @@ class ScaledDotProductAttention(AttentionBlock):
             raise ValueError(f"values must have the shape of keys, {wanted}, got {got}")
         if mask is not None:
             checks.boolean_mask("mask", mask, (queries.shape[0], self.h, queries.shape[1], keys.shape[1]))
-            mask = mask.reshape((1,) * (4 - mask.dim()) + mask.shape)         # torch's kernel asks for two at least
+            mask = mask.reshape((1,) * (4 - mask.dim()) + mask.shape)     # torch's kernel wants two or more
         return keys, values, mask
