@@ -297,9 +297,7 @@ class GatesExplorer(_Explorer):
             if value is not None and answers is None:
                 raise ValueError(f"{name} must come with answers, got {name} without answers")
         classes = 0 if answers is None else answers.shape[3]
-        if limit is None:
-            limit = nice_above(max(1e-6, float(np.quantile(np.abs(feature), 0.999))))
-        limit = arrays.positive("limit", limit)
+        limit = _limit(feature) if limit is None else arrays.positive("limit", limit)
 
         self._limits = {
             "image": count,
@@ -326,6 +324,8 @@ class GatesExplorer(_Explorer):
             "grid": list(grid),
             "channels": channels,
             "limit": limit,
+            "meanLimit": _limit(feature.mean(2)),
+            "meanDifferenceLimit": _limit(((gate - gate.mean((0, 1)))[..., None, None] * feature).mean(2)),
             "signed": bool((feature < 0).any()),
             "imageNames": arrays.names("image_names", image_names, count, "{}"),
             "variantNames": arrays.names("variant_names", variant_names, variants, "{}"),
@@ -371,6 +371,11 @@ class GatesExplorer(_Explorer):
     @traitlets.validate("variant", "force", "channel", "place", "order", "stage", "compare")
     def _valid_here(self, proposal: Any) -> Any:
         return self._check(proposal["trait"].name, proposal["value"])
+
+
+def _limit(values: np.ndarray) -> float:
+    """Return the 99.9th percentile of the values' size, rounded up."""
+    return nice_above(max(1e-6, float(np.quantile(np.abs(values), 0.999))))
 
 
 def _counted(count: int, noun: str) -> str:

@@ -1,0 +1,1264 @@
+// The explorers of attention: one module, two homes. A live notebook calls render({ model, el }) through anywidget;
+// a static page calls mountAll(), which finds the data in the page. State lives in the model alone: every control
+// sets a trait, every trait that changes asks for a frame, and a frame draws everything from the traits.
+
+const MAGMA = "0000040a08221d114736106b51127c6a1c818326819c2e7fb73779d0416fe75263f56b5cfc8961fea772fec488fde2a3fcfdbf";
+const BLUE_RED = "0530612065ab4393c390c4ddd1e5f0f7f6f6fddbc7f3a481d6604db1182b67001f";
+const SIMILARITY = { dot: "q·k", "scaled dot": "q·k / √d", cosine: "cosine", distance: "−‖q − k‖²" };
+const SAVE_EVERY = 60; // ms between messages to a kernel
+const SETTLED = 300; // ms without change after which the read-out is announced
+const MOVE = 240; // ms in which bars move to a new height
+const MOST_SEGMENTS = 6; // more options than this become a menu
+
+// ---------------------------------------------------------------- small tools
+
+let made = 0;
+const freshId = () => `attention-explorer-${++made}`;
+const clamp = (x, low, high) => Math.min(high, Math.max(low, x));
+const range = (n) => Array.from({ length: n }, (_, i) => i);
+
+function element(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (value !== false && value != null) node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.filter((child) => child != null));
+  return node;
+}
+
+function say(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function number(x, digits = 3) {
+  if (x === 0) return "0";
+  const text = Math.abs(x) < 1e-6 ? x.toExponential(digits - 1) : x.toPrecision(digits);
+  return text.replace("-", "−");
+}
+
+const short = (x) => String(Number(x.toPrecision(3))).replace("-", "−");
+
+function colourTable(hex) {
+  const anchors = hex.match(/.{6}/g).map((c) => [0, 2, 4].map((i) => parseInt(c.slice(i, i + 2), 16)));
+  const table = new Uint8Array(256 * 3);
+  for (let i = 0; i < 256; i++) {
+    const at = (i / 255) * (anchors.length - 1);
+    const left = Math.min(Math.floor(at), anchors.length - 2);
+    for (let c = 0; c < 3; c++) table[3 * i + c] = anchors[left][c] + (at - left) * (anchors[left + 1][c] - anchors[left][c]);
+  }
+  return table;
+}
+
+// A colour scale: values → position t in [0, 1] on a table, opacity over the photograph, and the numbers of its bar.
+function linearScale(low, high) {
+  const table = colourTable(low < 0 ? BLUE_RED : MAGMA);
+  const t = (value) => clamp((value - low) / (high - low), 0, 1);
+  const opacity = low < 0 ? (u) => Math.min(0.92, 0.1 + 1.9 * Math.abs(u - 0.5)) : (u) => 0.5 + 0.45 * u;
+  const ticks = [0, 0.25, 0.5, 0.75, 1].map((u) => [u, short(low + u * (high - low))]);
+  return { table, t, opacity, ticks };
+}
+
+function logScale(high) {
+  const scale = linearScale(0, 1);
+  const t = (value) => (value > 0 ? clamp(1 + Math.log10(value / high) / 3, 0, 1) : 0);
+  return { ...scale, t, ticks: range(4).map((i) => [i / 3, short(high * 10 ** (i - 3))]) };
+}
+
+// ---------------------------------------------------------------- data
+
+function halfToFloat(bits) {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction ? NaN : sign * Infinity;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+const VIEWS = { float32: Float32Array, float16: Uint16Array, uint16: Uint16Array, uint8: Uint8Array, int8: Int8Array, int16: Int16Array, int32: Int32Array };
+
+function readArray(entry, buffer) {
+  const length = entry.shape.reduce((a, b) => a * b, 1);
+  const raw = new VIEWS[entry.dtype](buffer, entry.offset, length);
+  if (entry.dtype === "float16") return Float32Array.from(raw, halfToFloat);
+  if (entry.span) return Float32Array.from(raw, (code) => (code ? ((code - 1) / 65534 - 1) * entry.span : -Infinity));
+  return raw;
+}
+
+class Photographs {
+  constructor(entry, buffer) {
+    this.shape = entry.shape;
+    this.blobs = entry.files.map((f) => new Blob([new Uint8Array(buffer, f.offset, f.bytes)], { type: f.mime }));
+    this.ready = this.blobs.map(() => null);
+    this.urls = [];
+  }
+
+  async load(i) {
+    const bitmap = await createImageBitmap(this.blobs[i]);
+    const grey = element("canvas");
+    [grey.width, grey.height] = [bitmap.width, bitmap.height];
+    const context = grey.getContext("2d", { willReadFrequently: true });
+    context.drawImage(bitmap, 0, 0);
+    const pixels = context.getImageData(0, 0, grey.width, grey.height);
+    for (let p = 0; p < pixels.data.length; p += 4) {
+      const [r, g, b] = pixels.data.subarray(p, p + 3);
+      pixels.data.fill(0.2126 * r + 0.7152 * g + 0.0722 * b, p, p + 3);
+    }
+    context.putImageData(pixels, 0, 0);
+    this.ready[i] = { colour: bitmap, grey };
+  }
+
+  url(i) {
+    return (this.urls[i] ??= URL.createObjectURL(this.blobs[i]));
+  }
+
+  close() {
+    this.urls.forEach((url) => URL.revokeObjectURL(url));
+  }
+}
+
+// ---------------------------------------------------------------- what both explorers share
+
+class Explorer {
+  constructor(model, root, traits) {
+    this.model = model;
+    this.root = root;
+    this.spec = model.get("spec");
+    const data = model.get("data");
+    const buffer = data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength);
+    this.arrays = {};
+    for (const [name, entry] of Object.entries(this.spec.arrays)) {
+      if (name === "images") this.photographs = new Photographs(entry, buffer);
+      else this.arrays[name] = readArray(entry, buffer);
+    }
+    [this.rows, this.columns] = this.spec.grid;
+    this.places = this.rows * this.columns;
+    this.layer = element("canvas", { width: this.columns, height: this.rows });
+    this.layerContext = this.layer.getContext("2d");
+    this.layerPixels = this.layerContext.createImageData(this.columns, this.rows);
+    this.controls = [];
+    this.kept = {};
+    this.hovering = null;
+    this.calm = matchMedia("(prefers-reduced-motion: reduce)");
+    this.closers = [];
+    for (const trait of traits) this.listen(trait);
+    this.watchTheme();
+  }
+
+  start() {
+    const observer = new ResizeObserver(() => this.touch());
+    observer.observe(this.root);
+    this.closers.push(() => observer.disconnect());
+    const all = this.photographs.blobs.map((_, i) => i);
+    const first = this.file();
+    const rest = all.filter((i) => i !== first);
+    this.photographs
+      .load(first)
+      .then(() => this.touch())
+      .then(() => rest.reduce((before, i) => before.then(() => this.photographs.load(i)), Promise.resolve()))
+      .then(() => this.touch());
+    this.touch();
+  }
+
+  close() {
+    this.closers.forEach((closer) => closer());
+    this.photographs.close();
+    cancelAnimationFrame(this.frame);
+  }
+
+  get(trait) {
+    return this.model.get(trait);
+  }
+
+  set(trait, value) {
+    if (this.get(trait) === value) return;
+    this.model.set(trait, value);
+    if (this.saving) return;
+    this.model.save_changes();
+    this.saving = setTimeout(() => {
+      this.saving = null;
+      this.model.save_changes();
+    }, SAVE_EVERY);
+  }
+
+  listen(trait) {
+    const changed = () => {
+      if (this.hovering !== trait) this.kept[trait] = this.get(trait);
+      this.touch();
+    };
+    this.kept[trait] = this.get(trait);
+    this.model.on(`change:${trait}`, changed);
+    this.closers.push(() => this.model.off(`change:${trait}`, changed));
+  }
+
+  touch() {
+    this.frame ??= requestAnimationFrame((now) => {
+      this.frame = null;
+      for (const sync of this.controls) sync();
+      this.draw(now);
+    });
+  }
+
+  // The page's own text colour tells whether it is dark, whatever the site: book, JupyterLab, VS Code, Colab.
+  watchTheme() {
+    const look = () => {
+      const [r, g, b] = getComputedStyle(this.root.parentElement ?? this.root).color.match(/[\d.]+/g).map(Number);
+      this.root.dataset.theme = 0.2126 * r + 0.7152 * g + 0.0722 * b > 127 ? "dark" : "light";
+      const style = getComputedStyle(this.root);
+      this.ink = {};
+      for (const name of ["text", "muted", "line", "accent", "before", "after", "surface"]) {
+        this.ink[name] = style.getPropertyValue(`--ax-${name}`).trim();
+      }
+      this.touch();
+    };
+    const observer = new MutationObserver(look);
+    for (const node of [document.documentElement, document.body]) observer.observe(node, { attributes: true });
+    const system = matchMedia("(prefers-color-scheme: dark)");
+    system.addEventListener("change", look);
+    this.closers.push(() => observer.disconnect(), () => system.removeEventListener("change", look));
+    look();
+  }
+
+  // ------------------------------------------------------------ controls
+
+  chooser(label, trait, options) {
+    if (options.length < 2) return null;
+    if (options.length > MOST_SEGMENTS && !options[0].file) return this.menu(label, trait, options);
+    const name = freshId();
+    const inputs = options.map((option, i) =>
+      element("input", { type: "radio", name, value: i, onchange: () => this.set(trait, option.value) }),
+    );
+    const segments = options.map((option, i) => {
+      const picture = option.file == null ? null : element("img", { src: this.photographs.url(option.file), alt: "" });
+      const swatch = option.colour && option.colour !== "currentColor" ? element("i", { class: "ax-dot", style: `background:${option.colour}` }) : null;
+      const words = element("span", { class: picture ? "ax-caption" : false }, option.label);
+      return element("label", { class: picture ? "ax-thumb" : "ax-segment" }, inputs[i], element("span", { class: "ax-face" }, picture, swatch, words));
+    });
+    this.controls.push(() => inputs.forEach((input, i) => (input.checked = options[i].value === this.get(trait))));
+    return element("fieldset", { class: "ax-choice" }, element("legend", {}, label), element("div", { class: "ax-segments" }, ...segments));
+  }
+
+  menu(label, trait, options) {
+    const id = freshId();
+    const items = options.map((option, i) => element("option", { value: i }, option.label));
+    const select = element("select", { id, onchange: () => this.set(trait, options[select.value].value) }, ...items);
+    this.controls.push(() => (select.value = options.findIndex((option) => option.value === this.get(trait))));
+    return element("div", { class: "ax-choice" }, element("label", { for: id }, label), select);
+  }
+
+  photographChooser() {
+    const perPhotograph = this.photographs.shape.length === 5 ? this.photographs.shape[1] : 1;
+    const options = this.spec.imageNames.map((label, value) => ({ label, value, file: value * perPhotograph }));
+    return this.chooser("Photograph", "image", options);
+  }
+
+  // ------------------------------------------------------------ the photograph
+
+  makeStage(trait, label, keys) {
+    const shape = this.photographs.shape;
+    const [height, width] = shape.slice(-3, -1);
+    this.aspect = height / width;
+    this.stage = element("canvas", {
+      class: "ax-stage",
+      tabindex: 0,
+      role: "application",
+      "aria-roledescription": "photograph",
+      "aria-describedby": this.status.id,
+      style: `aspect-ratio:${width} / ${height}`,
+    });
+    this.stageContext = this.stage.getContext("2d");
+    const at = (event) => {
+      const box = this.stage.getBoundingClientRect();
+      const column = clamp(Math.floor(((event.clientX - box.left) / box.width) * this.columns), 0, this.columns - 1);
+      const row = clamp(Math.floor(((event.clientY - box.top) / box.height) * this.rows), 0, this.rows - 1);
+      return row * this.columns + column;
+    };
+    this.pointable(this.stage, trait, at);
+    this.stage.addEventListener("keydown", (event) => {
+      const from = Math.max(0, this.get(trait));
+      const next = this.step(event, Math.floor(from / this.columns), from % this.columns);
+      if (next == null) return keys?.(event);
+      event.preventDefault();
+      this.keep(trait, this.get(trait) < 0 ? from : next);
+    });
+    this.controls.push(() => {
+      const alt = this.spec.alt[this.get("image")];
+      this.stage.setAttribute("aria-label", `${alt ? `${alt.replace(/\.$/, "")}. ` : ""}${label}`);
+    });
+    return this.stage;
+  }
+
+  step(event, row, column) {
+    const far = event.shiftKey ? 5 : 1;
+    const moves = {
+      ArrowLeft: [row, column - far],
+      ArrowRight: [row, column + far],
+      ArrowUp: [row - far, column],
+      ArrowDown: [row + far, column],
+      Home: [row, 0],
+      End: [row, this.columns - 1],
+      PageUp: [0, column],
+      PageDown: [this.rows - 1, column],
+    };
+    const to = event.ctrlKey || event.metaKey || event.altKey ? null : moves[event.key];
+    return to ? clamp(to[0], 0, this.rows - 1) * this.columns + clamp(to[1], 0, this.columns - 1) : null;
+  }
+
+  keep(trait, value) {
+    this.hovering = null;
+    this.kept[trait] = value;
+    this.set(trait, value);
+  }
+
+  // A mouse that hovers looks, a press keeps; a finger or a drag keeps as it goes.
+  pointable(node, trait, at) {
+    node.addEventListener("pointerdown", (event) => {
+      node.setPointerCapture(event.pointerId);
+      this.keep(trait, at(event));
+    });
+    node.addEventListener("pointermove", (event) => {
+      if (event.buttons) return this.keep(trait, at(event));
+      if (event.pointerType === "touch") return;
+      this.hovering = trait;
+      this.set(trait, at(event));
+    });
+    node.addEventListener("pointerleave", () => {
+      if (this.hovering === trait) this.keep(trait, this.kept[trait]);
+    });
+  }
+
+  sizeCanvas(canvas, height) {
+    const ratio = Math.max(1, window.devicePixelRatio);
+    const width = canvas.clientWidth;
+    height ??= canvas.clientHeight;
+    const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
+    if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
+    canvas.getContext("2d").setTransform(ratio, 0, 0, ratio, 0, 0);
+    return [width, height];
+  }
+
+  // Paint one value a place over the photograph with the colours of `scale`; show: "photograph", "both" or "map".
+  paint(values, scale, show) {
+    const [width, height] = this.sizeCanvas(this.stage);
+    const context = this.stageContext;
+    const picture = this.photographs.ready[this.file()];
+    if (picture) {
+      context.imageSmoothingEnabled = true;
+      context.drawImage(show === "both" ? picture.grey : picture.colour, 0, 0, width, height);
+    }
+    if (show === "photograph") return [width, height];
+    const pixels = this.layerPixels.data;
+    for (let i = 0; i < this.places; i++) {
+      const u = scale.t(values[i]);
+      const colour = 3 * Math.round(255 * u);
+      pixels[4 * i] = scale.table[colour];
+      pixels[4 * i + 1] = scale.table[colour + 1];
+      pixels[4 * i + 2] = scale.table[colour + 2];
+      pixels[4 * i + 3] = show === "both" ? 255 * scale.opacity(u) : 255;
+    }
+    this.drawLayer(width, height);
+    return [width, height];
+  }
+
+  drawLayer(width, height) {
+    this.layerContext.putImageData(this.layerPixels, 0, 0);
+    this.stageContext.imageSmoothingEnabled = false;
+    this.stageContext.drawImage(this.layer, 0, 0, width, height);
+  }
+
+  frameOf(place, width, height) {
+    const [w, h] = [width / this.columns, height / this.rows];
+    return [(place % this.columns) * w, Math.floor(place / this.columns) * h, w, h];
+  }
+
+  markPlace(place, width, height) {
+    let [x, y, w, h] = this.frameOf(place, width, height);
+    const grow = Math.max(0, (12 - Math.min(w, h)) / 2); // a place of a few pixels still gets a mark that is seen
+    [x, y, w, h] = [x - grow, y - grow, w + 2 * grow, h + 2 * grow];
+    const context = this.stageContext;
+    for (const [colour, thickness] of [["#000", 5], ["#fff", 2.5]]) {
+      context.strokeStyle = colour;
+      context.lineWidth = thickness;
+      context.strokeRect(x, y, w, h);
+    }
+  }
+
+  haloText(text, x, y) {
+    const context = this.stageContext;
+    context.font = "600 12px system-ui, sans-serif";
+    context.lineJoin = "round";
+    context.lineWidth = 3;
+    context.strokeStyle = "#000c";
+    context.strokeText(text, x, y);
+    context.fillStyle = "#fff";
+    context.fillText(text, x, y);
+  }
+
+  // ------------------------------------------------------------ colour bar, read-out, table
+
+  makeBar() {
+    this.barRamp = element("div", { class: "ax-ramp" });
+    this.barTicks = element("div", { class: "ax-ticks" });
+    this.barLabel = element("div", { class: "ax-bar-label" });
+    this.bar = element("div", { class: "ax-bar" }, this.barLabel, this.barRamp, this.barTicks);
+    return this.bar;
+  }
+
+  // The bar shows the colours as they look on the photograph: blended with a middle grey when the map is.
+  showBar(scale, label, show, clipped, extra = []) {
+    const state = JSON.stringify([label, show, clipped, scale.ticks, extra]);
+    if (state === this.barState) return;
+    this.barState = state;
+    const stops = range(33).map((i) => {
+      const u = i / 32;
+      const at = 3 * Math.round(255 * u);
+      const mix = show === "both" ? scale.opacity(u) : 1;
+      return `rgb(${range(3).map((c) => Math.round(mix * scale.table[at + c] + (1 - mix) * 128)).join(" ")})`;
+    });
+    this.barRamp.style.background = `linear-gradient(to right, ${stops.join(",")})`;
+    const last = scale.ticks.length - 1;
+    const ticks = scale.ticks.map(([u, text], i) => {
+      const low = i === 0 && clipped[0] ? "≤ " : "";
+      const high = i === last && clipped[1] ? "≥ " : "";
+      return element("span", { style: `left:${100 * u}%`, class: i === 0 ? "first" : i === last ? "last" : false }, low + high + text);
+    });
+    const notes = extra.map(([u, text]) => element("b", { style: `left:${100 * u}%`, title: text }));
+    this.barRamp.replaceChildren(...notes);
+    this.barTicks.replaceChildren(...ticks);
+    say(this.barLabel, label);
+    this.bar.classList.toggle("ax-hidden", show === "photograph" || show === "result");
+  }
+
+  makeStatus() {
+    this.lines = [element("p", { class: "ax-first" }), element("p")];
+    this.status = element("div", { class: "ax-status", role: "status", id: freshId(), "aria-live": "polite" }, ...this.lines);
+    return this.status;
+  }
+
+  // Seen at once, announced when it has settled: a moving pointer must not flood a screen reader.
+  read(...texts) {
+    if (texts.every((text, i) => this.lines[i].textContent === text)) return;
+    this.status.setAttribute("aria-busy", "true");
+    texts.forEach((text, i) => say(this.lines[i], text));
+    clearTimeout(this.settling);
+    this.settling = setTimeout(() => this.status.removeAttribute("aria-busy"), SETTLED);
+  }
+
+  makeTable(rows) {
+    this.table = element("table");
+    this.details = element("details", { class: "ax-values", ontoggle: () => this.touch() });
+    this.details.append(element("summary", {}, "Values as a table"), element("div", { class: "ax-scroll", tabindex: 0, role: "region", "aria-label": "Values as a table" }, this.table));
+    this.tableRows = rows;
+    return this.details;
+  }
+
+  fillTable() {
+    if (!this.details.open || this.filling) return;
+    this.filling = setTimeout(() => {
+      this.filling = null;
+      const { caption, head, body } = this.tableRows();
+      const cells = (row, tag, scope) => element("tr", {}, ...row.map((cell) => element(tag, { scope }, cell)));
+      this.table.replaceChildren(
+        element("caption", {}, caption),
+        element("thead", {}, cells(head, "th", "col")),
+        element("tbody", {}, ...body.map((row) => cells(row, "td"))),
+      );
+    }, 150);
+  }
+
+  where(place) {
+    return `row ${Math.floor(place / this.columns)}, column ${place % this.columns}`;
+  }
+}
+
+// ---------------------------------------------------------------- positions
+
+class Positions extends Explorer {
+  constructor(model, root) {
+    super(model, root, ["image", "head", "similarity", "temperature", "scale", "show", "query"]);
+    this.firstTemperature = this.get("temperature");
+    this.scores = new Float64Array(this.places);
+    this.weights = new Float64Array(this.places);
+    this.scales = { linear: linearScale(0, this.spec.limit), log: logScale(this.spec.limit) };
+    this.outlined = true;
+    this.build();
+    this.start();
+  }
+
+  file() {
+    return this.get("image");
+  }
+
+  build() {
+    const { spec } = this;
+    const status = this.makeStatus();
+    const stage = this.makeStage("query", "Arrow keys move the query; with Shift five places at a time.");
+    const shows = [
+      { value: "photograph", label: "photograph" },
+      { value: "both", label: "both" },
+      { value: "map", label: "map" },
+    ];
+    if (this.arrays.values) shows.push({ value: "result", label: "average" });
+    this.ranks = element("canvas", { class: "ax-ranks", "aria-hidden": "true" });
+    this.rankTitle = element("div", { class: "ax-title" });
+    const left = element(
+      "div",
+      { class: "ax-left" },
+      stage,
+      this.makeBar(),
+      element("p", { class: "ax-hint" }, "Point at a place; a click keeps it. Arrow keys work too."),
+    );
+    const right = element(
+      "div",
+      { class: "ax-right" },
+      status,
+      this.makeSwatches(),
+      element("div", {}, this.rankTitle, this.ranks),
+      this.makeTemperature(),
+      this.chooser(spec.headLabel, "head", spec.headNames.map((label, value) => ({ label, value }))),
+      this.chooser("Similarity", "similarity", spec.similarities.map((value) => ({ value, label: SIMILARITY[value] }))),
+      this.chooser("Show", "show", shows),
+      this.chooser("Colour scale", "scale", ["linear", "log"].map((value) => ({ value, label: value === "log" ? "logarithmic" : value }))),
+      this.makeOutlineSwitch(),
+    );
+    this.root.replaceChildren(
+      ...[this.photographChooser(), element("div", { class: "ax-body" }, left, right), this.makeTable(() => this.topPlaces())].filter(Boolean),
+    );
+  }
+
+  makeTemperature() {
+    const [low, high] = this.spec.temperatureRange;
+    const steps = 240;
+    const id = freshId();
+    const toStep = (t) => Math.round((steps * Math.log(t / low)) / Math.log(high / low));
+    const toTemperature = (s) => clamp(Number((low * (high / low) ** (s / steps)).toPrecision(3)), low, high);
+    const slider = element("input", { type: "range", id, min: 0, max: steps, oninput: () => this.set("temperature", toTemperature(Number(slider.value))) });
+    const value = element("b");
+    const reset = element("button", { type: "button", onclick: () => this.set("temperature", this.firstTemperature) }, `back to ${short(this.firstTemperature)}`);
+    this.controls.push(() => {
+      const t = this.get("temperature");
+      if (toStep(t) !== Number(slider.value)) slider.value = toStep(t);
+      slider.setAttribute("aria-valuetext", short(t));
+      say(value, short(t));
+      reset.disabled = t === this.firstTemperature;
+    });
+    return element(
+      "div",
+      { class: "ax-choice ax-slider" },
+      element("label", { for: id }, "Temperature ", value),
+      element("div", { class: "ax-row" }, element("span", { class: "ax-end" }, "sharp"), slider, element("span", { class: "ax-end" }, "even"), reset),
+    );
+  }
+
+  makeSwatches() {
+    if (!this.arrays.values) return null;
+    this.swatches = [element("i", { class: "ax-swatch" }), element("i", { class: "ax-swatch" })];
+    this.swatchText = [element("span"), element("span")];
+    const pair = (i, label) => element("div", { class: "ax-pair" }, this.swatches[i], element("div", {}, element("div", { class: "ax-title" }, label), this.swatchText[i]));
+    return element("div", { class: "ax-swatches" }, pair(0, "its own colour"), pair(1, "weighted average"));
+  }
+
+  makeOutlineSwitch() {
+    if (!this.spec.outlineNames.length) return null;
+    const box = element("input", { type: "checkbox", checked: true, onchange: () => { this.outlined = box.checked; this.touch(); } });
+    return element("label", { class: "ax-check" }, box, `Outline ${this.spec.outlineNames.join(", ")}`);
+  }
+
+  // ------------------------------------------------------------ numbers
+
+  scoresOf(query, out) {
+    const { places } = this;
+    const block = this.get("image") * this.spec.heads + this.get("head");
+    if (this.arrays.scores) {
+      const row = (block * places + query) * places;
+      for (let j = 0; j < places; j++) out[j] = this.arrays.scores[row + j];
+      return;
+    }
+    const { queries, keys } = this.arrays;
+    const width = this.spec.arrays.queries.shape[3];
+    const q = (block * places + query) * width;
+    const similarity = this.get("similarity");
+    const norm = (array, at) => {
+      let sum = 0;
+      for (let c = 0; c < width; c++) sum += array[at + c] ** 2;
+      return Math.max(Math.sqrt(sum), 1e-12);
+    };
+    const qNorm = similarity === "cosine" ? norm(queries, q) : 1;
+    const root = similarity === "scaled dot" ? Math.sqrt(width) : 1;
+    for (let j = 0, k = block * places * width; j < places; j++, k += width) {
+      let sum = 0;
+      if (similarity === "distance") for (let c = 0; c < width; c++) sum -= (queries[q + c] - keys[k + c]) ** 2;
+      else for (let c = 0; c < width; c++) sum += queries[q + c] * keys[k + c];
+      out[j] = similarity === "cosine" ? sum / (qNorm * norm(keys, k)) : sum / root;
+    }
+  }
+
+  // softmax(score / temperature), in place
+  softmax(out) {
+    const temperature = this.get("temperature");
+    let top = -Infinity;
+    for (const s of out) if (s > top) top = s;
+    let sum = 0;
+    for (let j = 0; j < out.length; j++) sum += out[j] = Math.exp((out[j] - top) / temperature);
+    for (let j = 0; j < out.length; j++) out[j] /= sum;
+  }
+
+  averageColour(weights, image) {
+    const { values } = this.arrays;
+    const sum = [0, 0, 0];
+    for (let j = 0, at = image * this.places * 3; j < this.places; j++, at += 3) {
+      for (let c = 0; c < 3; c++) sum[c] += weights[j] * values[at + c];
+    }
+    return sum;
+  }
+
+  insideOf(region) {
+    const at = (this.get("image") * this.spec.outlineNames.length + region) * this.places;
+    let mass = 0;
+    let area = 0;
+    for (let j = 0; j < this.places; j++) {
+      const share = this.arrays.covers[at + j] / 255;
+      mass += share * this.weights[j];
+      area += share / this.places;
+    }
+    return [mass, area, this.arrays.covers[at + this.get("query")] > 127];
+  }
+
+  // ------------------------------------------------------------ drawing
+
+  draw() {
+    const { weights, places } = this;
+    const [image, query, show] = [this.get("image"), this.get("query"), this.get("show")];
+    this.scoresOf(query, weights);
+    this.softmax(weights);
+    let [best, second, entropy] = [0, -1, 0];
+    for (let j = 0; j < places; j++) {
+      if (weights[j] > weights[best]) best = j;
+      if (weights[j] > 0) entropy -= weights[j] * Math.log(weights[j]);
+    }
+    if (best === query) {
+      for (let j = 0; j < places; j++) if (j !== query && (second < 0 || weights[j] > weights[second])) second = j;
+    }
+    const scale = this.scales[this.get("scale")];
+    const [width, height] = this.paint(weights, scale, show === "result" ? "photograph" : show);
+    if (show === "result") this.paintResult(width, height);
+    this.drawTruth(width, height);
+    const elsewhere = best === query ? second : best;
+    if (elsewhere >= 0 && show !== "result") this.ring(elsewhere, width, height);
+    this.markPlace(query, width, height);
+    this.showBar(scale, "Weight of each place for this query (all places sum to 1)", show, [this.get("scale") === "log", true], [[scale.t(1 / places), `uniform: ${number(1 / places)}`]]);
+    this.drawRanks(scale);
+    this.readOut(best, second, Math.exp(entropy));
+    if (this.swatches) this.showColours(image, query);
+    this.fillTable();
+  }
+
+  readOut(best, second, effective) {
+    const { weights, places } = this;
+    const query = this.get("query");
+    const where = best === query ? `at the query itself, then ${number(weights[second])} at ${this.where(second)}` : `at ${this.where(best)}`;
+    const regions = this.spec.outlineNames.map((name, i) => [name, ...this.insideOf(i)]);
+    const on = regions.filter(([, , , inside]) => inside).map(([name]) => ` (${name})`).join("");
+    const first = `Query ${this.where(query)}${on}: strongest weight ${number(weights[best])} ${where} (uniform would be ${number(1 / places, 2)}).`;
+    const mass = regions.map(([name, m, a]) => `${name} gets ${number(m, 2)} of the weight on ${number(a, 2)} of the area`).join("; ");
+    this.read(first, `Spread over about ${effective < 10 ? effective.toFixed(1) : Math.round(effective)} of ${places} places.${mass ? ` The ${mass}.` : ""}`);
+  }
+
+  ring(place, width, height) {
+    const [x, y, w, h] = this.frameOf(place, width, height);
+    const context = this.stageContext;
+    for (const [colour, thickness] of [["#000", 4], ["#fff", 2]]) {
+      context.beginPath();
+      context.arc(x + w / 2, y + h / 2, Math.max(6, Math.min(w, h) / 2 - 2), 0, 7);
+      context.strokeStyle = colour;
+      context.lineWidth = thickness;
+      context.stroke();
+    }
+  }
+
+  drawTruth(width, height) {
+    const image = this.get("image");
+    for (const [place, label] of this.spec.marks[image]) {
+      const [x, y, w, h] = this.frameOf(place, width, height);
+      this.haloText(label, x + w / 2 + 4, y + h / 2 - 4);
+    }
+    if (!this.outlined) return;
+    const [pixelsHigh, pixelsWide] = this.photographs.shape.slice(-3, -1);
+    const { edges, edgeEnds } = this.arrays;
+    const context = this.stageContext;
+    this.spec.outlineNames.forEach((name, region) => {
+      const at = image * this.spec.outlineNames.length + region;
+      const path = new Path2D();
+      let corner = null;
+      for (let e = at ? edgeEnds[at - 1] : 0; e < edgeEnds[at]; e++) {
+        const [x0, y0, x1, y1] = edges.subarray(4 * e, 4 * e + 4);
+        path.moveTo((x0 / pixelsWide) * width, (y0 / pixelsHigh) * height);
+        path.lineTo((x1 / pixelsWide) * width, (y1 / pixelsHigh) * height);
+        if (!corner || y0 < corner[1]) corner = [x0, y0];
+      }
+      for (const [colour, thickness] of [["#000a", 4], ["#fff", 1.5]]) {
+        context.strokeStyle = colour;
+        context.lineWidth = thickness;
+        context.lineCap = "round";
+        context.stroke(path);
+      }
+      if (corner) this.haloText(name, (corner[0] / pixelsWide) * width, Math.max(12, (corner[1] / pixelsHigh) * height - 5));
+    });
+  }
+
+  drawRanks(scale) {
+    const [width, height] = this.sizeCanvas(this.ranks);
+    const context = this.ranks.getContext("2d");
+    const left = 44;
+    const count = Math.min(this.places, Math.floor((width - left) / 6));
+    const largest = Float64Array.from(this.weights).sort().reverse();
+    const step = (width - left) / count;
+    const floor = height - 2;
+    const y = (value) => floor - scale.t(value) * (floor - 8);
+    context.clearRect(0, 0, width, height);
+    context.fillStyle = this.ink.accent;
+    for (let i = 0; i < count; i++) context.fillRect(left + i * step, y(largest[i]), Math.max(1, step - 1.5), floor - y(largest[i]));
+    context.strokeStyle = this.ink.line;
+    context.lineWidth = 1;
+    context.beginPath();
+    context.moveTo(left, 4);
+    context.lineTo(left, floor + 0.5);
+    context.lineTo(width, floor + 0.5);
+    context.stroke();
+    const uniform = y(1 / this.places);
+    context.setLineDash([4, 3]);
+    context.strokeStyle = context.fillStyle = this.ink.muted;
+    context.beginPath();
+    context.moveTo(left, uniform);
+    context.lineTo(width, uniform);
+    context.stroke();
+    context.setLineDash([]);
+    context.font = "11px system-ui, sans-serif";
+    context.textAlign = "right";
+    context.fillText(scale.ticks.at(-1)[1], left - 5, 13);
+    context.fillText(scale.ticks[0][1], left - 5, floor);
+    context.fillText("uniform", width - 2, uniform > 24 ? uniform - 4 : uniform + 12);
+    say(this.rankTitle, `The ${count} largest weights, in order`);
+  }
+
+  showColours(image, query) {
+    const at = 3 * (image * this.places + query);
+    const own = [...this.arrays.values.subarray(at, at + 3)];
+    const mean = this.averageColour(this.weights, image);
+    [own, mean].forEach((colour, i) => {
+      this.swatches[i].style.background = `rgb(${colour.map((c) => Math.round(255 * c)).join(" ")})`;
+      say(this.swatchText[i], colour.map((c) => c.toFixed(2)).join(", "));
+    });
+  }
+
+  // The average at every place is N² work: done a few milliseconds a frame, and kept until something changes.
+  paintResult(width, height) {
+    const key = ["image", "head", "similarity", "temperature"].map((trait) => this.get(trait)).join();
+    if (this.result?.key !== key) this.result = { key, next: 0, pixels: new Uint8ClampedArray(4 * this.places) };
+    const { result } = this;
+    const row = (this.resultRow ??= new Float64Array(this.places));
+    const until = performance.now() + 7;
+    while (result.next < this.places && performance.now() < until) {
+      this.scoresOf(result.next, row);
+      this.softmax(row);
+      const colour = this.averageColour(row, this.get("image")).map((c) => 255 * c);
+      result.pixels.set([...colour, 255], 4 * result.next++);
+    }
+    this.layerPixels.data.set(result.pixels);
+    this.drawLayer(width, height);
+    if (result.next < this.places) this.touch();
+  }
+
+  topPlaces() {
+    const { weights } = this;
+    const order = range(this.places).sort((a, b) => weights[b] - weights[a]).slice(0, 12);
+    return {
+      caption: `The ${order.length} places with the largest weights, for the query at ${this.where(this.get("query"))}`,
+      head: ["row", "column", "weight", "times uniform"],
+      body: order.map((j) => [Math.floor(j / this.columns), j % this.columns, number(weights[j]), number(weights[j] * this.places)].map(String)),
+    };
+  }
+}
+
+// ---------------------------------------------------------------- gates
+
+class Gates extends Explorer {
+  constructor(model, root) {
+    super(model, root, ["image", "variant", "force", "channel", "place", "order", "stage", "compare", "show"]);
+    const { spec } = this;
+    this.channels = spec.channels;
+    this.variants = spec.variantNames.length;
+    this.count = spec.imageNames.length;
+    this.groups = this.groupByVariant();
+    this.values = new Float64Array(this.places);
+    this.build();
+    this.start();
+  }
+
+  file() {
+    return this.get("image") * this.variants + this.get("variant");
+  }
+
+  build() {
+    const { spec } = this;
+    const status = this.makeStatus();
+    const stage = this.makeStage("place", "Arrow keys choose a place, Escape lets it go.", (event) => {
+      if (event.key === "Escape") this.keep("place", -1);
+    });
+    const options = (names) => names.map((label, value) => ({ label, value }));
+    const top = element(
+      "div",
+      { class: "ax-top" },
+      this.photographChooser(),
+      this.chooser(spec.variantLabel, "variant", spec.variantNames.map((label, value) => ({ label, value, colour: spec.variantColours[value] }))),
+      this.chooser("Gates in place", "force", [{ value: -1, label: "the net's own" }, ...options(spec.forcedNames)]),
+    );
+    const left = element(
+      "div",
+      { class: "ax-left" },
+      stage,
+      this.makeBar(),
+      element("p", { class: "ax-hint" }, "Point at the photograph or at a bar; a click keeps it. Arrow keys work too."),
+      this.chooser("Features", "stage", [{ value: "before", label: "before the gate" }, { value: "after", label: "after the gate" }]),
+      this.chooser("Show", "show", ["photograph", "both", "map"].map((value) => ({ value, label: value }))),
+    );
+    const orders = [{ value: "channel", label: "channel number" }, { value: "gate", label: "gate" }];
+    if (this.variants > 1) orders.push({ value: "variant", label: spec.variantLabel.toLowerCase() });
+    const right = element(
+      "div",
+      { class: "ax-right" },
+      status,
+      this.makeAnswers(),
+      this.makeCharts(),
+      this.chooser("Order of the bars", "order", orders),
+      this.menu("Compare the gates with", "compare", this.references()),
+    );
+    this.root.replaceChildren(top, element("div", { class: "ax-body" }, left, right), this.makeTable(() => this.channelRows()));
+  }
+
+  references() {
+    const { spec } = this;
+    const list = [{ value: "none", label: "nothing" }];
+    if (this.count * this.variants > 1) list.push({ value: "mean", label: "the mean over all photographs" });
+    if (this.variants > 1) spec.variantNames.forEach((name, i) => list.push({ value: `variant:${i}`, label: `this photograph, ${spec.variantLabel.toLowerCase()} ${name}` }));
+    if (this.count > 1) spec.imageNames.forEach((name, i) => list.push({ value: `image:${i}`, label: `photograph ${name}` }));
+    spec.forcedNames.forEach((name, i) => list.push({ value: `forced:${i}`, label: name }));
+    return list;
+  }
+
+  makeAnswers() {
+    if (!this.arrays.answers) return null;
+    this.fills = this.spec.classNames.map(() => element("i"));
+    const bars = this.spec.classNames.map((name, k) => element("div", { class: "ax-answer" }, element("div", { class: "ax-track" }, this.fills[k]), element("span", {}, name)));
+    return element("div", { "aria-hidden": "true" }, element("div", { class: "ax-title" }, "Probability of each answer (0 to 1)"), element("div", { class: "ax-answers" }, ...bars));
+  }
+
+  makeCharts() {
+    this.gateTitle = element("div", { class: "ax-title" });
+    this.featureTitle = element("div", { class: "ax-title" });
+    this.gateChart = element("canvas", {
+      class: "ax-chart",
+      tabindex: 0,
+      role: "slider",
+      "aria-label": "Channel",
+      "aria-valuemin": 0,
+      "aria-valuemax": this.channels - 1,
+      "aria-describedby": this.status.id,
+    });
+    this.featureChart = element("canvas", { class: "ax-chart", "aria-hidden": "true" });
+    for (const chart of [this.gateChart, this.featureChart]) {
+      const at = (event) => {
+        const box = chart.getBoundingClientRect();
+        const slot = Math.floor(((event.clientX - box.left - AXIS) / (box.width - AXIS)) * this.channels);
+        return this.order()[clamp(slot, 0, this.channels - 1)];
+      };
+      this.pointable(chart, "channel", at);
+    }
+    this.gateChart.addEventListener("keydown", (event) => this.chartKey(event));
+    const all = element("button", { type: "button", onclick: () => this.keep("channel", -1) }, "all channels");
+    this.controls.push(() => (all.disabled = this.get("channel") < 0));
+    const legend = element("span", { class: "ax-legend" }, element("i", { class: "before" }), "before", element("i", { class: "after" }), "after");
+    this.legend = legend;
+    return element(
+      "div",
+      { class: "ax-charts" },
+      element("div", { class: "ax-row" }, this.gateTitle, all),
+      this.gateChart,
+      element("div", { class: "ax-row" }, this.featureTitle, legend),
+      this.featureChart,
+    );
+  }
+
+  chartKey(event) {
+    const order = this.order();
+    const slot = order.indexOf(this.get("channel"));
+    const last = this.channels - 1;
+    const far = event.shiftKey ? 5 : 1;
+    const to = { ArrowLeft: slot - far, ArrowDown: slot - far, ArrowRight: slot + far, ArrowUp: slot + far, Home: 0, End: last }[event.key];
+    if (event.key === "Escape") this.keep("channel", -1);
+    else if (to == null || event.ctrlKey || event.metaKey || event.altKey) return;
+    else this.keep("channel", order[slot < 0 ? 0 : clamp(to, 0, last)]);
+    event.preventDefault();
+  }
+
+  // ------------------------------------------------------------ numbers
+
+  gatesAt(image, variant) {
+    const at = (image * this.variants + variant) * this.channels;
+    return this.arrays.gates.subarray(at, at + this.channels);
+  }
+
+  gatesInPlace() {
+    const force = this.get("force");
+    return force < 0 ? this.gatesAt(this.get("image"), this.get("variant")) : this.forcedGates(force);
+  }
+
+  forcedGates(i) {
+    return this.arrays.forced.subarray(i * this.channels, (i + 1) * this.channels);
+  }
+
+  reference() {
+    const [kind, i] = this.get("compare").split(":");
+    if (kind === "none") return null;
+    if (kind === "mean") return (this.meanGates ??= Float32Array.from(range(this.channels), (c) => this.meanGate(c)));
+    if (kind === "variant") return this.gatesAt(this.get("image"), Number(i));
+    if (kind === "image") return this.gatesAt(Number(i), this.get("variant"));
+    return this.forcedGates(Number(i));
+  }
+
+  meanGate(c, variant = null) {
+    let [sum, n] = [0, 0];
+    for (let p = 0; p < this.count; p++) {
+      for (let v = 0; v < this.variants; v++) if (variant == null || v === variant) [sum, n] = [sum + this.gatesAt(p, v)[c], n + 1];
+    }
+    return sum / n;
+  }
+
+  // Channels grouped by the variant whose gates are highest on average, the most decided first in each group.
+  groupByVariant() {
+    const means = range(this.channels).map((c) => range(this.variants).map((v) => this.meanGate(c, v)));
+    const group = means.map((m) => m.indexOf(Math.max(...m)));
+    const margin = means.map((m, c) => m[group[c]] - Math.max(...m.filter((_, v) => v !== group[c]), 0));
+    const order = range(this.channels).sort((a, b) => group[a] - group[b] || margin[b] - margin[a]);
+    return { group, order };
+  }
+
+  order() {
+    const kind = this.get("order");
+    if (kind === "variant") return this.groups.order;
+    if (kind === "channel") return range(this.channels);
+    const shown = this.shownGates();
+    return range(this.channels).sort((a, b) => shown[b] - shown[a]);
+  }
+
+  shownGates() {
+    const [gates, reference] = [this.gatesInPlace(), this.reference()];
+    return reference ? gates.map((g, c) => g - reference[c]) : gates;
+  }
+
+  featureScale(c) {
+    return this.spec.arrays.features.scale[c];
+  }
+
+  featureAt(c, place) {
+    return this.arrays.features[(this.file() * this.channels + c) * this.places + place] * this.featureScale(c);
+  }
+
+  featureMean(c) {
+    const at = (this.file() * this.channels + c) * this.places;
+    let sum = 0;
+    for (let j = 0; j < this.places; j++) sum += this.arrays.features[at + j];
+    return (sum / this.places) * this.featureScale(c);
+  }
+
+  // What is painted: one channel, or the mean over channels, times the factor that the gate, or a difference, gives.
+  fillMap(channel, factors) {
+    const { values, places } = this;
+    values.fill(0);
+    for (let c = 0; c < this.channels; c++) {
+      if (channel >= 0 && c !== channel) continue;
+      const factor = (factors ? factors[c] : 1) * this.featureScale(c) * (channel < 0 ? 1 / this.channels : 1);
+      const at = (this.file() * this.channels + c) * places;
+      for (let j = 0; j < places; j++) values[j] += factor * this.arrays.features[at + j];
+    }
+  }
+
+  mapScale(channel, comparing) {
+    const { limit, meanLimit, meanDifferenceLimit, signed } = this.spec;
+    const high = channel >= 0 ? limit : comparing ? meanDifferenceLimit : meanLimit;
+    return linearScale(comparing || signed ? -high : 0, high);
+  }
+
+  // ------------------------------------------------------------ drawing
+
+  draw(now) {
+    const [channel, place, show, stage] = ["channel", "place", "show", "stage"].map((trait) => this.get(trait));
+    const reference = this.reference();
+    const shown = this.shownGates();
+    const factors = reference ? shown : stage === "after" ? this.gatesInPlace() : null;
+    this.fillMap(channel, factors);
+    const scale = this.mapScale(channel, Boolean(reference));
+    const [width, height] = this.paint(this.values, scale, show);
+    if (place >= 0) this.markPlace(place, width, height);
+    const what = channel < 0 ? "Mean of all channels" : `Channel ${channel}`;
+    const how = reference ? "features × difference of the gates" : `features ${stage} the gate`;
+    this.showBar(scale, `${what}: ${how}`, show, [reference || this.spec.signed, true]);
+    this.moveBars(shown, now);
+    this.drawGates(Boolean(reference));
+    this.drawFeatures();
+    if (this.fills) this.showAnswers();
+    this.readOut();
+    this.fillTable();
+  }
+
+  // The heights drawn follow the heights asked for; a change of order or of comparison is a new picture, not a move.
+  moveBars(target, now) {
+    const key = [this.get("order") === "gate", this.get("compare") === "none"].join();
+    const changed = !this.goal || target.some((g, c) => g !== this.goal[c]);
+    if (changed) {
+      const jump = !this.goal || key !== this.barKey || this.calm.matches || this.get("order") === "gate";
+      this.from = jump ? Float64Array.from(target) : Float64Array.from(this.heights);
+      [this.goal, this.began, this.barKey] = [Float64Array.from(target), now, key];
+    }
+    const u = clamp((now - this.began) / MOVE, 0, 1);
+    const eased = 1 - (1 - u) ** 3;
+    this.heights = this.goal.map((g, c) => this.from[c] + eased * (g - this.from[c]));
+    if (u < 1 && this.from.some((f, c) => f !== this.goal[c])) this.touch();
+  }
+
+  axes(chart, low, high) {
+    const [width, height] = this.sizeCanvas(chart);
+    const context = chart.getContext("2d");
+    const [top, bottom] = [8, height - 9];
+    const y = (value) => bottom - ((clamp(value, low, high) - low) / (high - low)) * (bottom - top);
+    context.clearRect(0, 0, width, height);
+    context.font = "11px system-ui, sans-serif";
+    context.textAlign = "right";
+    context.lineWidth = 1;
+    for (const tick of [low, (low + high) / 2, high]) {
+      context.fillStyle = this.ink.muted;
+      context.fillText(short(tick), AXIS - 6, y(tick) + 4);
+      context.strokeStyle = this.ink.line;
+      context.beginPath();
+      context.moveTo(AXIS - 2, Math.round(y(tick)) + 0.5);
+      context.lineTo(width, Math.round(y(tick)) + 0.5);
+      context.stroke();
+    }
+    const step = (width - AXIS) / this.channels;
+    return { context, y, step, height, gap: step > 4 ? 1 : 0 };
+  }
+
+  drawBar({ context, y, step, gap }, slot, from, to, colour, share = 1) {
+    const w = (step - gap) * share;
+    context.fillStyle = colour;
+    const [a, b] = [y(from), y(to)];
+    context.fillRect(AXIS + slot * step + (step - gap - w) / 2, Math.min(a, b), w, Math.max(Math.abs(a - b), to === from ? 0 : 0.5));
+  }
+
+  pickMark(axes, slot) {
+    const { context, step, height } = axes;
+    const x = AXIS + (slot + 0.5) * step;
+    context.fillStyle = this.ink.text;
+    context.beginPath();
+    context.moveTo(x - 5, height);
+    context.lineTo(x + 5, height);
+    context.lineTo(x, height - 7);
+    context.fill();
+    context.globalAlpha = 0.14;
+    context.fillRect(AXIS + slot * step - 1, 4, step + 2, height - 12);
+    context.globalAlpha = 1;
+  }
+
+  drawGates(comparing) {
+    const axes = this.axes(this.gateChart, comparing ? -1 : 0, 1);
+    const order = this.order();
+    const channel = this.get("channel");
+    const own = this.get("force") >= 0 && !comparing ? this.gatesAt(this.get("image"), this.get("variant")) : null;
+    const colours = this.spec.variantColours;
+    const grouped = this.get("order") === "variant" && colours[0] !== "currentColor";
+    order.forEach((c, slot) => {
+      const g = this.heights[c];
+      const colour = comparing ? (g < 0 ? "#4393c3" : "#d6604d") : this.ink.accent;
+      this.drawBar(axes, slot, 0, g, colour);
+      if (grouped) {
+        axes.context.fillStyle = colours[this.groups.group[c]];
+        axes.context.fillRect(AXIS + slot * axes.step, 0, axes.step + 0.5, 4);
+      }
+      if (own) {
+        axes.context.fillStyle = this.ink.text;
+        axes.context.fillRect(AXIS + slot * axes.step, axes.y(own[c]) - 1, axes.step - axes.gap, 2);
+      }
+    });
+    if (channel >= 0) this.pickMark(axes, order.indexOf(channel));
+    const { spec } = this;
+    const force = this.get("force");
+    const title = force < 0 ? "Gate of each channel" : `Gate of each channel: ${spec.forcedNames[force]}`;
+    const by = grouped ? `; strip: the ${spec.variantLabel.toLowerCase()} that opens it most` : "";
+    say(this.gateTitle, comparing ? `${title}, difference` : title + (own ? " (lines: the net's own)" : "") + by);
+    const slot = order.indexOf(channel);
+    this.gateChart.setAttribute("aria-valuenow", Math.max(slot, 0));
+    this.gateChart.setAttribute("aria-valuetext", channel < 0 ? "all channels" : `channel ${channel}, gate ${number(this.gatesInPlace()[channel], 2)}`);
+  }
+
+  drawFeatures() {
+    const { limit, signed } = this.spec;
+    const axes = this.axes(this.featureChart, signed ? -limit : 0, limit);
+    const [place, channel, gates, order] = [this.get("place"), this.get("channel"), this.gatesInPlace(), this.order()];
+    order.forEach((c, slot) => {
+      const before = place < 0 ? this.featureMean(c) : this.featureAt(c, place);
+      this.drawBar(axes, slot, 0, before, this.ink.before);
+      this.drawBar(axes, slot, 0, before * gates[c], this.ink.after, axes.step > 5 ? 0.6 : 1);
+    });
+    if (channel >= 0) this.pickMark(axes, order.indexOf(channel));
+    say(this.featureTitle, place < 0 ? "Features, mean over all places" : `Features at ${this.where(place)}`);
+  }
+
+  probabilities(force) {
+    const [forcings, classes] = this.spec.arrays.answers.shape.slice(2);
+    const at = (this.file() * forcings + force + 1) * classes;
+    return this.arrays.answers.subarray(at, at + classes);
+  }
+
+  picked(force) {
+    const p = this.probabilities(force);
+    return p.indexOf(Math.max(...p));
+  }
+
+  showAnswers() {
+    const p = this.probabilities(this.get("force"));
+    const best = this.picked(this.get("force"));
+    const things = this.candidatesOf(this.get("image"));
+    const colours = this.spec.variantColours;
+    this.fills.forEach((fill, k) => {
+      const thing = things.indexOf(k);
+      fill.style.height = `${100 * p[k]}%`;
+      fill.style.background = thing >= 0 && things.length === this.variants && colours[0] !== "currentColor" ? colours[thing] : "";
+      fill.parentElement.parentElement.classList.toggle("picked", k === best);
+    });
+  }
+
+  candidatesOf(image) {
+    if (!this.arrays.candidates) return [];
+    const n = this.spec.candidateNames.length;
+    return [...this.arrays.candidates.subarray(image * n, (image + 1) * n)];
+  }
+
+  named(k) {
+    const things = this.candidatesOf(this.get("image")).flatMap((c, i) => (c === k ? [`the ${this.spec.candidateNames[i]}`] : []));
+    return this.spec.classNames[k] + (things.length ? `, ${things.join(" and ")}` : "");
+  }
+
+  answerWords() {
+    if (!this.arrays.answers) return "";
+    const { spec } = this;
+    const force = this.get("force");
+    const reads = this.picked(force);
+    const sure = number(this.probabilities(force)[reads], 2);
+    if (force >= 0) {
+      const own = this.picked(-1);
+      const after = own === reads ? "So it does with its own gates." : `With its own gates it reads ${this.named(own)}.`;
+      return `With ${spec.forcedNames[force]} in place the net reads ${this.named(reads)} (probability ${sure}). ${after}`;
+    }
+    const says = `The net reads ${this.named(reads)} (probability ${sure}).`;
+    if (!this.arrays.truth) return says;
+    const asked = this.arrays.truth[this.file()];
+    const asker = this.variants > 1 ? `The ${spec.variantLabel.toLowerCase()} (${spec.variantNames[this.get("variant")]}) asks` : "Asked";
+    return `${says} ${asker} for ${this.named(asked)}: ${asked === reads ? "right" : "wrong"}.`;
+  }
+
+  detail() {
+    const [channel, place, gates] = [this.get("channel"), this.get("place"), this.gatesInPlace()];
+    const reference = this.reference();
+    if (channel < 0 && place < 0) return reference ? "The map shows where the difference of the gates acts." : "";
+    if (channel < 0) {
+      const strongest = (factors) => range(this.channels).reduce((a, b) => (this.featureAt(b, place) * factors[b] > this.featureAt(a, place) * factors[a] ? b : a));
+      const [before, after] = [strongest(gates.map(() => 1)), strongest(gates)];
+      const [x, y] = [this.featureAt(before, place), this.featureAt(after, place) * gates[after]];
+      return `At ${this.where(place)} channel ${before} is strongest before the gate, ${number(x)}; channel ${after} after it, ${number(y)}.`;
+    }
+    const gate = `Channel ${channel}: gate ${number(gates[channel])}`;
+    const own = this.get("force") < 0 ? "" : ` (the net's own ${number(this.gatesAt(this.get("image"), this.get("variant"))[channel])})`;
+    const change = reference ? gates[channel] - reference[channel] : 0;
+    const against = reference ? `, ${number(Math.abs(change))} ${change < 0 ? "below" : "above"} the other` : "";
+    if (place < 0) return `${gate}${own}${against}.`;
+    const x = this.featureAt(channel, place);
+    return `${gate}${own}${against}. At ${this.where(place)}: ${number(x)} before, ${number(x * gates[channel])} after.`;
+  }
+
+  readOut() {
+    this.read(this.answerWords(), this.detail() || "Point at a place or at a channel's bar to read its numbers.");
+  }
+
+  channelRows() {
+    const [place, gates, reference] = [this.get("place"), this.gatesInPlace(), this.reference()];
+    const value = (c) => (place < 0 ? this.featureMean(c) : this.featureAt(c, place));
+    const head = ["channel", "gate", ...(reference ? ["difference"] : []), "before", "after"];
+    const body = this.order().map((c) => {
+      const cells = [gates[c], ...(reference ? [gates[c] - reference[c]] : []), value(c), value(c) * gates[c]];
+      return [String(c), ...cells.map((x) => number(x))];
+    });
+    return { caption: `Every channel: its gate, and its feature ${place < 0 ? "(mean over all places)" : `at ${this.where(place)}`} before and after the gate`, head, body };
+  }
+}
+
+const AXIS = 40; // px left of the bars for the numbers
+
+// ---------------------------------------------------------------- the two homes
+
+const KINDS = { positions: Positions, gates: Gates };
+
+function mount(model, root) {
+  try {
+    return new KINDS[model.get("kind")](model, root);
+  } catch (error) {
+    root.textContent = `This explorer could not start: ${error.message}`;
+    throw error;
+  }
+}
+
+function render({ model, el }) {
+  const root = element("div", { class: "attention-explorer", "data-kind": model.get("kind") });
+  el.append(root);
+  const explorer = mount(model, root);
+  return () => explorer.close();
+}
+
+// In a static page the model is a plain table of traits with listeners; there is no kernel to save to.
+class PageModel {
+  constructor(traits) {
+    this.traits = traits;
+    this.listeners = new Map();
+  }
+
+  get(name) {
+    return this.traits[name];
+  }
+
+  set(name, value) {
+    this.traits[name] = value;
+    (this.listeners.get(`change:${name}`) ?? []).forEach((listener) => listener());
+  }
+
+  on(event, listener) {
+    this.listeners.set(event, [...(this.listeners.get(event) ?? []), listener]);
+  }
+
+  off(event, listener) {
+    this.listeners.set(event, (this.listeners.get(event) ?? []).filter((other) => other !== listener));
+  }
+
+  save_changes() {}
+}
+
+export function mountAll(page = document) {
+  for (const root of page.querySelectorAll(".attention-explorer[data-kind]")) {
+    const source = root.querySelector("script[type='application/json']");
+    if (!source) continue;
+    const { data, ...traits } = JSON.parse(source.textContent);
+    traits.data = new DataView(Uint8Array.from(atob(data), (c) => c.charCodeAt(0)).buffer);
+    mount(new PageModel(traits), root);
+  }
+}
+
+export default { render };
