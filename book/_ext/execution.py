@@ -24,7 +24,6 @@ from nbformat import NotebookNode
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
-    from sphinx.environment import BuildEnvironment
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / "_build" / "executed"
@@ -90,6 +89,7 @@ def execute(notebook: NotebookNode, folder: Path) -> Execution:
         kernel_name="python3",
         resources={"metadata": {"path": str(folder)}},
         on_cell_executed=note_peak,
+        coalesce_streams=True,
         extra_arguments=["--log-level=ERROR"],
     )
     start = time.perf_counter()
@@ -114,10 +114,11 @@ def insert(execution: Execution, notebook: NotebookNode) -> None:
 
 def prepare_for_commit(notebook: NotebookNode) -> None:
     """Keep what the tests compare and a reader of the repository can use; drop pictures and what varies by run."""
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    notebook.metadata = nbformat.from_dict({"kernelspec": kernel, "language_info": {"name": "python"}})
-    for number, cell in enumerate(notebook.cells):
-        cell.id = f"cell-{number:03d}"
+    for volatile in ("widgets", "jupytext"):
+        notebook.metadata.pop(volatile, None)
+    notebook.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook.metadata["language_info"] = {"name": "python"}
+    for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type != "code":
             continue
@@ -173,7 +174,9 @@ def package_digest() -> str:
     return files_digest([*package, ROOT / "requirements.txt", Path(__file__).resolve()])
 
 
-def cached_execution(docname: str, notebook: NotebookNode, folder: Path, digest: str) -> tuple[Execution, bool]:
+def cached_execution(
+    docname: str, notebook: NotebookNode, folder: Path, digest: str
+) -> tuple[Execution, bool]:
     """The chapter's outputs and whether they had to be made: kept ones if nothing they depend on has changed."""
     cells = json.dumps([cell.source for cell in code_cells(notebook)])
     key = hashlib.sha256(f"{digest}\n{docname}\n{cells}".encode()).hexdigest()[:16]

@@ -1,7 +1,7 @@
 """Pages that ask no other host for anything, and whose pictures all say in words what they show.
 
-Jupyter Book's stock pages load MathJax, require.js, the widgets' manager and thebe from other hosts. This extension ships
-MathJax with the book, takes the rest away, and mends in the theme's HTML what axe-core finds wrong there.
+Jupyter Book's stock pages load MathJax, require.js, the widgets' manager and thebe from other hosts. This extension
+ships MathJax with the book, takes the rest away, and mends in the theme's HTML what axe-core finds wrong there.
 """
 
 from __future__ import annotations
@@ -21,17 +21,24 @@ logger = logging.getLogger(__name__)
 def drop_foreign_scripts(
     app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None
 ) -> None:
-    """Keep scripts and styles of our own only: no other host's, no thebe (twice declared, so an error), no widget state."""
+    """Keep this book's scripts and styles: no other host's, and no widget state (explorers carry their data)."""
 
     def ours(asset: object) -> bool:
         address = str(getattr(asset, "filename", "") or "")
-        attributes = getattr(asset, "attributes", {})
-        body, kind = attributes.get("body") or "", attributes.get("type") or ""
-        return not ("://" in address or "thebe" in address + body[:200] or "widget-state" in kind)
+        kind = str(getattr(asset, "attributes", {}).get("type") or "")
+        return "://" not in address and "widget-state" not in kind
 
     for kind in ("script_files", "css_files"):
         if kind in context:
             context[kind] = [asset for asset in context[kind] if ours(asset)]
+
+
+def silence_thebe(app: Sphinx, config: object) -> None:
+    """Disconnect sphinx_thebe, which Jupyter Book always loads and whose scripts break pages even when it is off."""
+    for listeners in app.events.listeners.values():
+        listeners[:] = [
+            listener for listener in listeners if not listener.handler.__module__.startswith("sphinx_thebe")
+        ]
 
 
 def demand_alt_text(app: Sphinx, doctree: nodes.document) -> None:
@@ -45,6 +52,31 @@ def demand_alt_text(app: Sphinx, doctree: nodes.document) -> None:
                 image["uri"],
                 location=image,
             )
+
+
+# What axe-core finds wrong in the theme's HTML, and what stands there instead.
+REPAIRS = (
+    # The sidebar was in no landmark.
+    (
+        '<div id="pst-primary-sidebar" class=',
+        '<div id="pst-primary-sidebar" role="complementary" aria-label="Contents of the book" class=',
+    ),
+    # The items of a list, in a role that ARIA has given up.
+    (' role="doc-biblioentry"', ' role="listitem"'),
+)
+
+
+def repair_accessibility(app: Sphinx, error: Exception | None) -> None:
+    """Mend the written pages; a page mended before is left as it is."""
+    if error is not None or app.builder.format != "html":
+        return
+    for path in Path(app.outdir).rglob("*.html"):
+        page = path.read_text(encoding="utf-8")
+        mended = page
+        for wrong, right in REPAIRS:
+            mended = mended.replace(wrong, right)
+        if mended != page:
+            path.write_text(mended, encoding="utf-8")
 
 
 def ship_mathjax(app: Sphinx, error: Exception | None) -> None:
@@ -62,5 +94,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("doctree-read", demand_alt_text)
     # After every other extension has had its say.
     app.connect("html-page-context", drop_foreign_scripts, priority=900)
+    app.connect("config-inited", silence_thebe)
     app.connect("build-finished", ship_mathjax)
+    app.connect("build-finished", repair_accessibility)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

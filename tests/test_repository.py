@@ -1,0 +1,189 @@
+"""What the repository's files say of each other: one address, one version, licences, nothing of a single machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import HTML, ROOT
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+import attention_lite
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+REPOSITORY: str = PROJECT["urls"]["Repository"]
+OWNER_AND_NAME = REPOSITORY.removeprefix("https://github.com/")
+OWNER, NAME = OWNER_AND_NAME.split("/")
+
+TRACKED = [
+    ROOT / name
+    for name in subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.split("\0")
+    if name and (ROOT / name).is_file()
+]
+
+
+def text_of(path: Path) -> str | None:
+    """A tracked file's text, or None for what is not text."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+TEXTS = {path.relative_to(ROOT).as_posix(): text for path in TRACKED if (text := text_of(path)) is not None}
+
+# How each site that shows a repository names it, with what stands before owner/name. Pages are at owner.github.io/name.
+SITES = (
+    r"github\.com/(?:repos/)?",
+    r"raw\.githubusercontent\.com/",
+    r"colab\.research\.google\.com/github/",
+    r"mybinder\.org/v2/gh/",
+    r"img\.shields\.io/github/[a-z/]+/",
+)
+# Repositories of others that the book and the workflows may name: as owner, or owner/name.
+OTHERS = {"actions", "features", "site"}
+
+
+def addresses(text: str) -> set[str]:
+    """Every owner/name that a text names on a site that shows repositories."""
+    found = set()
+    for site in SITES:
+        found |= {match.removesuffix(".git") for match in re.findall(site + r"([\w.-]+/[\w.-]*\w)", text)}
+    return found
+
+
+def ours(address: str) -> bool:
+    """Whether an address means this repository, be it by its owner or by its name."""
+    owner, name = address.split("/")
+    return owner == OWNER or name == NAME or "attention" in owner
+
+
+@pytest.mark.parametrize("name", ["_config.yml", "CITATION.cff", "README.md"])
+def test_file_names_the_one_address(name: str) -> None:
+    assert OWNER_AND_NAME in addresses(TEXTS[name])
+
+
+def test_every_mention_of_the_repository_agrees() -> None:
+    wrong = {
+        name: different
+        for name, text in TEXTS.items()
+        if (different := {a for a in addresses(text) if ours(a)} - {OWNER_AND_NAME})
+    }
+    assert wrong == {}
+
+
+def test_configuration_and_citation_name_exactly_the_address() -> None:
+    assert yaml.safe_load(TEXTS["_config.yml"])["repository"]["url"] == REPOSITORY
+    assert yaml.safe_load(TEXTS["CITATION.cff"])["repository-code"] == REPOSITORY
+
+
+def test_readme_and_pages_launch_this_repository() -> None:
+    readme = TEXTS["README.md"]
+    assert f"https://mybinder.org/v2/gh/{OWNER_AND_NAME}/" in readme
+    assert f"https://colab.research.google.com/github/{OWNER_AND_NAME}/" in readme
+    for page in sorted((HTML / "book" / "chapters").glob("*.html")):
+        html = page.read_text(encoding="utf-8")
+        chapter = f"book/chapters/{page.stem}.ipynb"
+        assert f"https://colab.research.google.com/github/{OWNER_AND_NAME}/blob/main/{chapter}" in html
+        assert f"https://mybinder.org/v2/gh/{OWNER_AND_NAME}/main?urlpath=lab/tree/{chapter}" in html
+
+
+def test_links_to_chapters_and_files_of_the_repository_exist() -> None:
+    pattern = re.escape(OWNER_AND_NAME) + r"/(?:blob|tree|raw)/main/([\w./-]*\w)"
+    for name, text in TEXTS.items():
+        for path in re.findall(pattern, text):
+            assert (ROOT / path).exists(), f"{name} links to {path}"
+
+
+def test_version_is_the_same_everywhere() -> None:
+    version = PROJECT["version"]
+    assert attention_lite.__version__ == version
+    assert yaml.safe_load(TEXTS["CITATION.cff"])["version"] == version
+    assert re.search(rf"^## {re.escape(version)}\b", TEXTS["CHANGELOG.md"], re.MULTILINE)
+    tags = {
+        tag
+        for text in TEXTS.values()
+        for tag in re.findall(re.escape(NAME) + r"(?:\.git)?@v([\d.]+\d)", text)
+    }
+    assert tags == {version}
+
+
+def test_licences() -> None:
+    assert PROJECT["license"] == "MIT"
+    assert TEXTS["LICENSE"].startswith("MIT License")
+    assert "The Attention You Can See authors" in TEXTS["LICENSE"]
+    assert "https://creativecommons.org/licenses/by/4.0/legalcode" in TEXTS["LICENSE-book"]
+    assert yaml.safe_load(TEXTS["CITATION.cff"])["license"] == "MIT"
+
+
+def test_package_needs_torch_alone() -> None:
+    assert [re.split(r"[<>=!~ ]", need)[0] for need in PROJECT["dependencies"]] == ["torch"]
+    program = "import sys, torch; before = set(sys.modules); import attention_lite; print(*(set(sys.modules) - before))"
+    added = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=ROOT
+    ).stdout.split()
+    heavy = {"matplotlib", "ipywidgets", "anywidget", "skimage", "sklearn", "safetensors", "IPython", "scipy"}
+    assert "attention_lite" in added
+    assert heavy & {name.split(".")[0] for name in added} == set()
+
+
+def test_every_requirement_is_pinned_and_no_index_is_named() -> None:
+    lines = [line for line in TEXTS["requirements.txt"].splitlines() if line and not line.startswith("#")]
+    assert [line for line in lines if not re.match(r"[\w.-]+==[\w.]+( ;|$)", line)] == []
+    assert "torch==2.13.0" in lines
+    assert "://" not in TEXTS["requirements.txt"]
+    for name, text in TEXTS.items():
+        if not name.startswith("binder/"):
+            assert (
+                not re.search(r"--(extra-)?index-url|--find-links", text)
+                or name == "tests/test_repository.py"
+            ), name
+
+
+def test_nothing_tells_of_the_machine_that_made_it() -> None:
+    home = str(Path.home())
+    folders = {str(ROOT), os.path.realpath(ROOT)} | ({home} if home != "/" else set())
+    telling = re.compile(
+        "|".join(
+            [re.escape(folder) + r"(?=/|\W|$)" for folder in sorted(folders)] + [r"/(?:home|Users)/[a-z]\w*/"]
+        )
+    )
+    pages = {path.name: path.read_text(encoding="utf-8") for path in HTML.rglob("*.html")}
+    assert pages
+    found = {name: hit.group() for name, text in {**TEXTS, **pages}.items() if (hit := telling.search(text))}
+    assert found == {}
+
+
+def test_workflows_call_the_same_targets_as_the_reader() -> None:
+    workflows = [text for name, text in TEXTS.items() if name.startswith(".github/workflows/")]
+    runs = [
+        step["run"]
+        for text in workflows
+        for job in yaml.safe_load(text)["jobs"].values()
+        for step in job["steps"]
+        if "run" in step
+    ]
+    assert any("make test" in run for run in runs)
+    assert any("make book" in run for run in runs)
+    assert "make test" in TEXTS[".ci/run"]
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+    assert not [run for run in runs if re.search(r"\b(pytest|jupyter-book|pip)\b", run)]
+
+
+def test_notebooks_are_plain_json_of_format_4() -> None:
+    for name, text in TEXTS.items():
+        if name.endswith(".ipynb"):
+            assert json.loads(text)["nbformat"] == 4
