@@ -61,22 +61,24 @@ class SearchNet(nn.Module):
 
 
 class PositionMixer(nn.Module):
-    """Self-attention over the places of a feature map, with batch norm before and the input added after.
+    """Self-attention over the places of a feature map, with layer norm before and the input added after.
 
-    x + sa(BN(x)), where the places become tokens: (B, C, H, W) -> (B, H·W, C) and back.
-    Queries and keys start equal, so that the first maps are plain self-similarity; that shortens the training.
+    x + sa(LN(x)), where the places become tokens: (B, C, H, W) -> (B, H·W, C) and back.
+    Queries and keys start equal, so that the first maps are plain self-similarity, and W_O starts at zero, so that the
+    block starts as the identity: without these two the training often stays where it began.
     """
 
     def __init__(self, channel: int, d_k: int = 16, h: int = 4) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm2d(channel)
+        self.norm = nn.LayerNorm(channel)
         self.sa = ScaledDotProductAttention(channel, d_k, d_k, h)
         with torch.no_grad():
             self.sa.W_K.weight.copy_(self.sa.W_Q.weight)
+            self.sa.W_O.weight.zero_()
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
-        tokens = self.norm(x).flatten(2).transpose(1, 2)
+        tokens = self.norm(x.flatten(2).transpose(1, 2))
         return x + self.sa(tokens).transpose(1, 2).unflatten(2, x.shape[2:])
 
 
@@ -86,10 +88,10 @@ class LocalGate(AttentionBlock):
     It has exactly SE's parameters and lacks one thing: the squeeze, which looks at the whole image.
     """
 
-    def __init__(self, channel: int, reduction: int, bias: bool = False) -> None:
+    def __init__(self, channel: int, reduction: int) -> None:
         super().__init__()
-        self.W1 = nn.Conv2d(channel, channel // reduction, 1, bias=bias)
-        self.W2 = nn.Conv2d(channel // reduction, channel, 1, bias=bias)
+        self.W1 = nn.Conv2d(channel, channel // reduction, 1, bias=False)
+        self.W2 = nn.Conv2d(channel // reduction, channel, 1, bias=False)
 
     def attention(self, x: Tensor) -> dict[str, Tensor]:
         """{"channel_and_place": (B, C, H, W)}, each value in (0, 1)."""
@@ -98,6 +100,20 @@ class LocalGate(AttentionBlock):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
         return x * self.attention(x)["channel_and_place"]
+
+
+class AddedContext(nn.Module):
+    """Control for SE: the same squeeze and the same two layers, whose result is *added* before a ReLU: no gate at all."""
+
+    def __init__(self, channel: int, reduction: int) -> None:
+        super().__init__()
+        self.W1 = nn.Linear(channel, channel // reduction, bias=False)
+        self.W2 = nn.Linear(channel // reduction, channel, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        context = self.W2(torch.relu(self.W1(x.mean((2, 3)))))
+        return torch.relu(x + context[:, :, None, None])
 
 
 class LocalMixer(nn.Module):
@@ -114,10 +130,11 @@ class LocalMixer(nn.Module):
 
 
 def context_net(model: str) -> ContextNet:
-    """ContextNet with the block called `model`: "se", or a control: "none", "local-gate"."""
+    """ContextNet with the block called `model`: "se", or a control: "none", "local-gate", "added-context"."""
     c = ContextNet.width
     return ContextNet({"se": lambda: SEAttention(c, reduction=4), "none": nn.Identity,
-                       "local-gate": lambda: LocalGate(c, reduction=4)}[model]())
+                       "local-gate": lambda: LocalGate(c, reduction=4),
+                       "added-context": lambda: AddedContext(c, reduction=4)}[model]())
 
 
 def search_net(model: str) -> SearchNet:

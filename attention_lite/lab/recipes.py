@@ -17,6 +17,7 @@ class Recipe:
     lr: highest learning rate of the one-cycle schedule; the block's own parameters learn `block_lr` times as fast.
     hidden, shown: the curriculum, as fractions of the training: digits that are not to be read stay hidden until
         `hidden` and are all shown from `shown` on.
+    full_contrast: the photographs' contrast rises from 0 to 1 until this fraction of the training.
     seeds: the seeds whose checkpoints the book ships and reports, all of them.
     """
 
@@ -27,6 +28,7 @@ class Recipe:
     lr: float
     hidden: float
     shown: float
+    full_contrast: float
     seeds: tuple[int, ...]
     block_lr: float = 1.0
     warm_up: float = 0.2
@@ -39,14 +41,18 @@ class Recipe:
             return 0.0
         return min(1.0, max(0.0, (self.shown - progress) / (self.shown - self.hidden)))
 
+    def contrast(self, progress: float) -> float:
+        """The photographs' contrast at `progress` in [0, 1] of the training."""
+        return min(1.0, progress / self.full_contrast)
+
 
 RECIPES: dict[str, Recipe] = {
-    "context-gating": Recipe(ContextGating, context_net, ("se", "none", "local-gate"), steps=1000, lr=2e-3,
-                             block_lr=5.0, hidden=0.25, shown=0.55, seeds=(0, 1, 2)),
+    "context-gating": Recipe(ContextGating, context_net, ("se", "none", "local-gate", "added-context"), steps=1000, lr=2e-3,
+                             block_lr=5.0, hidden=0.25, shown=0.55, full_contrast=0.3, seeds=(0, 1, 2)),
     "cued-search": Recipe(CuedSearch, search_net, ("self-attention", "none", "conv"), steps=1500, lr=1.5e-3,
-                          warm_up=0.15, hidden=0.2, shown=0.4, seeds=(0, 1, 2)),
+                          warm_up=0.15, hidden=0.2, shown=0.4, full_contrast=0.25, seeds=(0, 1, 2)),
     "one-digit": Recipe(OneDigit, search_net, ("self-attention", "se", "none"), steps=500, lr=2e-3,
-                        hidden=0.0, shown=0.0, seeds=(0, 1, 2)),
+                        hidden=0.0, shown=0.0, full_contrast=0.3, seeds=(0, 1, 2)),
 }
 assert set(RECIPES) == set(TASKS)
 

@@ -27,7 +27,8 @@ class Scenes:
     """The description of n scenes with K digits each; lengths in pixels at scale 1, colours in [0, 1].
 
     split: "train", "validation" or "test";  size: side of the square picture.
-    photo, light: (n,) which crop of the split's photographs, and the factor on its brightness.
+    photo, light, contrast: (n,) which crop of the split's photographs, and the factors on its brightness and on its
+        differences from its mean colour.
     glyph, label: (n, K) which digit of the split, and its class 0…9.
     y, x, side, angle, opacity: (n, K) centre, size, rotation in radians, opacity of each digit.
     colour: (n, K, 3).
@@ -40,6 +41,7 @@ class Scenes:
     size: int
     photo: Tensor
     light: Tensor
+    contrast: Tensor
     glyph: Tensor
     label: Tensor
     y: Tensor
@@ -166,7 +168,8 @@ def draw(scenes: Scenes, scale: int = 1) -> Tensor:
         image = _all_crops(scenes.split, scenes.size)[scenes.photo].float() / 255
     else:
         image = torch.stack([_crop(scenes.split, scenes.size, i, scale) for i in scenes.photo.tolist()])
-    image = image * scenes.light[:, None, None, None]
+    mean = image.mean((2, 3), keepdim=True)
+    image = torch.lerp(mean, image, scenes.contrast[:, None, None, None]) * scenes.light[:, None, None, None]
     cover = masks(scenes, scale) * scenes.opacity[:, :, None, None]
     layers = [(cover[:, k], scenes.colour[:, k]) for k in range(cover.shape[1])]
     if scenes.disc_yx is not None:

@@ -35,24 +35,26 @@ class Task:
         labels = digits(split)[1]
         self._of_class = [torch.where(labels == c)[0] for c in range(10)]
 
-    def sample(self, n: int, seed: int | torch.Generator, hide: float = 0.0) -> Scenes:
+    def sample(self, n: int, seed: int | torch.Generator, hide: float = 0.0, contrast: float = 1.0) -> Scenes:
         """Describe n scenes.
 
         Args:
             n: how many, at least 1.
             seed: an integer, or a generator that goes on from where it is.
-            hide: probability that a digit which is not to be read is left invisible (the training's curriculum).
+            hide: probability that a digit which is not to be read is left invisible.
+            contrast: the photographs' contrast, from 0 (their mean colour) to 1. It and `hide` make the training's curriculum.
 
         Raises:
-            ValueError: if `n` is below 1 or `hide` outside [0, 1].
+            ValueError: if `n` is below 1, or `hide` or `contrast` outside [0, 1].
         """
         if isinstance(n, bool) or not isinstance(n, int) or n < 1:
             raise ValueError(f"n must be a positive integer, got {n!r}")
-        if not 0 <= hide <= 1:
-            raise ValueError(f"hide must be in [0, 1], got {hide!r}")
+        for name, value in (("hide", hide), ("contrast", contrast)):
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} must be in [0, 1], got {value!r}")
         if not isinstance(seed, torch.Generator):
             seed = torch.Generator().manual_seed(seed)
-        return self._sample(n, seed, hide)
+        return self._sample(n, seed, hide).replace(contrast=torch.full((n,), float(contrast)))
 
     def _sample(self, n: int, generator: torch.Generator, hide: float) -> Scenes:
         raise NotImplementedError
@@ -101,7 +103,7 @@ class ContextGating(Task):
         opacity = _uniform(generator, 0.85, 1, n, 3)
         return Scenes(
             split=self.split, size=self.size,
-            photo=torch.randint(CROPS, (n,), generator=generator), light=_uniform(generator, 0.6, 1.1, n),
+            photo=torch.randint(CROPS, (n,), generator=generator), light=_uniform(generator, 0.6, 1.1, n), contrast=torch.ones(n),
             glyph=glyph, label=label,
             y=self.size / 2 + 9 * turn.sin() + jitter(), x=self.size / 2 + 9 * turn.cos() + jitter(),
             side=_uniform(generator, 13, 15, n, 3), angle=_uniform(generator, -0.2, 0.2, n, 3),
@@ -134,7 +136,7 @@ class CuedSearch(Task):
         opacity = _uniform(generator, 0.85, 1, n, 3)
         return Scenes(
             split=self.split, size=self.size,
-            photo=torch.randint(CROPS, (n,), generator=generator), light=_uniform(generator, 0.6, 1.1, n),
+            photo=torch.randint(CROPS, (n,), generator=generator), light=_uniform(generator, 0.6, 1.1, n), contrast=torch.ones(n),
             glyph=glyph, label=label, y=y[:, :3], x=x[:, :3],
             side=_uniform(generator, 13, 16, n, 3), angle=_uniform(generator, -0.2, 0.2, n, 3),
             opacity=_hide_others(opacity, target, hide, generator), colour=_vivid(hue, generator),
@@ -154,7 +156,7 @@ class OneDigit(Task):
         free = self.size - side
         return Scenes(
             split=self.split, size=self.size,
-            photo=torch.randint(CROPS, (n,), generator=generator), light=_uniform(generator, 0.6, 1.1, n),
+            photo=torch.randint(CROPS, (n,), generator=generator), light=_uniform(generator, 0.6, 1.1, n), contrast=torch.ones(n),
             glyph=glyph, label=label,
             y=side / 2 + free * torch.rand(n, 1, generator=generator),
             x=side / 2 + free * torch.rand(n, 1, generator=generator),

@@ -43,7 +43,7 @@ def train(task: str, model: str, seed: int, steps: int | None = None, progress: 
     losses = []
     bar = tqdm(range(steps), desc=f"{task} {model} seed {seed}", disable=not progress, unit="step")
     for step in bar:
-        scenes = side.sample(recipe.batch, generator, hide=recipe.hide(step / steps))
+        scenes = side.sample(recipe.batch, generator, recipe.hide(step / steps), recipe.contrast(step / steps))
         loss = F.cross_entropy(net(pictures(scenes)), scenes.answer)
         optimiser.zero_grad()
         loss.backward()
