@@ -42,7 +42,7 @@ notebooks: $(INSTALLED) ## Execute every chapter in place in a fresh kernel, rea
 	@echo "==> Done. Read the differences with: git diff $(CHAPTERS)"
 
 # loadfile: the cells of one notebook must share one kernel, so one worker.
-test: lint book ## Run every test: package, chapters cell by cell, pages, explorers, repository
+test: book ## Run every test: package, style, chapters cell by cell, pages, explorers, repository
 	@echo "==> Testing"
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout=120 \
 		tests $(CHAPTERS)

@@ -183,6 +183,17 @@ def test_workflows_call_the_same_targets_as_the_reader() -> None:
     assert not [run for run in runs if re.search(r"\b(pytest|jupyter-book|pip)\b", run)]
 
 
+def test_code_keeps_the_house_style() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--output-format=concise", "."],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_notebooks_are_plain_json_of_format_4() -> None:
     for name, text in TEXTS.items():
         if name.endswith(".ipynb"):
