@@ -64,8 +64,8 @@ class PositionsExplorer(_Explorer):
         similarity: "dot" q·k, "scaled dot" q·k/√d, "cosine", or "distance" −‖q − k‖².
         similarities: those between which the reader can switch (with queries and keys only).
         temperature, temperature_range: weights are softmax(score / temperature); the ends of the slider.
-        scale, limit: "linear" (0 to limit) or "log" (limit / 1000 to limit) colours. The limits stay fixed;
-            by default the limit is the 99th percentile of the rows' largest weights at the start, rounded up.
+        scale, limit: "linear" (0 to limit) or "log" (1/2N or less, to limit) colours. The limits stay fixed;
+            by default the limit is the 90th percentile of the rows' largest weights at the start, rounded up.
         query: the place at the start, a number or (row, column) from 0; by default the middle.
         image, head, show: the other state at the start; show is "photograph", "both", "map" or, with
             values, "result".
@@ -325,6 +325,7 @@ class GatesExplorer(_Explorer):
             "channels": channels,
             "limit": limit,
             "meanLimit": _limit(feature.mean(2)),
+            "squeezeLimit": _limit(feature.mean((3, 4))),
             "meanDifferenceLimit": _limit(((gate - gate.mean((0, 1)))[..., None, None] * feature).mean(2)),
             "signed": bool((feature < 0).any()),
             "imageNames": arrays.names("image_names", image_names, count, "{}"),
@@ -406,7 +407,7 @@ def _score_table(scores: Any, weights: Any, count: int, places: int) -> np.ndarr
 def _typical_peak(
     source: tuple[np.ndarray, np.ndarray] | np.ndarray, similarity: str, temperature: float
 ) -> float:
-    """Return the 99th percentile of the rows' largest weights, rounded up: the colour bar's end."""
+    """Return the 90th percentile of the rows' largest weights, rounded up: the colour bar's end."""
     peaks = []
     for picture in range(len(source[0]) if isinstance(source, tuple) else len(source)):
         for head in range(source[0].shape[1] if isinstance(source, tuple) else source.shape[1]):
@@ -416,7 +417,7 @@ def _typical_peak(
                 table = source[picture, head]
             below = np.exp((table - table.max(-1, keepdims=True)) / temperature)
             peaks.append(1 / below.sum(-1))
-    return min(1.0, nice_above(float(np.quantile(np.concatenate(peaks), 0.99))))
+    return min(1.0, nice_above(float(np.quantile(np.concatenate(peaks), 0.9))))
 
 
 def _similarity(q: np.ndarray, k: np.ndarray, similarity: str) -> np.ndarray:

@@ -54,15 +54,17 @@ function colourTable(hex) {
 function linearScale(low, high) {
   const table = colourTable(low < 0 ? BLUE_RED : MAGMA);
   const t = (value) => clamp((value - low) / (high - low), 0, 1);
-  const opacity = low < 0 ? (u) => Math.min(0.92, 0.1 + 1.9 * Math.abs(u - 0.5)) : (u) => 0.5 + 0.45 * u;
+  const opacity = low < 0 ? (u) => Math.min(0.92, 0.05 + 2 * Math.abs(u - 0.5)) : (u) => 0.4 + 0.55 * Math.sqrt(u);
   const ticks = [0, 0.25, 0.5, 0.75, 1].map((u) => [u, short(low + u * (high - low))]);
   return { table, t, opacity, ticks };
 }
 
-function logScale(high) {
-  const scale = linearScale(0, 1);
-  const t = (value) => (value > 0 ? clamp(1 + Math.log10(value / high) / 3, 0, 1) : 0);
-  return { ...scale, t, ticks: range(4).map((i) => [i / 3, short(high * 10 ** (i - 3))]) };
+// Whole decades down from `high`, as many as reach `low`.
+function logScale(low, high) {
+  const decades = Math.max(2, Math.ceil(Math.log10(high / low)));
+  const t = (value) => (value > 0 ? clamp(1 + Math.log10(value / high) / decades, 0, 1) : 0);
+  const ticks = range(decades + 1).map((i) => [i / decades, short(high * 10 ** (i - decades))]);
+  return { ...linearScale(0, 1), t, ticks };
 }
 
 // ---------------------------------------------------------------- data
@@ -218,6 +220,17 @@ class Explorer {
     system.addEventListener("change", look);
     this.closers.push(() => observer.disconnect(), () => system.removeEventListener("change", look));
     look();
+  }
+
+  // What to choose above; the photograph beside what it says; how to paint it below; on a phone one after another.
+  arrange(top, photograph, reading, painting, table) {
+    const part = (name, nodes) => element("div", { class: name }, ...nodes);
+    const body = part("ax-body", [part("ax-photograph", photograph), part("ax-reading", reading), part("ax-painting", painting)]);
+    this.root.replaceChildren(part("ax-top", top), body, table);
+  }
+
+  makeHint(text) {
+    return element("p", { class: "ax-hint" }, text);
   }
 
   // ------------------------------------------------------------ controls
@@ -431,8 +444,10 @@ class Explorer {
   }
 
   makeStatus() {
-    this.lines = [element("p", { class: "ax-first" }), element("p")];
-    this.status = element("div", { class: "ax-status", role: "status", id: freshId(), "aria-live": "polite" }, ...this.lines);
+    this.lines = [element("b"), element("span"), element("span")];
+    const [lead, rest, more] = this.lines;
+    this.status = element("div", { class: "ax-status", role: "status", id: freshId(), "aria-live": "polite" });
+    this.status.append(element("p", {}, lead, " ", rest), element("p", {}, more));
     return this.status;
   }
 
@@ -480,7 +495,7 @@ class Positions extends Explorer {
     this.firstTemperature = this.get("temperature");
     this.scores = new Float64Array(this.places);
     this.weights = new Float64Array(this.places);
-    this.scales = { linear: linearScale(0, this.spec.limit), log: logScale(this.spec.limit) };
+    this.scales = { linear: linearScale(0, this.spec.limit), log: logScale(0.5 / this.places, this.spec.limit) };
     this.outlined = true;
     this.build();
     this.start();
@@ -502,28 +517,17 @@ class Positions extends Explorer {
     if (this.arrays.values) shows.push({ value: "result", label: "average" });
     this.ranks = element("canvas", { class: "ax-ranks", "aria-hidden": "true" });
     this.rankTitle = element("div", { class: "ax-title" });
-    const left = element(
-      "div",
-      { class: "ax-left" },
-      stage,
-      this.makeBar(),
-      element("p", { class: "ax-hint" }, "Point at a place; a click keeps it. Arrow keys work too."),
-    );
-    const right = element(
-      "div",
-      { class: "ax-right" },
-      status,
-      this.makeSwatches(),
-      element("div", {}, this.rankTitle, this.ranks),
-      this.makeTemperature(),
-      this.chooser(spec.headLabel, "head", spec.headNames.map((label, value) => ({ label, value }))),
-      this.chooser("Similarity", "similarity", spec.similarities.map((value) => ({ value, label: SIMILARITY[value] }))),
-      this.chooser("Show", "show", shows),
-      this.chooser("Colour scale", "scale", ["linear", "log"].map((value) => ({ value, label: value === "log" ? "logarithmic" : value }))),
-      this.makeOutlineSwitch(),
-    );
-    this.root.replaceChildren(
-      ...[this.photographChooser(), element("div", { class: "ax-body" }, left, right), this.makeTable(() => this.topPlaces())].filter(Boolean),
+    const scales = [{ value: "linear", label: "linear" }, { value: "log", label: "logarithmic" }];
+    this.arrange(
+      [
+        this.photographChooser(),
+        this.chooser(spec.headLabel, "head", spec.headNames.map((label, value) => ({ label, value }))),
+        this.chooser("Similarity", "similarity", spec.similarities.map((value) => ({ value, label: SIMILARITY[value] }))),
+      ],
+      [stage, this.makeHint("Point at a place; a click keeps it. Arrow keys work too."), this.makeBar()],
+      [status, this.makeSwatches(), this.makeTemperature(), element("div", {}, this.rankTitle, this.ranks)],
+      [this.chooser("Show", "show", shows), this.chooser("Colour scale", "scale", scales), this.makeOutlineSwitch()],
+      this.makeTable(() => this.topPlaces()),
     );
   }
 
@@ -660,9 +664,9 @@ class Positions extends Explorer {
     const where = best === query ? `at the query itself, then ${number(weights[second])} at ${this.where(second)}` : `at ${this.where(best)}`;
     const regions = this.spec.outlineNames.map((name, i) => [name, ...this.insideOf(i)]);
     const on = regions.filter(([, , , inside]) => inside).map(([name]) => ` (${name})`).join("");
-    const first = `Query ${this.where(query)}${on}: strongest weight ${number(weights[best])} ${where} (uniform would be ${number(1 / places, 2)}).`;
+    const first = `strongest weight ${number(weights[best])} ${where} (uniform would be ${number(1 / places, 2)}).`;
     const mass = regions.map(([name, m, a]) => `${name} gets ${number(m, 2)} of the weight on ${number(a, 2)} of the area`).join("; ");
-    this.read(first, `Spread over about ${effective < 10 ? effective.toFixed(1) : Math.round(effective)} of ${places} places.${mass ? ` The ${mass}.` : ""}`);
+    this.read(`Query ${this.where(query)}${on}:`, first, `Spread over about ${effective < 10 ? effective.toFixed(1) : Math.round(effective)} of ${places} places.${mass ? ` The ${mass}.` : ""}`);
   }
 
   ring(place, width, height) {
@@ -738,7 +742,11 @@ class Positions extends Explorer {
     context.textAlign = "right";
     context.fillText(scale.ticks.at(-1)[1], left - 5, 13);
     context.fillText(scale.ticks[0][1], left - 5, floor);
-    context.fillText("uniform", width - 2, uniform > 24 ? uniform - 4 : uniform + 12);
+    context.strokeStyle = this.ink.surface;
+    context.lineWidth = 4;
+    const label = uniform > 24 ? uniform - 5 : uniform + 13;
+    context.strokeText("uniform", width - 2, label);
+    context.fillText("uniform", width - 2, label);
     say(this.rankTitle, `The ${count} largest weights, in order`);
   }
 
@@ -807,34 +815,26 @@ class Gates extends Explorer {
       if (event.key === "Escape") this.keep("place", -1);
     });
     const options = (names) => names.map((label, value) => ({ label, value }));
-    const top = element(
-      "div",
-      { class: "ax-top" },
-      this.photographChooser(),
-      this.chooser(spec.variantLabel, "variant", spec.variantNames.map((label, value) => ({ label, value, colour: spec.variantColours[value] }))),
-      this.chooser("Gates in place", "force", [{ value: -1, label: "the net's own" }, ...options(spec.forcedNames)]),
-    );
-    const left = element(
-      "div",
-      { class: "ax-left" },
-      stage,
-      this.makeBar(),
-      element("p", { class: "ax-hint" }, "Point at the photograph or at a bar; a click keeps it. Arrow keys work too."),
-      this.chooser("Features", "stage", [{ value: "before", label: "before the gate" }, { value: "after", label: "after the gate" }]),
-      this.chooser("Show", "show", ["photograph", "both", "map"].map((value) => ({ value, label: value }))),
-    );
+    const colours = spec.variantNames.map((label, value) => ({ label, value, colour: spec.variantColours[value] }));
+    const stages = [{ value: "before", label: "before the gate" }, { value: "after", label: "after the gate" }];
     const orders = [{ value: "channel", label: "channel number" }, { value: "gate", label: "gate" }];
     if (this.variants > 1) orders.push({ value: "variant", label: spec.variantLabel.toLowerCase() });
-    const right = element(
-      "div",
-      { class: "ax-right" },
-      status,
-      this.makeAnswers(),
-      this.makeCharts(),
-      this.chooser("Order of the bars", "order", orders),
-      this.menu("Compare the gates with", "compare", this.references()),
+    this.arrange(
+      [
+        this.photographChooser(),
+        this.chooser(spec.variantLabel, "variant", colours),
+        this.chooser("Gates in place", "force", [{ value: -1, label: "the net's own" }, ...options(spec.forcedNames)]),
+      ],
+      [stage, this.makeHint("Point at the photograph or at a bar; a click keeps it. Arrow keys work too."), this.makeBar()],
+      [status, this.makeAnswers(), this.makeCharts()],
+      [
+        this.chooser("Order of the bars", "order", orders),
+        this.chooser("Features", "stage", stages),
+        this.chooser("Show", "show", ["photograph", "both", "map"].map((value) => ({ value, label: value }))),
+        this.menu("Compare the gates with", "compare", this.references()),
+      ],
+      this.makeTable(() => this.channelRows()),
     );
-    this.root.replaceChildren(top, element("div", { class: "ax-body" }, left, right), this.makeTable(() => this.channelRows()));
   }
 
   references() {
@@ -999,11 +999,12 @@ class Gates extends Explorer {
     const factors = reference ? shown : stage === "after" ? this.gatesInPlace() : null;
     this.fillMap(channel, factors);
     const scale = this.mapScale(channel, Boolean(reference));
-    const [width, height] = this.paint(this.values, scale, show);
+    const painted = show === "both" && channel < 0 && !reference ? "photograph" : show; // nothing chosen, nothing hidden
+    const [width, height] = this.paint(this.values, scale, painted);
     if (place >= 0) this.markPlace(place, width, height);
     const what = channel < 0 ? "Mean of all channels" : `Channel ${channel}`;
     const how = reference ? "features × difference of the gates" : `features ${stage} the gate`;
-    this.showBar(scale, `${what}: ${how}`, show, [reference || this.spec.signed, true]);
+    this.showBar(scale, `${what}: ${how}`, painted, [reference || this.spec.signed, true]);
     this.moveBars(shown, now);
     this.drawGates(Boolean(reference));
     this.drawFeatures();
@@ -1079,7 +1080,7 @@ class Gates extends Explorer {
     const grouped = this.get("order") === "variant" && colours[0] !== "currentColor";
     order.forEach((c, slot) => {
       const g = this.heights[c];
-      const colour = comparing ? (g < 0 ? "#4393c3" : "#d6604d") : this.ink.accent;
+      const colour = comparing ? (g < 0 ? "#4393c3" : "#d6604d") : grouped ? colours[this.groups.group[c]] : this.ink.accent;
       this.drawBar(axes, slot, 0, g, colour);
       if (grouped) {
         axes.context.fillStyle = colours[this.groups.group[c]];
@@ -1094,15 +1095,17 @@ class Gates extends Explorer {
     const { spec } = this;
     const force = this.get("force");
     const title = force < 0 ? "Gate of each channel" : `Gate of each channel: ${spec.forcedNames[force]}`;
-    const by = grouped ? `; strip: the ${spec.variantLabel.toLowerCase()} that opens it most` : "";
-    say(this.gateTitle, comparing ? `${title}, difference` : title + (own ? " (lines: the net's own)" : "") + by);
+    const notes = [own && "lines: the net's own", grouped && !comparing && `colour: the ${spec.variantLabel.toLowerCase()} that opens it most`];
+    const note = notes.filter(Boolean).join("; ");
+    say(this.gateTitle, title + (comparing ? ", less the other" : "") + (note && ` (${note})`));
     const slot = order.indexOf(channel);
     this.gateChart.setAttribute("aria-valuenow", Math.max(slot, 0));
     this.gateChart.setAttribute("aria-valuetext", channel < 0 ? "all channels" : `channel ${channel}, gate ${number(this.gatesInPlace()[channel], 2)}`);
   }
 
   drawFeatures() {
-    const { limit, signed } = this.spec;
+    const { signed } = this.spec;
+    const limit = this.get("place") < 0 ? this.spec.squeezeLimit : this.spec.limit;
     const axes = this.axes(this.featureChart, signed ? -limit : 0, limit);
     const [place, channel, gates, order] = [this.get("place"), this.get("channel"), this.gatesInPlace(), this.order()];
     order.forEach((c, slot) => {
@@ -1150,7 +1153,7 @@ class Gates extends Explorer {
   }
 
   answerWords() {
-    if (!this.arrays.answers) return "";
+    if (!this.arrays.answers) return ["", ""];
     const { spec } = this;
     const force = this.get("force");
     const reads = this.picked(force);
@@ -1158,13 +1161,13 @@ class Gates extends Explorer {
     if (force >= 0) {
       const own = this.picked(-1);
       const after = own === reads ? "So it does with its own gates." : `With its own gates it reads ${this.named(own)}.`;
-      return `With ${spec.forcedNames[force]} in place the net reads ${this.named(reads)} (probability ${sure}). ${after}`;
+      return [`The net reads ${this.named(reads)}`, `(probability ${sure}) with ${spec.forcedNames[force]} in place. ${after}`];
     }
-    const says = `The net reads ${this.named(reads)} (probability ${sure}).`;
+    const says = [`The net reads ${this.named(reads)}`, `(probability ${sure}).`];
     if (!this.arrays.truth) return says;
     const asked = this.arrays.truth[this.file()];
     const asker = this.variants > 1 ? `The ${spec.variantLabel.toLowerCase()} (${spec.variantNames[this.get("variant")]}) asks` : "Asked";
-    return `${says} ${asker} for ${this.named(asked)}: ${asked === reads ? "right" : "wrong"}.`;
+    return [says[0], `${says[1]} ${asker} for ${this.named(asked)}: ${asked === reads ? "right" : "wrong"}.`];
   }
 
   detail() {
@@ -1187,7 +1190,7 @@ class Gates extends Explorer {
   }
 
   readOut() {
-    this.read(this.answerWords(), this.detail() || "Point at a place or at a channel's bar to read its numbers.");
+    this.read(...this.answerWords(), this.detail() || "Point at a place or at a channel's bar to read its numbers.");
   }
 
   channelRows() {
