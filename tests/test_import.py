@@ -1,0 +1,48 @@
+"""`import attention_lite` needs torch alone and costs next to nothing on top of it."""
+
+import json
+import statistics
+import subprocess
+import sys
+
+import pytest
+
+import attention_lite
+
+MEASURE = """
+import json, sys, time
+import torch
+before = set(sys.modules)
+start = time.perf_counter()
+import attention_lite
+print(json.dumps([time.perf_counter() - start, sorted(set(sys.modules) - before), sorted(sys.modules)]))
+"""
+
+
+@pytest.fixture(scope="module")
+def imports() -> list[tuple[float, set[str], set[str]]]:
+    """Of three fresh interpreters: seconds for the import, modules that it added to torch's, all modules."""
+    runs = []
+    for _ in range(3):
+        run = subprocess.run([sys.executable, "-c", MEASURE], stdout=subprocess.PIPE, text=True, check=True)
+        seconds, added, loaded = json.loads(run.stdout)
+        runs.append((seconds, set(added), set(loaded)))
+    return runs
+
+
+def test_import_adds_under_50_ms_to_torchs(imports):
+    assert statistics.median(seconds for seconds, _, _ in imports) < 0.050
+
+
+def test_import_adds_nobody_elses_modules(imports):
+    for _, added, loaded in imports:
+        assert "attention_lite.se" in added
+        assert {name.partition(".")[0] for name in added} - {"attention_lite"} <= set(sys.stdlib_module_names)
+        assert not loaded & {"matplotlib", "ipywidgets", "anywidget", "skimage", "sklearn", "safetensors",
+                             "attention_lite.lab", "attention_lite.explorers", "attention_lite.exercises"}
+
+
+def test_public_names():
+    assert attention_lite.__all__ == ["AttentionBlock", "SEAttention", "ScaledDotProductAttention",
+                                      "record_attention"]
+    assert all(hasattr(attention_lite, name) for name in attention_lite.__all__)
