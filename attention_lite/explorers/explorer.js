@@ -152,9 +152,8 @@ class Explorer {
     const observer = new ResizeObserver(() => this.touch());
     observer.observe(this.root);
     this.closers.push(() => observer.disconnect());
-    const all = this.photographs.blobs.map((_, i) => i);
     const first = this.file();
-    const rest = all.filter((i) => i !== first);
+    const rest = range(this.photographs.blobs.length).filter((i) => i !== first);
     this.photographs
       .load(first)
       .then(() => this.touch())
@@ -195,11 +194,14 @@ class Explorer {
   }
 
   touch() {
-    this.frame ??= requestAnimationFrame((now) => {
-      this.frame = null;
-      for (const sync of this.controls) sync();
-      this.draw(now);
-    });
+    this.frame ??= requestAnimationFrame((now) => this.drawAll(now));
+  }
+
+  drawAll(now) {
+    cancelAnimationFrame(this.frame);
+    this.frame = null;
+    for (const sync of this.controls) sync();
+    this.draw(now);
   }
 
   // The page's own text colour tells whether it is dark, whatever the site: book, JupyterLab, VS Code, Colab.
@@ -324,17 +326,21 @@ class Explorer {
     this.set(trait, value);
   }
 
-  // A mouse that hovers looks, a press keeps; a finger or a drag keeps as it goes.
+  // A mouse that hovers looks, a press keeps; a finger or a drag keeps as it goes. Browsers send pointer moves once a
+  // frame, just before it is painted: drawn here, the answer stands in that very frame.
   pointable(node, trait, at) {
     node.addEventListener("pointerdown", (event) => {
-      node.setPointerCapture(event.pointerId);
+      if (event.isTrusted) node.setPointerCapture(event.pointerId);
       this.keep(trait, at(event));
+      this.drawAll(performance.now());
     });
     node.addEventListener("pointermove", (event) => {
-      if (event.buttons) return this.keep(trait, at(event));
-      if (event.pointerType === "touch") return;
-      this.hovering = trait;
-      this.set(trait, at(event));
+      if (event.buttons) this.keep(trait, at(event));
+      else if (event.pointerType !== "touch") {
+        this.hovering = trait;
+        this.set(trait, at(event));
+      }
+      this.drawAll(performance.now());
     });
     node.addEventListener("pointerleave", () => {
       if (this.hovering === trait) this.keep(trait, this.kept[trait]);
