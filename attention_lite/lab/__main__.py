@@ -32,6 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"error: {error}; nothing was written", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nstopped: nothing was written for the run in progress", file=sys.stderr)
         return 130
@@ -41,6 +44,7 @@ def _train(options: argparse.Namespace) -> int:
     task = home_task(options.model) if options.task is None else options.task
     for seed in options.seed:
         check_run(task, options.model, seed)
+    options.folder.mkdir(parents=True, exist_ok=True)     # refuses before the training, not after it
     torch.set_num_threads(1)     # nets this small train slower on two threads, and sums differ in the last bit
     for seed in options.seed:
         start = time.perf_counter()
@@ -57,7 +61,8 @@ def describe(task: str, model: str, seed: int, net: torch.nn.Module, losses: lis
     """What a checkpoint records: how it was made, and the figures that it reached."""
     side = {split: RECIPES[task].task(split) for split in ("validation", "test")}
     return {
-        "command": checkpoints.command(task, model, seed), "steps": len(losses), "task": task, "model": model, "seed": seed,
+        "command": checkpoints.command(task, model, seed), "steps": len(losses),
+        "task": task, "model": model, "seed": seed,
         "python": platform.python_version(), "torch": torch.__version__,
         "parameters": sum(p.numel() for p in net.parameters()),
         "losses": [round(sum(losses[i:i + 50]) / len(losses[i:i + 50]), 3) for i in range(0, len(losses), 50)],
@@ -71,7 +76,7 @@ def _list() -> int:
     for task, recipe in RECIPES.items():
         for model in recipe.models:
             for seed in recipe.seeds:
-                net, record = checkpoints.load_checkpoint(task, model, seed)
+                _, record = checkpoints.load_checkpoint(task, model, seed)
                 print(f"{task:16}{model:16}seed {seed}  parameters {record['parameters']:6}  "
                       f"validation {record['validation_accuracy']:.3f}  test {record['test_accuracy']:.3f}")
     return 0

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
@@ -51,7 +51,7 @@ def save_checkpoint(net: nn.Module, record: dict, path: Path) -> None:
         os.chmod(partial, 0o644)
         os.replace(partial, path)
     except BaseException:                                         # Ctrl-C too
-        os.unlink(partial)
+        Path(partial).unlink(missing_ok=True)
         raise
 
 
@@ -59,16 +59,21 @@ def load_checkpoint(task: str, model: str, seed: int, folder: Path = FOLDER) -> 
     """Return the trained network, in eval mode and float32, and the record of how it was made and what it reached.
 
     Raises:
-        ValueError: if the task, model or seed is unknown, or the checkpoint is missing; says how to make it.
+        ValueError: if the task, model or seed is unknown, or the checkpoint is missing or damaged or of another
+            version of the network; says how to make it.
     """
     check_run(task, model, seed)
     path = path_of(task, model, seed, folder)
     if not path.is_file():
         raise ValueError(f"no checkpoint {path.name} in {path.parent}; make it with: {command(task, model, seed)}")
     net = RECIPES[task].build(model)
-    with safe_open(path, framework="pt") as file:
-        record = json.loads(file.metadata()["record"])
-        net.load_state_dict({key: file.get_tensor(key) for key in file.keys()})
+    try:
+        with safe_open(path, framework="pt") as file:
+            record = json.loads(file.metadata()["record"])
+            net.load_state_dict({key: file.get_tensor(key) for key in file.keys()})    # noqa: SIM118  (not iterable)
+    except (SafetensorError, TypeError, KeyError, ValueError, RuntimeError) as error:
+        remedy = f"make it anew with: {command(task, model, seed)}"
+        raise ValueError(f"checkpoint {path} does not fit the network {model} ({error}); {remedy}") from error
     return net.to(memory_format=torch.channels_last).eval(), record
 
 
