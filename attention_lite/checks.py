@@ -10,6 +10,18 @@ def positive_int(name: str, value: int) -> None:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
 
 
+def integer(name: str, value: int) -> None:
+    """Raise ValueError unless `value` is an integer."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{name} must be an integer, got {value!r}")
+
+
+def share(name: str, value: float) -> None:
+    """Raise ValueError unless `value` is a number from 0 to 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ValueError(f"{name} must be in [0, 1], got {value!r}")
+
+
 def divides(name: str, divisor: int, of_name: str, of: int) -> None:
     """Raise ValueError unless `divisor` divides `of`."""
     if of % divisor:

@@ -1,11 +1,14 @@
-"""The small networks that the lab trains: a slot for an attention block in each, and the controls that can stand there instead.
+"""The small networks that the lab trains: a slot for an attention block in each, and controls that can stand there.
 
 A control has the block's place and parameters but lacks what the block is said to bring.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
+from attention_lite import checks
 from attention_lite.block import AttentionBlock
 from attention_lite.se import SEAttention
 from attention_lite.self_attention import ScaledDotProductAttention
@@ -87,15 +90,19 @@ class LocalGate(AttentionBlock):
     """Control for SE: the same two layers and the same sigmoid gate, computed at each place from that place alone.
 
     It has exactly SE's parameters and lacks one thing: the squeeze, which looks at the whole image.
+    Arguments and errors are those of `SEAttention`.
     """
 
     def __init__(self, channel: int, reduction: int) -> None:
         super().__init__()
+        _check_widths(channel, reduction)
+        self.channel = channel
         self.W1 = nn.Conv2d(channel, channel // reduction, 1, bias=False)
         self.W2 = nn.Conv2d(channel // reduction, channel, 1, bias=False)
 
     def attention(self, x: Tensor) -> dict[str, Tensor]:
         """{"channel_and_place": (B, C, H, W)}, each value in (0, 1)."""
+        checks.feature_map("x", x, self.channel, self.W1.weight)
         return {"channel_and_place": torch.sigmoid(self.W2(torch.relu(self.W1(x))))}
 
     def forward(self, x: Tensor) -> Tensor:
@@ -104,21 +111,27 @@ class LocalGate(AttentionBlock):
 
 
 class AddedContext(nn.Module):
-    """Control for SE: the same squeeze and the same two layers, whose result is *added* before a ReLU: no gate at all."""
+    """Control for SE: the same squeeze and the same two layers, whose result is *added* before a ReLU: no gate at all.
+
+    Arguments and errors are those of `SEAttention`.
+    """
 
     def __init__(self, channel: int, reduction: int) -> None:
         super().__init__()
+        _check_widths(channel, reduction)
+        self.channel = channel
         self.W1 = nn.Linear(channel, channel // reduction, bias=False)
         self.W2 = nn.Linear(channel // reduction, channel, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
+        checks.feature_map("x", x, self.channel, self.W1.weight)
         context = self.W2(torch.relu(self.W1(x.mean((2, 3)))))
         return torch.relu(x + context[:, :, None, None])
 
 
 class LocalMixer(nn.Module):
-    """Control for self-attention: a residual 3×3 convolution with about as many parameters, that sees neighbours only."""
+    """Control for self-attention: a residual 3×3 convolution, about as many parameters, that sees neighbours only."""
 
     def __init__(self, channel: int, hidden: int) -> None:
         super().__init__()
@@ -131,19 +144,39 @@ class LocalMixer(nn.Module):
 
 
 def context_net(model: str) -> ContextNet:
-    """ContextNet with the block called `model`: "se", or a control: "none", "local-gate", "added-context"."""
+    """ContextNet with the block called `model`: "se", or a control: "none", "local-gate", "added-context".
+
+    Raises:
+        ValueError: for any other name.
+    """
     c = ContextNet.width
-    return ContextNet({"se": lambda: SEAttention(c, reduction=4), "none": nn.Identity,
-                       "local-gate": lambda: LocalGate(c, reduction=4),
-                       "added-context": lambda: AddedContext(c, reduction=4)}[model]())
+    return ContextNet(_build(model, {
+        "se": lambda: SEAttention(c, reduction=4), "none": nn.Identity,
+        "local-gate": lambda: LocalGate(c, reduction=4), "added-context": lambda: AddedContext(c, reduction=4)}))
 
 
 def search_net(model: str) -> SearchNet:
     """SearchNet with the block called `model`: "self-attention", "se", or a control: "none", "conv".
 
     "random-start" is self-attention whose W_O starts at random, as the other matrices do.
+
+    Raises:
+        ValueError: for any other name.
     """
     c = SearchNet.width
-    return SearchNet({"self-attention": lambda: PositionMixer(c), "se": lambda: SEAttention(c, reduction=4),
-                      "random-start": lambda: PositionMixer(c, identity_start=False),
-                      "none": nn.Identity, "conv": lambda: LocalMixer(c, hidden=32)}[model]())
+    return SearchNet(_build(model, {
+        "self-attention": lambda: PositionMixer(c), "se": lambda: SEAttention(c, reduction=4),
+        "random-start": lambda: PositionMixer(c, identity_start=False),
+        "none": nn.Identity, "conv": lambda: LocalMixer(c, hidden=32)}))
+
+
+def _build(model: str, blocks: dict[str, Callable[[], nn.Module]]) -> nn.Module:
+    if model not in tuple(blocks):
+        raise ValueError(f"model must be one of {', '.join(blocks)}; got {model!r}")
+    return blocks[model]()
+
+
+def _check_widths(channel: int, reduction: int) -> None:
+    checks.positive_int("channel", channel)
+    checks.positive_int("reduction", reduction)
+    checks.divides("reduction", reduction, "channel", channel)

@@ -4,7 +4,7 @@ Nothing is downloaded. Photographs whose licence is not stated (moon, stereo_mot
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -60,14 +60,14 @@ SPLITS: dict[str, tuple[str, ...]] = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def load(name: str) -> np.ndarray:
     """Return a photograph as a read-only uint8 array (H, W, 3); grey photographs have three equal channels.
 
     Raises:
         ValueError: if `name` is not one of `PHOTOGRAPHS`.
     """
-    if name not in PHOTOGRAPHS:
+    if name not in tuple(PHOTOGRAPHS):
         raise ValueError(f"name must be one of {', '.join(sorted(PHOTOGRAPHS))}; got {name!r}")
     if PHOTOGRAPHS[name].shipped_in == "scikit-learn":
         from sklearn.datasets import load_sample_image

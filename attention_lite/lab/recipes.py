@@ -1,11 +1,12 @@
-"""What the lab trains: for each task its network, its models, and the settings that were chosen on validation scenes."""
+"""What the lab trains: each task's network and models, and the settings that were chosen on validation scenes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import nn
 
-from attention_lite.lab.tasks import TASKS, CuedSearch, OneDigit, ContextGating, Task
+from attention_lite import checks
+from attention_lite.lab.tasks import TASKS, ContextGating, CuedSearch, OneDigit, Task
 from attention_lite.networks import context_net, search_net
 
 
@@ -47,10 +48,10 @@ class Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
-    "context-gating": Recipe(ContextGating, context_net, ("se", "none", "local-gate", "added-context"), steps=1000, lr=2e-3,
-                             block_lr=5.0, hidden=0.25, shown=0.55, full_contrast=0.3, seeds=(0, 1, 2)),
-    "cued-search": Recipe(CuedSearch, search_net, ("self-attention", "random-start", "none", "conv"), steps=1500, lr=1.5e-3,
-                          warm_up=0.15, hidden=0.2, shown=0.4, full_contrast=0.25, seeds=(0, 1, 2)),
+    "context-gating": Recipe(ContextGating, context_net, ("se", "none", "local-gate", "added-context"), steps=1000,
+                             lr=2e-3, block_lr=5.0, hidden=0.25, shown=0.55, full_contrast=0.3, seeds=(0, 1, 2)),
+    "cued-search": Recipe(CuedSearch, search_net, ("self-attention", "random-start", "none", "conv"), steps=1500,
+                          lr=1.5e-3, warm_up=0.15, hidden=0.2, shown=0.4, full_contrast=0.25, seeds=(0, 1, 2)),
     "one-digit": Recipe(OneDigit, search_net, ("self-attention", "se", "none"), steps=500, lr=2e-3,
                         hidden=0.0, shown=0.0, full_contrast=0.3, seeds=(0, 1, 2)),
 }
@@ -70,11 +71,18 @@ def home_task(model: str) -> str:
     raise ValueError(f"model must be one of {', '.join(known)}; got {model!r}")
 
 
-def check_run(task: str, model: str, seed: int) -> None:
-    """Raise ValueError, with the list of those that exist, for an unknown task, model or seed."""
-    if task not in RECIPES:
+def check_model(task: str, model: str) -> None:
+    """Raise ValueError, with the list of those that exist, for an unknown task or model."""
+    if task not in tuple(RECIPES):
         raise ValueError(f"task must be one of {', '.join(RECIPES)}; got {task!r}")
     if model not in RECIPES[task].models:
         raise ValueError(f"model must be one of {', '.join(RECIPES[task].models)} in the task {task}; got {model!r}")
+
+
+def check_run(task: str, model: str, seed: int) -> None:
+    """Raise ValueError, with the list of those that exist, for an unknown task or model, or a seed not shipped."""
+    check_model(task, model)
+    checks.integer("seed", seed)
     if seed not in RECIPES[task].seeds:
-        raise ValueError(f"seed must be one of {', '.join(map(str, RECIPES[task].seeds))} in the task {task}; got {seed!r}")
+        known = ", ".join(map(str, RECIPES[task].seeds))
+        raise ValueError(f"seed must be one of {known} in the task {task}; got {seed!r}")

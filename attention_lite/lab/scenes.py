@@ -1,18 +1,20 @@
-"""Scenes: handwritten digits, a coloured frame or a disc, on a crop of a photograph, drawn from one description at any scale.
+"""Scenes: digits, a coloured frame or a disc, on a crop of a photograph, drawn from one description at any scale.
 
 The digits are the UCI handwritten digits of scikit-learn (8 × 8 grey levels). Train, validation and test sides share
 neither digits nor photographs.
 """
 
 import dataclasses
+import operator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from attention_lite import checks
 from attention_lite.lab import photographs
 
 FRAME_WIDTH = 3          # pixels, at scale 1
@@ -60,7 +62,7 @@ class Scenes:
 
     def __getitem__(self, index: int | slice | list[int] | Tensor) -> "Scenes":
         """A selection of the scenes; an integer selects a batch of one."""
-        index = [index] if isinstance(index, int) else index
+        index = [operator.index(index)] if hasattr(index, "__index__") and np.ndim(index) == 0 else index
         tensors = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return Scenes(**{k: v[index] if isinstance(v, Tensor) else v for k, v in tensors.items()})
 
@@ -74,7 +76,7 @@ class Scenes:
         return self.label.gather(1, self.target[:, None])[:, 0]
 
 
-@lru_cache(maxsize=None)
+@cache
 def digits(split: str) -> tuple[Tensor, Tensor]:
     """The glyphs (n, 1, GLYPH, GLYPH) in [0, 1] and labels (n,) of one side."""
     from sklearn.datasets import load_digits
@@ -87,7 +89,7 @@ def digits(split: str) -> tuple[Tensor, Tensor]:
     return ((smooth - 0.15) * 1.8).clamp(0, 1), torch.from_numpy(data.target[chosen]).long()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _boxes(split: str, size: int) -> tuple[tuple[str, int, int, int, bool], ...]:
     """The crops of one side: photograph, top, left, side of the square, and whether it is mirrored."""
     rng = np.random.default_rng(sorted(photographs.SPLITS).index(split))
@@ -102,7 +104,7 @@ def _boxes(split: str, size: int) -> tuple[tuple[str, int, int, int, bool], ...]
 
 
 def _crop(split: str, size: int, index: int, scale: int) -> Tensor:
-    """One crop (3, size·scale, size·scale) in [0, 1], taken from the photograph itself, so that a larger scale is crisper."""
+    """One crop (3, S, S) in [0, 1], S = size · scale, taken from the photograph itself: a larger scale is crisper."""
     name, top, left, side, mirrored = _boxes(split, size)[index]
     crop = torch.from_numpy(photographs.load(name)[top:top + side, left:left + side].copy())
     crop = crop.permute(2, 0, 1)[None].float() / 255
@@ -110,14 +112,14 @@ def _crop(split: str, size: int, index: int, scale: int) -> Tensor:
     return crop.flip(-1) if mirrored else crop
 
 
-@lru_cache(maxsize=None)
+@cache
 def _all_crops(split: str, size: int) -> Tensor:
     """Every crop of one side at scale 1, as bytes: training draws from them millions of times."""
     return torch.stack([(_crop(split, size, i, 1) * 255).round().byte() for i in range(CROPS)])
 
 
 def _paste(stamp: Tensor, y: Tensor, x: Tensor, side: Tensor, angle: Tensor, size: int, scale: int) -> Tensor:
-    """Place stamps (m, 1, h, h) on empty canvases: centre (y, x), width `side`, turned by `angle`. Returns (m, S, S)."""
+    """Stamps (m, 1, h, h) on empty canvases (m, S, S): centre (y, x), width `side`, turned by `angle`."""
     zoom, ty, tx = size / side, 2 * y / size - 1, 2 * x / size - 1
     c, s = zoom * angle.cos(), zoom * angle.sin()
     rows = torch.stack([torch.stack([c, s, -(c * tx + s * ty)], -1), torch.stack([-s, c, s * tx - c * ty], -1)], 1)
@@ -126,7 +128,12 @@ def _paste(stamp: Tensor, y: Tensor, x: Tensor, side: Tensor, angle: Tensor, siz
 
 
 def masks(scenes: Scenes, scale: int = 1) -> Tensor:
-    """How much of each pixel each digit covers: (n, K, S, S) in [0, 1], S = size · scale."""
+    """How much of each pixel each digit covers: (n, K, S, S) in [0, 1], S = size · scale.
+
+    Raises:
+        ValueError: if `scale` is not a positive integer.
+    """
+    checks.positive_int("scale", scale)
     glyphs = digits(scenes.split)[0][scenes.glyph.flatten()]
     flat = [t.flatten() for t in (scenes.y, scenes.x, scenes.side, scenes.angle)]
     return _paste(glyphs, *flat, scenes.size, scale).unflatten(0, scenes.label.shape)
@@ -136,8 +143,9 @@ def disc_mask(scenes: Scenes, scale: int = 1) -> Tensor:
     """How much of each pixel the disc covers: (n, S, S) in [0, 1].
 
     Raises:
-        ValueError: if the scenes have no disc.
+        ValueError: if the scenes have no disc, or `scale` is not a positive integer.
     """
+    checks.positive_int("scale", scale)
     if scenes.disc_yx is None:
         raise ValueError("scenes must have a disc (disc_yx is None): only cued search draws one")
     centre = torch.arange(scenes.size * scale).add(0.5).div(scale)
@@ -147,7 +155,13 @@ def disc_mask(scenes: Scenes, scale: int = 1) -> Tensor:
 
 
 def frame_mask(size: int, scale: int = 1) -> Tensor:
-    """1 on the frame, 0 inside: (S, S)."""
+    """1 on the frame, 0 inside: (S, S), S = size · scale.
+
+    Raises:
+        ValueError: if `size` or `scale` is not a positive integer.
+    """
+    checks.positive_int("size", size)
+    checks.positive_int("scale", scale)
     mask = torch.ones(size * scale, size * scale)
     edge = FRAME_WIDTH * scale
     mask[edge:-edge, edge:-edge] = 0
@@ -162,8 +176,7 @@ def draw(scenes: Scenes, scale: int = 1) -> Tensor:
     Raises:
         ValueError: if `scale` is not a positive integer.
     """
-    if isinstance(scale, bool) or not isinstance(scale, int) or scale < 1:
-        raise ValueError(f"scale must be a positive integer, got {scale!r}")
+    checks.positive_int("scale", scale)
     if scale == 1:
         image = _all_crops(scenes.split, scenes.size)[scenes.photo].float() / 255
     else:

@@ -30,28 +30,59 @@ def mass_on(weights: Tensor, where: Tensor) -> Tensor:
     """How much of each map lies on the object: (…, h, w) maps that sum to one, bool (…, h, w) -> (…).
 
     A uniform map scores the object's share of the area.
+
+    Raises:
+        ValueError: if `where` does not broadcast to `weights`.
     """
+    _fits(where, weights)
     return (weights * where).sum((-2, -1))
 
 
 def peak_on(weights: Tensor, where: Tensor) -> Tensor:
-    """Whether each map's largest value lies on the object (the "pointing game"): bool (…)."""
+    """Whether each map's largest value lies on the object (the "pointing game"): bool (…).
+
+    Raises:
+        ValueError: if `where` does not broadcast to `weights`.
+    """
+    _fits(where, weights)
     peak = weights.flatten(-2).argmax(-1, keepdim=True)
     return where.expand(weights.shape).flatten(-2).gather(-1, peak)[..., 0]
 
 
+def _fits(where: Tensor, weights: Tensor) -> None:
+    last = weights.shape[weights.dim() - where.dim():]
+    if where.dim() > weights.dim() or any(w not in (1, s) for w, s in zip(where.shape, last, strict=True)):
+        raise ValueError(f"where must broadcast to the maps {tuple(weights.shape)}, got {tuple(where.shape)}")
+
+
 def query_maps(weights: Tensor, queries: Tensor, grid: tuple[int, int]) -> Tensor:
-    """The mean map of a group of queries: weights (n, h, N, N), queries bool (n, rows, columns) -> (n, h, rows, columns).
+    """The mean map of a group of queries: weights (n, h, N, N), queries bool (n, *grid) -> (n, h, *grid).
 
     A scene whose group is empty (an object too small for the grid) gets a map of zeros.
+
+    Raises:
+        ValueError: if weights or queries do not fit the grid.
     """
+    places = grid[0] * grid[1]
+    if weights.dim() != 4 or weights.shape[2:] != (places, places):
+        got = tuple(weights.shape)
+        raise ValueError(f"weights must have shape (n, h, {places}, {places}) for the grid {grid}, got {got}")
+    if queries.shape != (len(weights), *grid):
+        raise ValueError(f"queries must have shape {(len(weights), *grid)}, got {tuple(queries.shape)}")
     share = queries.flatten(1).float()
     share = share / share.sum(1, keepdim=True).clamp(min=1)
     return torch.einsum("nq,nhqk->nhk", share, weights).unflatten(-1, grid)
 
 
 def explained_variance(gates: Tensor, group: Tensor) -> float:
-    """The share of the gates' variance, (n, C), that lies between groups, (n,), rather than within them (eta squared)."""
+    """The share of the gates' variance, (n, C), that lies between groups, (n,), not within them (eta squared).
+
+    Raises:
+        ValueError: if `group` does not hold one number for each row of `gates`.
+    """
+    if gates.dim() != 2 or group.shape != gates.shape[:1]:
+        got = f"{tuple(gates.shape)} and {tuple(group.shape)}"
+        raise ValueError(f"gates and group must have shapes (n, C) and (n,), got {got}")
     total = ((gates - gates.mean(0)) ** 2).mean(0).sum()
     between = sum(((gates[group == g].mean(0) - gates.mean(0)) ** 2 * (group == g).float().mean()).sum()
                   for g in group.unique())

@@ -6,7 +6,8 @@ A task draws descriptions (`Scenes`) from a seed or a generator; `draw` turns th
 import torch
 from torch import Tensor
 
-from attention_lite.lab.scenes import DIGITS, Scenes, digits, CROPS
+from attention_lite import checks
+from attention_lite.lab.scenes import CROPS, DIGITS, Scenes, digits
 
 PRIMARIES = ("red", "green", "blue")
 PRIMARY_HUES = torch.tensor([0.0, 1 / 3, 2 / 3])
@@ -29,7 +30,7 @@ class Task:
     size: int            # pixels at scale 1
 
     def __init__(self, split: str) -> None:
-        if split not in DIGITS:
+        if split not in tuple(DIGITS):
             raise ValueError(f"split must be one of {', '.join(DIGITS)}; got {split!r}")
         self.split = split
         labels = digits(split)[1]
@@ -42,17 +43,18 @@ class Task:
             n: how many, at least 1.
             seed: an integer, or a generator that goes on from where it is.
             hide: probability that a digit which is not to be read is left invisible.
-            contrast: the photographs' contrast, from 0 (their mean colour) to 1. It and `hide` make the training's curriculum.
+            contrast: the photographs' contrast, from 0 (their mean colour) to 1. It and `hide` make the training's
+                curriculum.
 
         Raises:
-            ValueError: if `n` is below 1, or `hide` or `contrast` outside [0, 1].
+            ValueError: if `n` is below 1, `seed` is neither an integer nor a generator, or `hide` or `contrast`
+                is outside [0, 1].
         """
-        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-            raise ValueError(f"n must be a positive integer, got {n!r}")
-        for name, value in (("hide", hide), ("contrast", contrast)):
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name} must be in [0, 1], got {value!r}")
+        checks.positive_int("n", n)
+        checks.share("hide", hide)
+        checks.share("contrast", contrast)
         if not isinstance(seed, torch.Generator):
+            checks.integer("seed", seed)
             seed = torch.Generator().manual_seed(seed)
         return self._sample(n, seed, hide).replace(contrast=torch.full((n,), float(contrast)))
 
@@ -103,7 +105,8 @@ class ContextGating(Task):
         opacity = _uniform(generator, 0.85, 1, n, 3)
         return Scenes(
             split=self.split, size=self.size,
-            photo=torch.randint(CROPS, (n,), generator=generator), light=_uniform(generator, 0.6, 1.1, n), contrast=torch.ones(n),
+            photo=torch.randint(CROPS, (n,), generator=generator),
+            light=_uniform(generator, 0.6, 1.1, n), contrast=torch.ones(n),
             glyph=glyph, label=label,
             y=self.size / 2 + 9 * turn.sin() + jitter(), x=self.size / 2 + 9 * turn.cos() + jitter(),
             side=_uniform(generator, 13, 15, n, 3), angle=_uniform(generator, -0.2, 0.2, n, 3),
@@ -113,15 +116,21 @@ class ContextGating(Task):
 
 
 def ask_for(scenes: Scenes, which: int) -> Scenes:
-    """The same scenes with the frame recoloured, so that it asks for digit `which` (0 red, 1 green, 2 blue)."""
+    """The same scenes with the frame recoloured, so that it asks for digit `which` (0 red, 1 green, 2 blue).
+
+    Raises:
+        ValueError: if `which` is none of these, or the scenes have no frame.
+    """
     if which not in (0, 1, 2):
         raise ValueError(f"which must be 0 (red), 1 (green) or 2 (blue), got {which!r}")
+    if scenes.frame is None:
+        raise ValueError("scenes must have a frame (frame is None): only context gating draws one")
     colour = rgb(PRIMARY_HUES[which], torch.tensor(0.9), torch.tensor(0.9))
     return scenes.replace(frame=colour.expand(len(scenes), 3), target=torch.full_like(scenes.target, which))
 
 
 class CuedSearch(Task):
-    """Three digits of different colours and a disc, each in its own cell of a 3 × 3 grid: read the digit of the disc's colour."""
+    """Three digits of different colours and a disc, in cells of a 3 × 3 grid: read the digit of the disc's colour."""
 
     name = "cued-search"
     size = 48
@@ -129,14 +138,15 @@ class CuedSearch(Task):
     def _sample(self, n: int, generator: torch.Generator, hide: float) -> Scenes:
         target = torch.randint(3, (n,), generator=generator)
         glyph, label = self._digits(n, 3, generator)
-        cell = torch.rand(n, 9, generator=generator).argsort(1)[:, :4]       # three for the digits, the last for the disc
+        cell = torch.rand(n, 9, generator=generator).argsort(1)[:, :4]     # three for the digits, the last for the disc
         y = (cell // 3 + 0.5) * 16 + _uniform(generator, -1.5, 1.5, n, 4)
         x = (cell % 3 + 0.5) * 16 + _uniform(generator, -1.5, 1.5, n, 4)
         hue = SIX_HUES[torch.rand(n, 6, generator=generator).argsort(1)[:, :3]]
         opacity = _uniform(generator, 0.85, 1, n, 3)
         return Scenes(
             split=self.split, size=self.size,
-            photo=torch.randint(CROPS, (n,), generator=generator), light=_uniform(generator, 0.6, 1.1, n), contrast=torch.ones(n),
+            photo=torch.randint(CROPS, (n,), generator=generator),
+            light=_uniform(generator, 0.6, 1.1, n), contrast=torch.ones(n),
             glyph=glyph, label=label, y=y[:, :3], x=x[:, :3],
             side=_uniform(generator, 13, 16, n, 3), angle=_uniform(generator, -0.2, 0.2, n, 3),
             opacity=_hide_others(opacity, target, hide, generator), colour=_vivid(hue, generator),
@@ -156,7 +166,8 @@ class OneDigit(Task):
         free = self.size - side
         return Scenes(
             split=self.split, size=self.size,
-            photo=torch.randint(CROPS, (n,), generator=generator), light=_uniform(generator, 0.6, 1.1, n), contrast=torch.ones(n),
+            photo=torch.randint(CROPS, (n,), generator=generator),
+            light=_uniform(generator, 0.6, 1.1, n), contrast=torch.ones(n),
             glyph=glyph, label=label,
             y=side / 2 + free * torch.rand(n, 1, generator=generator),
             x=side / 2 + free * torch.rand(n, 1, generator=generator),
