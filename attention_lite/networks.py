@@ -24,7 +24,7 @@ class ContextNet(nn.Module):
     """Read a digit, given context from elsewhere: the network of the task context gating.
 
     (B, 3, H, W) -> 24 channels, stride 2 -> 48, stride 2 -> `block` -> 64 -> 1×1 to 64 -> global max -> 10 classes.
-    A unit before the global max sees 15 × 15 pixels: a digit, but not the frame around the picture.
+    A unit before the global max sees 15 × 15 pixels: a digit, or the frame and at most the edge of a digit.
     """
 
     width = 48

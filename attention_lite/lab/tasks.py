@@ -91,7 +91,8 @@ def _hide_others(opacity: Tensor, target: Tensor, hide: float, generator: torch.
 class ContextGating(Task):
     """A red, a green and a blue digit in the middle of a photograph; the colour of the frame says which to read.
 
-    No unit of a small convolutional net that sees a digit also sees the frame: the answer needs global context.
+    No unit of a small convolutional net that sees more than the edge of a digit also sees the frame: the answer
+    needs global context.
     """
 
     name = "context-gating"

@@ -1,0 +1,176 @@
+"""The lab's networks: what their units see, where the block stands, and what the controls have in common with it."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from attention_lite import AttentionBlock, ScaledDotProductAttention, SEAttention
+from attention_lite.lab import TASKS, frame_mask, masks
+from attention_lite.networks import (
+    AddedContext,
+    LocalGate,
+    LocalMixer,
+    PositionMixer,
+    context_net,
+    search_net,
+)
+
+
+def parameters(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def dense(net: nn.Module) -> nn.Module:
+    """Positive weights and nothing switched off, so that a gradient is zero only where a unit sees nothing."""
+    for module in net.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            mean = 1 / module.weight[0].numel()            # keeps values near one: a saturated gate passes nothing
+            nn.init.uniform_(module.weight, 0.5 * mean, 1.5 * mean)
+        if isinstance(module, nn.ReLU):
+            module.inplace = False
+    return net.double().eval()
+
+
+def field(features: nn.Module, place: tuple[int, int], size: int) -> Tensor:
+    """Which pixels of a size × size picture the unit at `place` of the last feature map depends on: bool (S, S)."""
+    x = torch.rand(1, 3, size, size, dtype=torch.float64).requires_grad_()
+    features(x)[0, :, place[0], place[1]].sum().backward()
+    return x.grad.abs().sum((0, 1)) > 0
+
+
+def box(seen: Tensor) -> tuple[int, int, int, int]:
+    """Its top, left, height and width; the field must fill it."""
+    rows, columns = seen.any(1).nonzero()[:, 0], seen.any(0).nonzero()[:, 0]
+    top, left, height, width = rows[0].item(), columns[0].item(), len(rows), len(columns)
+    assert seen[top:top + height, left:left + width].all()
+    return top, left, height, width
+
+
+@pytest.mark.parametrize("model", ["none", "local-gate"])
+def test_a_unit_of_context_net_sees_15_pixels(model):
+    net = dense(context_net(model))
+    features = nn.Sequential(net.stem, net.block, net.tail)
+    for i, j in [(4, 4), (8, 5), (11, 11)]:
+        assert box(field(features, (i, j), 64)) == (4 * i - 7, 4 * j - 7, 15, 15)
+    assert box(field(features, (0, 15), 64)) == (0, 53, 8, 11)         # cut off by the picture's edges
+
+
+@pytest.mark.parametrize("model", ["se", "added-context"])
+def test_with_the_squeeze_it_sees_everything(model):
+    net = dense(context_net(model))
+    assert field(nn.Sequential(net.stem, net.block, net.tail), (8, 8), 64).all()
+
+
+def test_no_unit_that_sees_the_frame_sees_much_of_a_digit():
+    """What a unit that sees a pixel of the frame sees of a digit: nothing of most, of none more than its edge."""
+    ink, frame = masks(TASKS["context-gating"]("train").sample(200, 0)), frame_mask(64)
+    share = []
+    for i in range(16):
+        for j in range(16):
+            window = (slice(max(0, 4 * i - 7), 4 * i + 8), slice(max(0, 4 * j - 7), 4 * j + 8))
+            if frame[window].any():
+                share.append(ink[:, :, window[0], window[1]].sum((2, 3)) / ink.sum((2, 3)))
+    assert len(share) == 16 * 16 - 11 * 11
+    most = torch.stack(share).amax(0)                      # of each digit, over the units
+    assert most.max() < 0.2
+    assert most.quantile(0.99) < 0.1
+    assert (most > 0).float().mean() < 0.1
+
+
+@pytest.mark.parametrize("model", ["self-attention", "random-start", "se"])
+def test_search_net_sees_the_whole_picture_only_through_attention(model):
+    local = dense(search_net("none"))
+    assert not field(nn.Sequential(local.stem, local.block, local.tail), (6, 6), 48).all()
+    assert not field(nn.Sequential(local.stem, dense(search_net("conv")).block, local.tail), (6, 6), 48).all()
+    net = dense(search_net(model))
+    torch.manual_seed(0)
+    for p in net.block.parameters():                       # W_O may start at zero, where no gradient passes
+        nn.init.normal_(p, std=0.1)
+    net.block.double()
+    assert field(nn.Sequential(net.stem, net.block, net.tail), (6, 6), 48).all()
+
+
+def test_the_block_stands_between_stem_and_tail():
+    context, search = context_net("se").eval(), search_net("self-attention").eval()
+    assert list(dict(context.named_children())) == ["stem", "block", "tail", "head"]
+    assert context.stem(torch.rand(2, 3, 64, 64)).shape == (2, 48, 16, 16)
+    assert search.stem(torch.rand(2, 3, 48, 48)).shape == (2, 48, *search.grid)
+    assert isinstance(context.block, SEAttention)
+    assert isinstance(search.block.sa, ScaledDotProductAttention)
+    x = torch.rand(2, 3, 64, 64)
+    y = context.head(context.tail(context.block(context.stem(x))).flatten(2).max(2)[0])
+    torch.testing.assert_close(context(x), y)
+
+
+@pytest.mark.parametrize(("build", "model"), [
+    (build, model) for build, models in [
+        (context_net, ["se", "none", "local-gate", "added-context"]),
+        (search_net, ["self-attention", "random-start", "se", "none", "conv"])] for model in models])
+def test_every_network_answers_and_trains_all_its_parameters(build, model):
+    torch.manual_seed(0)
+    net = build(model).train()
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.1)
+    for _ in range(2):                                     # two steps: a W_O of zeros passes nothing on in the first
+        optimiser.zero_grad()
+        scores = net(torch.rand(4, 3, 48, 48))
+        assert scores.shape == (4, 10)
+        nn.functional.cross_entropy(scores, torch.arange(4)).backward()
+        optimiser.step()
+    for name, p in net.named_parameters():
+        assert p.grad is not None, name
+        assert p.grad.abs().sum() > 0, name
+
+
+def test_parameters_of_controls():
+    se = parameters(context_net("se").block)
+    assert se == 2 * 48 * 12
+    assert parameters(LocalGate(48, 4)) == parameters(AddedContext(48, 4)) == se
+    assert parameters(context_net("none").block) == 0
+    assert len({parameters(context_net(m)) for m in ("se", "local-gate", "added-context")}) == 1
+    mixer = parameters(search_net("self-attention"))
+    assert parameters(search_net("random-start")) == mixer
+    assert abs(parameters(search_net("conv")) / mixer - 1) < 0.01           # "about as many parameters"
+    assert parameters(search_net("none")) == mixer - parameters(PositionMixer(48))
+
+
+def test_local_gate_gates_each_place_by_itself():
+    torch.manual_seed(0)
+    gate, se = LocalGate(8, 2).double(), SEAttention(8, 2).double()
+    se.W1.weight.data, se.W2.weight.data = gate.W1.weight.data[..., 0, 0], gate.W2.weight.data[..., 0, 0]
+    x = torch.randn(2, 8, 3, 3, dtype=torch.float64)
+    maps = gate.attention(x)["channel_and_place"]
+    assert isinstance(gate, AttentionBlock)
+    assert maps.shape == x.shape
+    assert torch.equal(gate(x), x * maps)
+    for i in range(3):                                     # SE on one place alone is the local gate there
+        place = x[:, :, i:i + 1, i:i + 1]
+        torch.testing.assert_close(gate(x)[:, :, i:i + 1, i:i + 1], se(place), rtol=0, atol=1e-12)
+    assert not torch.allclose(gate(x), se(x), atol=1e-2)
+
+
+def test_added_context_has_ses_squeeze_and_no_gate():
+    torch.manual_seed(0)
+    added = AddedContext(8, 2).double()
+    x = torch.randn(2, 8, 3, 3, dtype=torch.float64)
+    shift = torch.relu(x.mean((2, 3)) @ added.W1.weight.T) @ added.W2.weight.T
+    torch.testing.assert_close(added(x), torch.relu(x + shift[:, :, None, None]), rtol=0, atol=1e-12)
+
+
+def test_position_mixer_starts_as_the_identity_or_at_random():
+    torch.manual_seed(0)
+    x = torch.randn(2, 8, 3, 4)
+    mixer, other = PositionMixer(8), PositionMixer(8, identity_start=False)
+    assert torch.equal(mixer(x), x)
+    assert not torch.allclose(other(x), x, atol=1e-3)
+    for m in (mixer, other):
+        assert torch.equal(m.sa.W_Q.weight, m.sa.W_K.weight)
+    tokens = nn.functional.layer_norm(x.permute(0, 2, 3, 1), (8,)).reshape(2, 12, 8)
+    expected = x + other.sa(tokens).reshape(2, 3, 4, 8).permute(0, 3, 1, 2)
+    torch.testing.assert_close(other(x), expected)
+
+
+def test_local_mixer_sees_neighbours_only():
+    mixer = dense(LocalMixer(8, 4))
+    x = torch.rand(1, 8, 7, 7, dtype=torch.float64, requires_grad=True)
+    mixer(x)[0, :, 3, 3].sum().backward()
+    assert box(x.grad.abs().sum((0, 1)) > 0) == (2, 2, 3, 3)
