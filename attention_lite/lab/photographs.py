@@ -60,7 +60,6 @@ SPLITS: dict[str, tuple[str, ...]] = {
 }
 
 
-@cache
 def load(name: str) -> np.ndarray:
     """Return a photograph as a read-only uint8 array (H, W, 3); grey photographs have three equal channels.
 
@@ -69,6 +68,11 @@ def load(name: str) -> np.ndarray:
     """
     if name not in tuple(PHOTOGRAPHS):
         raise ValueError(f"name must be one of {', '.join(sorted(PHOTOGRAPHS))}; got {name!r}")
+    return _read(name)
+
+
+@cache
+def _read(name: str) -> np.ndarray:
     if PHOTOGRAPHS[name].shipped_in == "scikit-learn":
         from sklearn.datasets import load_sample_image
 

@@ -45,12 +45,13 @@ def train(task: str, model: str, seed: int, steps: int | None = None,
     Raises:
         ValueError: if `task` or `model` is unknown, `seed` is not an integer, or `steps` not one of at least 2.
     """
-    net = untrained(task, model, seed).train()
+    check_model(task, model)
     recipe = RECIPES[task]
     steps = recipe.steps if steps is None else steps
     checks.integer("steps", steps)
     if steps < 2:
         raise ValueError(f"steps must be at least 2, got {steps}")
+    net = untrained(task, model, seed).train()
     side = recipe.task("train")
     generator = torch.Generator().manual_seed(100 + seed)
     optimiser, schedule = _optimiser(net, recipe, steps)

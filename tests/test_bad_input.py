@@ -1,0 +1,273 @@
+"""Every argument of the package, the networks and the lab refuses what it cannot use, and says so in words.
+
+Each row is a call that must raise ValueError, and its message: the argument, what was expected, what it got.
+"""
+
+import math
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from attention_lite import ScaledDotProductAttention, SEAttention, record_attention
+from attention_lite.exercises import check
+from attention_lite.lab import (
+    TASKS,
+    ContextGating,
+    CuedSearch,
+    OneDigit,
+    ask_for,
+    disc_mask,
+    draw,
+    frame_mask,
+    load_checkpoint,
+    masks,
+    photographs,
+    scoring,
+    train,
+    untrained,
+)
+from attention_lite.networks import AddedContext, LocalGate, PositionMixer, context_net, search_net
+
+SE = SEAttention(8, 2)
+SA = ScaledDotProductAttention(8, h=2)
+GATE = LocalGate(8, 2)
+ADDED = AddedContext(8, 2)
+X = torch.zeros(2, 8, 3, 3)
+T = torch.zeros(2, 5, 8)
+MAPS = torch.full((2, 3, 4, 4), 1 / 16)
+LONG = torch.zeros(2, 3, 16, 16)
+
+
+def sa(*, to: str = "forward", **changes: object) -> Callable[[], object]:
+    """A call of SA with some of its arguments changed."""
+    arguments = {"queries": T, "keys": T, "values": T, "mask": None} | changes
+    return lambda: getattr(SA, to)(**arguments)
+
+
+def record(model: object) -> None:
+    with record_attention(model):
+        pass
+
+
+def scenes(task: str = "context-gating"):
+    return TASKS[task]("test").sample(2, 0)
+
+
+CALLS: dict[str, tuple[Callable[[], object], str]] = {
+    # SEAttention: constructor
+    "SE channel 0": (lambda: SEAttention(0), "channel must be a positive integer, got 0"),
+    "SE channel -8": (lambda: SEAttention(-8), "channel must be a positive integer, got -8"),
+    "SE channel 8.0": (lambda: SEAttention(8.0), "channel must be a positive integer, got 8.0"),
+    "SE channel True": (lambda: SEAttention(True), "channel must be a positive integer, got True"),
+    "SE channel text": (lambda: SEAttention("8"), "channel must be a positive integer, got '8'"),
+    "SE reduction 0": (lambda: SEAttention(8, 0), "reduction must be a positive integer, got 0"),
+    "SE reduction None": (lambda: SEAttention(8, None), "reduction must be a positive integer, got None"),
+    "SE reduction 3 of 8": (lambda: SEAttention(8, 3),
+                            "reduction must divide channel, got reduction=3 and channel=8"),
+    "SE reduction above channel": (lambda: SEAttention(8),
+                                   "reduction must divide channel, got reduction=16 and channel=8"),
+    "SE bias text": (lambda: SEAttention(8, 2, "False"), "bias must be True or False, got 'False'"),
+    # SEAttention: input
+    "SE numpy": (lambda: SE(X.numpy()), "x must be a torch.Tensor, got ndarray"),
+    "SE None": (lambda: SE(None), "x must be a torch.Tensor, got NoneType"),
+    "SE integers": (lambda: SE(X.long()), "x must hold floating-point numbers, got dtype torch.int64"),
+    "SE complex": (lambda: SE(X.cfloat()), "x must hold floating-point numbers, got dtype torch.complex64"),
+    "SE float64": (lambda: SE(X.double()),
+                   "x must have the dtype of the block's weights, torch.float32, got torch.float64"),
+    "SE bfloat16": (lambda: SE(X.bfloat16()),
+                    "x must have the dtype of the block's weights, torch.float32, got torch.bfloat16"),
+    "SE three dimensions": (lambda: SE(X[0]),
+                            "x must have 4 dimensions (B, C, H, W), got 3: shape (8, 3, 3)"),
+    "SE five dimensions": (lambda: SE(X[None]),
+                           "x must have 4 dimensions (B, C, H, W), got 5: shape (1, 2, 8, 3, 3)"),
+    "SE channels": (lambda: SE(X[:, :7]), "x must have 8 channels on axis 1, got 7: shape (2, 7, 3, 3)"),
+    "SE channels last": (lambda: SE(X.permute(0, 2, 3, 1)),
+                         "x must have 8 channels on axis 1, got 3: shape (2, 3, 3, 8)"),
+    "SE no rows": (lambda: SE(X[:, :, :0]),
+                   "x must have at least one row and one column, got shape (2, 8, 0, 3)"),
+    "SE no columns": (lambda: SE(X[..., :0]),
+                      "x must have at least one row and one column, got shape (2, 8, 3, 0)"),
+    "SE attention": (lambda: SE.attention(X[0]),
+                     "x must have 4 dimensions (B, C, H, W), got 3: shape (8, 3, 3)"),
+    # ScaledDotProductAttention: constructor
+    "SA d_model 0": (lambda: ScaledDotProductAttention(0), "d_model must be a positive integer, got 0"),
+    "SA d_model 8.0": (lambda: ScaledDotProductAttention(8.0), "d_model must be a positive integer, got 8.0"),
+    "SA h 0": (lambda: ScaledDotProductAttention(8, h=0), "h must be a positive integer, got 0"),
+    "SA h True": (lambda: ScaledDotProductAttention(8, h=True), "h must be a positive integer, got True"),
+    "SA h 3 of 8": (lambda: ScaledDotProductAttention(8, h=3),
+                    "h must divide d_model, got h=3 and d_model=8"),
+    "SA h 3, no d_v": (lambda: ScaledDotProductAttention(8, d_k=4, h=3),
+                       "h must divide d_model, got h=3 and d_model=8"),
+    "SA d_k 0": (lambda: ScaledDotProductAttention(8, d_k=0), "d_k must be a positive integer, got 0"),
+    "SA d_k 2.5": (lambda: ScaledDotProductAttention(8, d_k=2.5), "d_k must be a positive integer, got 2.5"),
+    "SA d_v -1": (lambda: ScaledDotProductAttention(8, d_v=-1), "d_v must be a positive integer, got -1"),
+    "SA dropout 1": (lambda: ScaledDotProductAttention(8, dropout=1),
+                     "dropout must be at least 0 and less than 1, got 1"),
+    "SA dropout -0.1": (lambda: ScaledDotProductAttention(8, dropout=-0.1),
+                        "dropout must be at least 0 and less than 1, got -0.1"),
+    "SA dropout NaN": (lambda: ScaledDotProductAttention(8, dropout=math.nan),
+                       "dropout must be at least 0 and less than 1, got nan"),
+    "SA dropout None": (lambda: ScaledDotProductAttention(8, dropout=None),
+                        "dropout must be at least 0 and less than 1, got None"),
+    "SA bias 1": (lambda: ScaledDotProductAttention(8, bias=1), "bias must be True or False, got 1"),
+    # ScaledDotProductAttention: inputs
+    "SA queries list": (sa(queries=[[1.0]]), "queries must be a torch.Tensor, got list"),
+    "SA queries integers": (sa(queries=T.int()),
+                            "queries must hold floating-point numbers, got dtype torch.int32"),
+    "SA queries float64": (sa(queries=T.double()),
+                           "queries must have the dtype of the block's weights, torch.float32, got torch.float64"),
+    "SA queries feature map": (sa(queries=X),
+                               "queries must have 3 dimensions (B, N, d_model), got 4: shape (2, 8, 3, 3)"),
+    "SA queries one token": (sa(queries=T[:, 0]),
+                             "queries must have 3 dimensions (B, N, d_model), got 2: shape (2, 8)"),
+    "SA queries width": (sa(queries=T[..., :7]), "queries must have width d_model=8, got 7: shape (2, 5, 7)"),
+    "SA queries empty": (sa(queries=T[:, :0]), "queries must hold at least one token, got shape (2, 0, 8)"),
+    "SA keys numpy": (sa(keys=T.numpy()), "keys must be a torch.Tensor, got ndarray"),
+    "SA keys width": (sa(keys=T[..., :4]), "keys must have width d_model=8, got 4: shape (2, 5, 4)"),
+    "SA keys empty": (sa(keys=T[:, :0]), "keys must hold at least one token, got shape (2, 0, 8)"),
+    "SA keys float16": (sa(keys=T.half()),
+                        "keys must have the dtype of the block's weights, torch.float32, got torch.float16"),
+    "SA keys batch": (sa(keys=T[:1]), "keys must have the batch size of queries, 2, got 1"),
+    "SA values dimensions": (sa(values=T[0]),
+                             "values must have 3 dimensions (B, N, d_model), got 2: shape (5, 8)"),
+    "SA values length": (sa(values=T[:, :4]), "values must have the shape of keys, (2, 5, 8), got (2, 4, 8)"),
+    "SA values batch": (sa(values=T[:1]), "values must have the shape of keys, (2, 5, 8), got (1, 5, 8)"),
+    "SA values in attention": (sa(to="attention", values=T[:, :4]),
+                               "values must have the shape of keys, (2, 5, 8), got (2, 4, 8)"),
+    "SA mask numbers": (sa(mask=torch.ones(5, 5)),
+                        "mask must be a boolean tensor (True where a query may see a key), got torch.float32"),
+    "SA mask list": (sa(mask=[True]),
+                     "mask must be a boolean tensor (True where a query may see a key), got list"),
+    "SA mask size": (sa(mask=torch.ones(4, 5, dtype=torch.bool)),
+                     "mask must broadcast to (B, h, N_q, N_k) = (2, 2, 5, 5), got shape (4, 5)"),
+    "SA mask heads": (sa(mask=torch.ones(2, 3, 5, 5, dtype=torch.bool)),
+                      "mask must broadcast to (B, h, N_q, N_k) = (2, 2, 5, 5), got shape (2, 3, 5, 5)"),
+    "SA mask dimensions": (sa(mask=torch.ones(1, 2, 2, 5, 5, dtype=torch.bool)),
+                           "mask must broadcast to (B, h, N_q, N_k) = (2, 2, 5, 5), got shape (1, 2, 2, 5, 5)"),
+    "SA mask in attention": (sa(to="attention", mask=torch.ones(3, dtype=torch.bool)),
+                             "mask must broadcast to (B, h, N_q, N_k) = (2, 2, 5, 5), got shape (3,)"),
+    # record_attention
+    "record None": (lambda: record(None), "model must be a torch.nn.Module, got NoneType"),
+    "record class": (lambda: record(SEAttention), "model must be a torch.nn.Module, got type"),
+    "record no block": (lambda: record(nn.Linear(2, 2)), "model must hold at least one attention block of "
+                                                         "attention_lite, got Linear, which holds none"),
+    "record block's input": (lambda: [SE(X[:, :4]) for _ in [record(SE)]],
+                             "x must have 8 channels on axis 1, got 4"),
+    # networks
+    "context_net name": (lambda: context_net("cbam"),
+                         "model must be one of se, none, local-gate, added-context; got 'cbam'"),
+    "search_net name": (lambda: search_net(None),
+                        "model must be one of self-attention, se, random-start, none, conv; got None"),
+    "LocalGate reduction": (lambda: LocalGate(10, 3),
+                            "reduction must divide channel, got reduction=3 and channel=10"),
+    "LocalGate channel": (lambda: LocalGate(0, 1), "channel must be a positive integer, got 0"),
+    "LocalGate input": (lambda: GATE(X[:, :4]),
+                        "x must have 8 channels on axis 1, got 4: shape (2, 4, 3, 3)"),
+    "AddedContext reduction": (lambda: AddedContext(8, 0), "reduction must be a positive integer, got 0"),
+    "AddedContext input": (lambda: ADDED(X[0]),
+                           "x must have 4 dimensions (B, C, H, W), got 3: shape (8, 3, 3)"),
+    "PositionMixer heads": (lambda: PositionMixer(8, h=0), "h must be a positive integer, got 0"),
+    # lab: photographs and tasks
+    "photograph name": (lambda: photographs.load("lena"), "name must be one of astronaut, brick, camera"),
+    "photograph list": (lambda: photographs.load(["china"]), "; got ['china']"),
+    "split name": (lambda: ContextGating("dev"), "split must be one of train, validation, test; got 'dev'"),
+    "split list": (lambda: OneDigit(["test"]), "split must be one of train, validation, test; got ['test']"),
+    "n 0": (lambda: OneDigit("test").sample(0, 0), "n must be a positive integer, got 0"),
+    "n 2.0": (lambda: OneDigit("test").sample(2.0, 0), "n must be a positive integer, got 2.0"),
+    "seed text": (lambda: OneDigit("test").sample(1, "a"), "seed must be an integer, got 'a'"),
+    "seed None": (lambda: OneDigit("test").sample(1, None), "seed must be an integer, got None"),
+    "hide 1.1": (lambda: OneDigit("test").sample(1, 0, hide=1.1), "hide must be in [0, 1], got 1.1"),
+    "hide NaN": (lambda: OneDigit("test").sample(1, 0, hide=math.nan), "hide must be in [0, 1], got nan"),
+    "hide text": (lambda: OneDigit("test").sample(1, 0, hide="all"), "hide must be in [0, 1], got 'all'"),
+    "contrast -1": (lambda: OneDigit("test").sample(1, 0, contrast=-1), "contrast must be in [0, 1], got -1"),
+    "draw scale 0": (lambda: draw(scenes(), 0), "scale must be a positive integer, got 0"),
+    "draw scale 1.5": (lambda: draw(scenes(), 1.5), "scale must be a positive integer, got 1.5"),
+    "masks scale": (lambda: masks(scenes(), -1), "scale must be a positive integer, got -1"),
+    "disc scale": (lambda: disc_mask(scenes("cued-search"), 0), "scale must be a positive integer, got 0"),
+    "disc without disc": (lambda: disc_mask(scenes()),
+                          "scenes must have a disc (disc_yx is None): only cued search draws one"),
+    "frame size": (lambda: frame_mask(0), "size must be a positive integer, got 0"),
+    "frame scale": (lambda: frame_mask(64, 2.0), "scale must be a positive integer, got 2.0"),
+    "ask for 3": (lambda: ask_for(scenes(), 3), "which must be 0 (red), 1 (green) or 2 (blue), got 3"),
+    "ask for red": (lambda: ask_for(scenes(), "red"),
+                    "which must be 0 (red), 1 (green) or 2 (blue), got 'red'"),
+    "ask without frame": (lambda: ask_for(CuedSearch("test").sample(1, 0), 0),
+                          "scenes must have a frame (frame is None): only context gating draws one"),
+    # lab: training and checkpoints
+    "train task": (lambda: train("reading", "se", 0),
+                   "task must be one of context-gating, cued-search, one-digit; got 'reading'"),
+    "train model": (lambda: train("context-gating", "conv", 0),
+                    "model must be one of se, none, local-gate, added-context in the task context-gating; got 'conv'"),
+    "train seed": (lambda: train("context-gating", "se", 0.5), "seed must be an integer, got 0.5"),
+    "train steps 0": (lambda: train("context-gating", "se", 0, steps=0), "steps must be at least 2, got 0"),
+    "train steps 9.5": (lambda: train("context-gating", "se", 0, steps=9.5),
+                        "steps must be an integer, got 9.5"),
+    "untrained task": (lambda: untrained(None, "se", 0),
+                       "task must be one of context-gating, cued-search, one-digit; got None"),
+    "untrained model": (lambda: untrained("one-digit", "SE", 0), "in the task one-digit; got 'SE'"),
+    "untrained seed": (lambda: untrained("one-digit", "se", True), "seed must be an integer, got True"),
+    "load task": (lambda: load_checkpoint("gating", "se", 0),
+                  "task must be one of context-gating, cued-search"),
+    "load model": (lambda: load_checkpoint("context-gating", "eca", 0),
+                   "in the task context-gating; got 'eca'"),
+    "load seed": (lambda: load_checkpoint("context-gating", "se", 99),
+                  "seed must be one of 0, 1, 2 in the task context-gating; got 99"),
+    # lab: scores
+    "mass grid": (lambda: scoring.mass_on(MAPS, torch.ones(3, 3, dtype=torch.bool)),
+                  "where must broadcast to the maps (2, 3, 4, 4), got (3, 3)"),
+    "peak grid": (lambda: scoring.peak_on(MAPS, torch.ones(2, 4, 4, dtype=torch.bool)),
+                  "where must broadcast to the maps (2, 3, 4, 4), got (2, 4, 4)"),
+    "query maps grid": (lambda: scoring.query_maps(LONG, torch.ones(2, 3, 3, dtype=torch.bool), (3, 3)),
+                        "weights must have shape (n, h, 9, 9) for the grid (3, 3), got (2, 3, 16, 16)"),
+    "query maps queries": (lambda: scoring.query_maps(LONG, torch.ones(1, 4, 4, dtype=torch.bool), (4, 4)),
+                           "queries must have shape (2, 4, 4), got (1, 4, 4)"),
+    "variance group": (lambda: scoring.explained_variance(torch.ones(4, 2), torch.zeros(3)),
+                       "gates and group must have shapes (n, C) and (n,), got (4, 2) and (3,)"),
+    # exercises
+    "exercise name": (lambda: check("se-sqeeze", None), "; got 'se-sqeeze'"),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_bad_call(name):
+    call, message = CALLS[name]
+    with pytest.raises(ValueError, match=re.escape(message)):
+        call()
+
+
+def test_there_are_enough_of_them():
+    assert len(CALLS) >= 60
+
+
+def test_nothing_is_built_or_drawn_before_the_refusal(monkeypatch):
+    """The check comes first: a bad call costs nothing and moves no random number."""
+    def work(*args: object, **kwargs: object) -> None:
+        raise AssertionError("work was begun")
+
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    monkeypatch.setattr(nn.Linear, "__init__", work)
+    monkeypatch.setattr(nn.Linear, "forward", work)
+    for name in [n for n in CALLS if n.startswith(("SE", "SA", "train", "untrained", "load"))]:
+        call, message = CALLS[name]
+        with pytest.raises(ValueError, match=re.escape(message)):
+            call()
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_what_is_unusual_but_right_is_taken():
+    """The other side of the table: none of these may be refused."""
+    assert SEAttention(8, 8)(X).shape == X.shape
+    assert ScaledDotProductAttention(7, d_k=2, d_v=3, h=3)(torch.zeros(1, 1, 7)).shape == (1, 1, 7)
+    assert ScaledDotProductAttention(8, h=8, dropout=0)(T).shape == T.shape
+    with torch.autocast("cpu", torch.bfloat16):
+        assert SE(X.bfloat16()).shape == X.shape
+        assert SA(T.bfloat16(), T, T.bfloat16()).shape == T.shape
+    assert len(scenes()[np.int64(1)]) == 1
+    assert len(scenes()[torch.tensor(-1)]) == 1
+    assert OneDigit("test").sample(1, torch.Generator().manual_seed(0), hide=1, contrast=0).size == 48
+    assert scoring.mass_on(MAPS, torch.ones(4, 4, dtype=torch.bool)).shape == (2, 3)
