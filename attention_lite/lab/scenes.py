@@ -71,6 +71,11 @@ class Scenes:
         return dataclasses.replace(self, **changes)
 
     @property
+    def photographs(self) -> list[str]:
+        """The name of the photograph behind each scene."""
+        return [_boxes(self.split, self.size)[i][0] for i in self.photo.tolist()]
+
+    @property
     def answer(self) -> Tensor:
         """(n,) the class of the digit that is to be read."""
         return self.label.gather(1, self.target[:, None])[:, 0]
