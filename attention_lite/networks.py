@@ -67,18 +67,17 @@ class PositionMixer(nn.Module):
     """Self-attention over the places of a feature map, with layer norm before and the input added after.
 
     x + sa(LN(x)), where the places become tokens: (B, C, H, W) -> (B, H·W, C) and back.
-    Queries and keys start equal, so that the first maps are plain self-similarity. With `identity_start`, W_O starts at
-    zero, so that the block starts as the identity and the convolutions learn first.
+    Queries and keys start equal, so that the first maps are plain self-similarity. W_O starts at zero, so that the block
+    starts as the identity and the convolutions learn first.
     """
 
-    def __init__(self, channel: int, d_k: int = 16, h: int = 4, identity_start: bool = True) -> None:
+    def __init__(self, channel: int, d_k: int = 16, h: int = 4) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(channel)
         self.sa = ScaledDotProductAttention(channel, d_k, d_k, h)
         with torch.no_grad():
             self.sa.W_K.weight.copy_(self.sa.W_Q.weight)
-            if identity_start:
-                self.sa.W_O.weight.zero_()
+            self.sa.W_O.weight.zero_()
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
@@ -156,18 +155,14 @@ def context_net(model: str) -> ContextNet:
 
 
 def search_net(model: str) -> SearchNet:
-    """SearchNet with the block called `model`: "self-attention", "se", or a control: "none", "conv".
-
-    "random-start" is self-attention whose W_O starts at random, as the other matrices do.
+    """SearchNet with the block called `model`: "self-attention", or a control: "none", "conv".
 
     Raises:
         ValueError: for any other name.
     """
     c = SearchNet.width
     return SearchNet(_build(model, {
-        "self-attention": lambda: PositionMixer(c), "se": lambda: SEAttention(c, reduction=4),
-        "random-start": lambda: PositionMixer(c, identity_start=False),
-        "none": nn.Identity, "conv": lambda: LocalMixer(c, hidden=32)}))
+        "self-attention": lambda: PositionMixer(c), "none": nn.Identity, "conv": lambda: LocalMixer(c, hidden=32)}))
 
 
 def _build(model: str, blocks: dict[str, Callable[[], nn.Module]]) -> nn.Module:

@@ -50,9 +50,9 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     "context-gating": Recipe(ContextGating, context_net, ("se", "none", "local-gate", "added-context"), steps=1000,
                              lr=2e-3, block_lr=5.0, hidden=0.25, shown=0.55, full_contrast=0.3, seeds=(0, 1, 2)),
-    "cued-search": Recipe(CuedSearch, search_net, ("self-attention", "random-start", "none", "conv"), steps=1500,
+    "cued-search": Recipe(CuedSearch, search_net, ("self-attention", "none", "conv"), steps=1500,
                           lr=1.5e-3, warm_up=0.15, hidden=0.2, shown=0.4, full_contrast=0.25, seeds=(0, 1, 2)),
-    "one-digit": Recipe(OneDigit, search_net, ("self-attention", "se", "none"), steps=500, lr=2e-3,
+    "one-digit": Recipe(OneDigit, search_net, ("self-attention", "none"), steps=500, lr=2e-3,
                         hidden=0.0, shown=0.0, full_contrast=0.3, seeds=(0, 1, 2)),
 }
 assert set(RECIPES) == set(TASKS)
