@@ -12,8 +12,10 @@ const MOST_SEGMENTS = 6; // more options than this become a menu
 
 // ---------------------------------------------------------------- small tools
 
+// A live notebook loads this module once for each explorer: a counter alone would give the same names twice.
+const here = Math.random().toString(36).slice(2, 8);
 let made = 0;
-const freshId = () => `attention-explorer-${++made}`;
+const freshId = () => `attention-explorer-${here}-${++made}`;
 const clamp = (x, low, high) => Math.min(high, Math.max(low, x));
 const range = (n) => Array.from({ length: n }, (_, i) => i);
 
@@ -149,7 +151,7 @@ class Explorer {
   }
 
   start() {
-    const observer = new ResizeObserver(() => this.touch());
+    const observer = new ResizeObserver(this.look); // also when the root first comes into the page
     observer.observe(this.root);
     this.closers.push(() => observer.disconnect());
     const first = this.file();
@@ -200,6 +202,7 @@ class Explorer {
   drawAll(now) {
     cancelAnimationFrame(this.frame);
     this.frame = null;
+    if (!this.root.isConnected) return;
     for (const sync of this.controls) sync();
     this.draw(now);
   }
@@ -207,7 +210,7 @@ class Explorer {
   // The page's own text colour tells whether it is dark, whatever the site: book, JupyterLab, VS Code, Colab.
   watchTheme() {
     const look = () => {
-      const [r, g, b] = getComputedStyle(this.root.parentElement ?? this.root).color.match(/[\d.]+/g).map(Number);
+      const [r, g, b] = getComputedStyle(this.root.parentElement).color.match(/[\d.]+/g)?.map(Number) ?? [0, 0, 0];
       this.root.dataset.theme = 0.2126 * r + 0.7152 * g + 0.0722 * b > 127 ? "dark" : "light";
       const style = getComputedStyle(this.root);
       this.ink = {};
@@ -221,6 +224,7 @@ class Explorer {
     const system = matchMedia("(prefers-color-scheme: dark)");
     system.addEventListener("change", look);
     this.closers.push(() => observer.disconnect(), () => system.removeEventListener("change", look));
+    this.look = look;
     look();
   }
 
@@ -1228,6 +1232,7 @@ function mount(model, root) {
 
 function render({ model, el }) {
   const root = element("div", { class: "attention-explorer", "data-kind": model.get("kind") });
+  root.dataset.lmSuppressShortcuts = "true"; // JupyterLab would take the arrow keys for moving between cells
   el.append(root);
   const explorer = mount(model, root);
   return () => explorer.close();

@@ -1,0 +1,192 @@
+"""The explorers in a real JupyterLab with a kernel: what the reader does arrives in Python, and the other way round."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from playwright.sync_api import Locator, Page
+from skimage import data
+
+GRID = (6, 8)
+
+POSITIONS = """
+import numpy as np
+from pathlib import Path
+from skimage import data
+from attention_lite.explorers import PositionsExplorer
+picture = data.chelsea()[:288, :432]
+colours = picture[24::48, 27::54].reshape(48, 3) / 64
+explorer = PositionsExplorer(picture, grid=(6, 8), queries=colours, similarity="distance", alt="A cat")
+seen = Path("seen.txt")
+explorer.observe(lambda change: seen.open("a").write(f"{change['name']} {change['new']}\\n"), ["query", "temperature"])
+explorer
+"""
+
+GATES = """
+from attention_lite.explorers import GatesExplorer
+channels = np.moveaxis(colours.reshape(6, 8, 3), -1, 0)[None, None]
+gates = GatesExplorer(picture[None, None], channels.mean((3, 4)) / 4, channels, alt="A cat")
+gates.observe(lambda change: seen.open("a").write(f"{change['name']} {change['new']}\\n"), ["channel"])
+gates
+"""
+
+# JupyterLab would take out of the page what is out of sight, and ask whether to fetch news.
+SETTINGS = {
+    "@jupyterlab/notebook-extension/tracker.jupyterlab-settings": '{"windowingMode": "none"}',
+    "@jupyterlab/apputils-extension/notification.jupyterlab-settings": '{"fetchNews": "false"}',
+}
+
+FROM_PYTHON = "explorer.query = 14; explorer.temperature = 2.0; gates.channel = 2"
+
+
+@pytest.fixture(scope="module")
+def lab(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A JupyterLab server on a folder with one notebook; killed, kernels and all, when the tests are over."""
+    folder = tmp_path_factory.mktemp("lab")
+    cells = [nbformat.v4.new_code_cell(source) for source in (POSITIONS, GATES, FROM_PYTHON)]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "live.ipynb")
+    for name, content in SETTINGS.items():
+        (folder / "settings" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "settings" / name).write_text(content)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    home = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "RUNTIME")}
+    server = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ip=127.0.0.1"),
+            *(f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token="),
+            *(f"--ServerApp.root_dir={folder}", "--LabApp.expose_app_in_browser=True"),
+            *("--ServerApp.terminals_enabled=False", "--ServerApp.log_level=WARN"),
+        ],
+        env={
+            **os.environ,
+            **home,
+            "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+            "PYTHONPATH": str(root),
+        },
+        stdout=(folder / "server.log").open("w"),
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_until(lambda: answers(f"{url}/api/status"), 90, lambda: (folder / "server.log").read_text())
+        yield url, folder
+    finally:
+        server.terminate()  # JupyterLab shuts its kernels down
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def answers(url: str) -> bool:
+    try:
+        return urllib.request.urlopen(url, timeout=2).status == 200
+    except OSError:
+        return False
+
+
+def wait_until(done: Callable[[], bool], seconds: float, explain: Callable[[], str]) -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, f"not within {seconds} s: {explain()}"
+        time.sleep(0.2)
+
+
+@pytest.fixture
+def notebook(page: Page, lab: tuple[str, Path]) -> tuple[Page, Path]:
+    """The notebook opened in JupyterLab, its first two cells executed, both explorers painted."""
+    url, folder = lab
+    (folder / "seen.txt").write_text("")
+    page.set_default_timeout(90_000)
+    page.set_viewport_size({"width": 1280, "height": 2000})
+    page.goto(f"{url}/lab/tree/live.ipynb?reset")
+    page.wait_for_function(
+        """() => {
+            const lab = window.jupyterapp?.shell?.currentWidget;
+            return lab?.content?.widgets?.length === 3 && lab.sessionContext.session?.kernel?.status === 'idle';
+        }"""
+    )
+    run_cell(page, 0)
+    run_cell(page, 1)
+    page.locator(".attention-explorer [role=status]").nth(1).filter(has_text=re.compile(r"\w")).wait_for()
+    return page, folder
+
+
+def run_cell(page: Page, number: int) -> None:
+    page.evaluate(f"jupyterapp.shell.currentWidget.content.activeCellIndex = {number}")
+    page.evaluate("jupyterapp.commands.execute('notebook:run-cell')")
+
+
+def status(root: Locator) -> str:
+    return re.sub(r"\s+", " ", root.get_by_role("status").inner_text())
+
+
+def strongest(query: int, temperature: float) -> float:
+    colours = data.chelsea()[:288, :432][24::48, 27::54].reshape(48, 3) / 64
+    e = np.exp(-((colours - colours[query]) ** 2).sum(-1) / temperature)
+    return (e / e.sum()).max()
+
+
+def test_pointer_and_python_move_the_same_explorer(notebook: tuple[Page, Path]) -> None:
+    page, folder = notebook
+    positions = page.locator('.attention-explorer[data-kind="positions"]')
+    gates = page.locator('.attention-explorer[data-kind="gates"]')
+
+    stage = positions.locator(".ax-stage")
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    page.mouse.move(box["x"] + 5.5 / 8 * box["width"], box["y"] + 2.5 / 6 * box["height"])
+    seen = folder / "seen.txt"
+    wait_until(lambda: "query 21\n" in seen.read_text(), 30, seen.read_text)
+    assert float(re.search(r"strongest weight ([\d.]+)", status(positions))[1]) == pytest.approx(
+        strongest(21, 1.0), rel=6e-3
+    )
+    shows = positions.get_by_role("group", name="Show").get_by_role("radio")
+    assert [radio.is_checked() for radio in shows.all()] == [False, True, False], (
+        "each explorer has its own radio names"
+    )
+
+    stage.focus()
+    active = page.evaluate("jupyterapp.shell.currentWidget.content.activeCellIndex")
+    stage.press("ArrowUp")
+    wait_until(lambda: "query 13\n" in seen.read_text(), 30, seen.read_text)
+    assert page.evaluate("jupyterapp.shell.currentWidget.content.activeCellIndex") == active, (
+        "the arrows are ours"
+    )
+
+    positions.get_by_role("slider", name="Temperature").press("End")
+    wait_until(lambda: "temperature 20.0\n" in seen.read_text(), 30, seen.read_text)
+    gates.get_by_role("slider", name="Channel").press("End")
+    wait_until(lambda: re.search(r"channel [0-2]\n", seen.read_text()) is not None, 30, seen.read_text)
+
+    page.mouse.move(1, 1)
+    run_cell(page, 2)
+    positions.get_by_role("status").filter(has_text="Query row 1, column 6").wait_for()
+    gates.get_by_role("status").filter(has_text="Channel 2: gate").wait_for()
+    assert float(re.search(r"strongest weight ([\d.]+)", status(positions))[1]) == pytest.approx(
+        strongest(14, 2.0), rel=6e-3
+    )
+
+
+def test_jupyterlab_s_dark_theme_is_followed(notebook: tuple[Page, Path]) -> None:
+    page, _ = notebook
+    root = page.locator(".attention-explorer").first
+    assert root.get_attribute("data-theme") == "light"
+    page.evaluate("jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })")
+    page.locator('.attention-explorer[data-theme="dark"]').first.wait_for()
