@@ -209,7 +209,7 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
     "untrained task": (lambda: untrained(None, "se", 0),
                        "task must be one of context-gating, cued-search, one-digit; got None"),
     "untrained model": (lambda: untrained("one-digit", "SE", 0), "in the task one-digit; got 'SE'"),
-    "untrained seed": (lambda: untrained("one-digit", "se", True), "seed must be an integer, got True"),
+    "untrained seed": (lambda: untrained("one-digit", "none", True), "seed must be an integer, got True"),
     "load task": (lambda: load_checkpoint("gating", "se", 0),
                   "task must be one of context-gating, cued-search"),
     "load model": (lambda: load_checkpoint("context-gating", "eca", 0),

@@ -72,8 +72,8 @@ def load_checkpoint(task: str, model: str, seed: int, folder: Path = FOLDER) -> 
             record = json.loads(file.metadata()["record"])
             net.load_state_dict({key: file.get_tensor(key) for key in file.keys()})    # noqa: SIM118  (not iterable)
     except (SafetensorError, TypeError, KeyError, ValueError, RuntimeError) as error:
-        remedy = f"make it anew with: {command(task, model, seed)}"
-        raise ValueError(f"checkpoint {path} does not fit the network {model} ({error}); {remedy}") from error
+        why, remedy = " ".join(str(error).split()), f"make it anew with: {command(task, model, seed)}"
+        raise ValueError(f"checkpoint {path} does not fit the network {model} ({why}); {remedy}") from error
     return net.to(memory_format=torch.channels_last).eval(), record
 
 

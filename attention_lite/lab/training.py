@@ -36,21 +36,21 @@ def train(task: str, model: str, seed: int, steps: int | None = None,
     Args:
         task, model: as in `RECIPES`.
         seed: sets the initial weights and the scenes.
-        steps: at least 2; default, the recipe's.
+        steps: at least 3; default, the recipe's.
         progress: whether to show a progress bar.
 
     Returns:
         The network in eval mode, and the loss of every step.
 
     Raises:
-        ValueError: if `task` or `model` is unknown, `seed` is not an integer, or `steps` not one of at least 2.
+        ValueError: if `task` or `model` is unknown, `seed` is not an integer, or `steps` not one of at least 3.
     """
     check_model(task, model)
     recipe = RECIPES[task]
     steps = recipe.steps if steps is None else steps
     checks.integer("steps", steps)
-    if steps < 2:
-        raise ValueError(f"steps must be at least 2, got {steps}")
+    if steps < 3:
+        raise ValueError(f"steps must be at least 3, got {steps}")
     net = untrained(task, model, seed).train()
     side = recipe.task("train")
     generator = torch.Generator().manual_seed(100 + seed)

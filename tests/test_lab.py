@@ -1,0 +1,595 @@
+"""The lab: fair splits, scenes that are what they say, trainings that learn, checkpoints that are whole."""
+
+import dataclasses
+import errno
+import io
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from attention_lite.lab import (
+    RECIPES,
+    TASKS,
+    CuedSearch,
+    OneDigit,
+    Scenes,
+    ask_for,
+    checkpoints,
+    disc_mask,
+    draw,
+    frame_mask,
+    load_checkpoint,
+    masks,
+    photographs,
+    pictures,
+    scoring,
+    train,
+    untrained,
+)
+from attention_lite.lab.__main__ import SCENES, TEST_SEED, describe, main
+from attention_lite.lab.scenes import DIGITS, digits
+
+SPLITS = ("train", "validation", "test")
+RUNS = [(task, model, seed) for task, recipe in RECIPES.items() for model in recipe.models for seed in recipe.seeds]
+
+
+def same(a: Scenes, b: Scenes) -> bool:
+    pairs = [(getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(Scenes)]
+    return all(torch.equal(x, y) if isinstance(x, Tensor) else x == y for x, y in pairs)
+
+
+# Splits
+
+
+def test_no_digit_stands_on_two_sides():
+    """By the pixels: each glyph of a side differs from each of the others (the data set itself has no doubles)."""
+    seen = {split: {glyph.numpy().tobytes() for glyph in digits(split)[0]} for split in SPLITS}
+    assert [len(seen[s]) for s in SPLITS] == [last - first for first, last in DIGITS.values()] == [1200, 300, 297]
+    assert sum(map(len, seen.values())) == len(set().union(*seen.values())) == 1797
+    for split in SPLITS:
+        assert set(digits(split)[1].tolist()) == set(range(10))
+
+
+def test_no_photograph_stands_on_two_sides():
+    """By the pixels too: no name twice, no two names for one photograph, and the crops come from their own side."""
+    names = [name for split in SPLITS for name in photographs.SPLITS[split]]
+    assert sorted(names) == sorted(photographs.PHOTOGRAPHS)
+    assert len({photographs.load(name).tobytes() for name in names}) == len(names)
+    crop = 24                                             # and no patch of one lies anywhere in another side's
+    for split in SPLITS:
+        others = [photographs.load(n)[..., 1] for s in SPLITS if s != split for n in photographs.SPLITS[s]]
+        for name in photographs.SPLITS[split]:
+            image = photographs.load(name)[..., 1]
+            y, x = (size // 3 for size in image.shape)
+            patch = image[y:y + crop, x:x + crop]
+            assert patch.std() > 1
+            for other in others:
+                starts = np.argwhere(other[:-crop, :-crop] == patch[0, 0])
+                assert not any(np.array_equal(other[i:i + crop, j:j + crop], patch) for i, j in starts)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_scenes_are_drawn_from_their_own_side(task, monkeypatch):
+    """Every photograph that is opened while a side's scenes are drawn is one of that side's, and every digit too."""
+    opened, real = set(), photographs.load
+    monkeypatch.setattr(photographs, "load", lambda name: opened.add(name) or real(name))
+    for split in SPLITS:
+        opened.clear()
+        scenes = TASKS[task](split).sample(60, 0)
+        draw(scenes, 2)                                   # scale 2 opens the photographs, scale 1 a store of crops
+        assert opened == set(photographs.SPLITS[split])
+        assert scenes.split == split
+        assert torch.equal(digits(split)[1][scenes.glyph], scenes.label)
+
+
+def test_photographs_are_credited_and_read_only():
+    for name, entry in photographs.PHOTOGRAPHS.items():
+        image = photographs.load(name)
+        assert image.dtype == np.uint8
+        assert image.ndim == 3
+        assert image.shape[2] == 3
+        assert not image.flags.writeable
+        assert all([entry.title, entry.credit, entry.licence])
+        assert entry.source.startswith("http")
+        assert entry.shipped_in in {"scikit-image", "scikit-learn"}
+
+
+# Scenes
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_samples_are_deterministic(task):
+    side = TASKS[task]("test")
+    assert same(side.sample(20, 3), side.sample(20, 3))
+    assert not same(side.sample(20, 3), side.sample(20, 4))
+    generator = torch.Generator().manual_seed(3)
+    first, second = side.sample(20, generator), side.sample(20, generator)
+    assert same(first, side.sample(20, 3))
+    assert not same(first, second)                        # a generator goes on from where it is
+    before = torch.get_rng_state()
+    draw(side.sample(20, 5))
+    assert torch.equal(torch.get_rng_state(), before)     # and the global one is left alone
+    assert torch.equal(draw(first), draw(side.sample(20, 3)))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_answer_is_the_class_of_the_digit_that_the_colour_points_to(task):
+    scenes = TASKS[task]("test").sample(300, 0)
+    n, k = scenes.label.shape
+    assert torch.equal(scenes.answer, scenes.label[torch.arange(n), scenes.target])
+    assert set(scenes.answer.tolist()) == set(range(10))
+    assert all(len(set(row)) == k for row in scenes.label.tolist())        # no class twice in a scene
+    cue = scenes.frame if task == "context-gating" else scenes.disc_colour
+    if cue is None:
+        assert k == 1
+        return
+    hue = torch.stack([_hue(scenes.colour[:, i]) for i in range(k)], 1)
+    distance = (hue - _hue(cue)[:, None] + 0.5).remainder(1).sub(0.5).abs()
+    assert torch.equal(distance.argmin(1), scenes.target)
+    assert torch.bincount(scenes.target).min() > n / k / 1.4               # each place is asked for about equally
+
+
+def _hue(rgb: Tensor) -> Tensor:
+    """Hue in [0, 1) of vivid colours (n, 3), by the hexagon formula."""
+    high, low = rgb.amax(-1), rgb.amin(-1)
+    r, g, b = rgb.unbind(-1)
+    sector = torch.stack([(g - b) / (high - low), 2 + (b - r) / (high - low), 4 + (r - g) / (high - low)], -1)
+    return sector.gather(-1, rgb.argmax(-1, keepdim=True))[..., 0].div(6).remainder(1)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_large_drawings_are_the_small_ones_in_more_detail(task):
+    scenes = TASKS[task]("test").sample(12, 0)
+    small, large = draw(scenes), draw(scenes, 4)
+    size = scenes.size
+    assert small.shape == (12, 3, size, size)
+    assert large.shape == (12, 3, 4 * size, 4 * size)
+    for image in (small, large):
+        assert image.min() >= 0
+        assert image.max() <= 1
+    averaged = F.avg_pool2d(large, 4)
+    assert (averaged - small).abs().mean() < 0.01                        # other scenes differ by 0.2 and more
+    assert (small - small.roll(1, 0)).abs().mean() > 0.2
+    # Crisper, not merely larger: finer detail than any enlargement of the small picture.
+    blown_up = F.interpolate(small, scale_factor=4, mode="bilinear")
+    assert large.diff(dim=-1).abs().mean() > 1.1 * blown_up.diff(dim=-1).abs().mean()
+    assert (F.avg_pool2d(masks(scenes, 4), 4) - masks(scenes)).abs().mean() < 0.005
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_masks_cover_the_digits_and_nothing_else(task):
+    scenes = TASKS[task]("test").sample(40, 0)
+    bare = scenes.replace(opacity=torch.zeros_like(scenes.opacity))
+    ink = masks(scenes)
+    assert ((ink >= 0) & (ink <= 1)).all()
+    over = ink.amax(1)
+    if scenes.disc_yx is not None:
+        over = torch.maximum(over, disc_mask(scenes))
+    if scenes.frame is not None:
+        over = torch.maximum(over, frame_mask(scenes.size).expand_as(over))
+    changed = (draw(scenes) - draw(bare)).abs().amax(1)
+    assert (changed[over == 0] == 0).all()                # digits change the picture only inside their masks
+    solid = scenes.replace(opacity=torch.ones_like(scenes.opacity))
+    for k in range(ink.shape[1]):
+        inside = ink[:, k] > 0.999
+        if scenes.frame is not None:
+            inside &= frame_mask(scenes.size) == 0
+        inside &= torch.cat([ink[:, k + 1:], ink[:, :1] * 0], 1).amax(1) == 0       # no later digit on top
+        if scenes.disc_yx is not None:
+            inside &= disc_mask(scenes) == 0
+        assert inside.sum() > 300
+        colours = draw(solid).permute(0, 2, 3, 1)[inside]
+        expected = scenes.colour[:, k][:, None, None].expand(-1, scenes.size, scenes.size, -1)[inside]
+        torch.testing.assert_close(colours, expected, rtol=0, atol=0.002)           # full ink has the digit's colour
+    rows = torch.arange(scenes.size) + 0.5
+    for axis, centre in ((2, scenes.y), (1, scenes.x)):
+        found = (ink.sum(axis + 1 if axis == 2 else 2) * rows).sum(-1) / ink.sum((2, 3))
+        assert (found - centre).abs().mean() < 2           # the ink lies about its stated centre
+        assert (found - centre).abs().max() < 5
+
+
+def test_frame_and_disc_have_their_colours_and_sizes():
+    framed = TASKS["context-gating"]("test").sample(20, 0)
+    edge = draw(framed).permute(0, 2, 3, 1)[:, frame_mask(64) == 1]
+    torch.testing.assert_close(edge, framed.frame[:, None].expand_as(edge), rtol=0, atol=1e-6)
+    assert frame_mask(64).sum() == 64**2 - 58**2
+    assert frame_mask(64, 4).sum() == 16 * (64**2 - 58**2)
+    assert (framed.frame.argmax(1) == framed.target).all()            # red asks for digit 0, green 1, blue 2
+
+    discs = TASKS["cued-search"]("test").sample(20, 0)
+    cover = disc_mask(discs)
+    torch.testing.assert_close(cover.sum((1, 2)), torch.full((20,), torch.pi * 5.5**2), rtol=0.02, atol=0)
+    image = draw(discs).permute(0, 2, 3, 1)
+    for i in range(20):
+        seen = image[i][cover[i] == 1]
+        torch.testing.assert_close(seen, discs.disc_colour[i].expand_as(seen), rtol=0, atol=1e-6)
+    centre = (cover.sum(2) * (torch.arange(48) + 0.5)).sum(1) / cover.sum((1, 2))
+    torch.testing.assert_close(centre, discs.disc_yx[:, 0], rtol=0, atol=0.05)
+
+
+def test_asking_for_another_digit_changes_the_frame_and_the_answer_only():
+    scenes = TASKS["context-gating"]("test").sample(30, 0)
+    before = draw(scenes)
+    for which in range(3):
+        asked = ask_for(scenes, which)
+        assert torch.equal(asked.answer, scenes.label[:, which])
+        inside = frame_mask(64) == 0
+        assert torch.equal(draw(asked)[:, :, inside], before[:, :, inside])
+        assert (draw(asked)[:, :, ~inside].mean(2).argmax(1) == which).all()
+    assert torch.equal(draw(scenes), before)
+
+
+@pytest.mark.parametrize("task", ["context-gating", "cued-search"])
+def test_hide_hides_the_other_digits_that_often(task):
+    side = TASKS[task]("train")
+    for hide in (0.0, 0.3, 1.0):
+        scenes = side.sample(1000, 0, hide=hide)
+        asked = torch.zeros_like(scenes.opacity, dtype=torch.bool).scatter(1, scenes.target[:, None], True)
+        assert (scenes.opacity[asked] >= 0.85).all()      # what is to be read is never hidden
+        others = scenes.opacity[~asked]
+        assert abs((others == 0).float().mean() - hide) < 0.05
+        assert ((others == 0) | (others >= 0.85)).all()
+    shown, hidden = side.sample(5, 0), side.sample(5, 0, hide=1.0)
+    assert same(shown.replace(opacity=hidden.opacity), hidden)         # nothing else differs
+
+
+def test_contrast_fades_the_photograph_only():
+    grey, full = (OneDigit("train").sample(20, 0, contrast=c) for c in (0.0, 1.0))
+    empty = masks(full)[:, 0] == 0
+    for i in range(20):
+        flat = draw(grey)[i][:, empty[i]]
+        assert (flat.amax(1) - flat.amin(1)).max() < 1e-5
+        ink = masks(full)[i, 0] > 0.999
+        torch.testing.assert_close(draw(grey.replace(opacity=torch.ones(20, 1)))[i][:, ink],
+                                   draw(full.replace(opacity=torch.ones(20, 1)))[i][:, ink], rtol=0, atol=0.002)
+    torch.testing.assert_close(draw(grey).mean(), draw(full).mean(), rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize("task", RECIPES)
+def test_the_curriculum_runs_from_easy_to_the_task_itself(task):
+    recipe = RECIPES[task]
+    course = [(recipe.hide(i / 100), recipe.contrast(i / 100)) for i in range(101)]
+    assert all(0 <= hide <= 1 and 0 <= contrast <= 1 for hide, contrast in course)
+    assert all(a[0] >= b[0] and a[1] <= b[1] for a, b in itertools.pairwise(course))
+    assert course[0][1] == 0
+    assert all(step == (0, 1) for step in course[60:])    # the last two fifths are the task as it is tested
+    assert course[0][0] == (0 if task == "one-digit" else 1)
+
+
+def test_selecting_scenes():
+    scenes = CuedSearch("test").sample(6, 0)
+    assert len(scenes[2:5]) == 3
+    assert torch.equal(draw(scenes[[4, 1]]), draw(scenes)[[4, 1]])
+    assert torch.equal(draw(scenes[-1]), draw(scenes)[-1:])
+    assert torch.equal(draw(scenes[scenes.target == 1]), draw(scenes)[scenes.target == 1])
+
+
+# Scores
+
+
+def test_scores_on_maps_that_can_be_done_in_the_head():
+    weights = torch.tensor([[[0.5, 0.25], [0.25, 0.0]]])
+    where = torch.tensor([[[False, True], [True, True]]])
+    assert scoring.mass_on(weights, where).tolist() == [0.5]
+    assert scoring.peak_on(weights, where).tolist() == [False]
+    assert scoring.peak_on(weights, ~where).tolist() == [True]
+    uniform = torch.full((3, 2, 4, 4), 1 / 16)
+    corner = torch.zeros(4, 4, dtype=torch.bool)
+    corner[:2, :3] = True
+    assert torch.equal(scoring.mass_on(uniform, corner), torch.full((3, 2), 6 / 16))
+    assert scoring.on_grid(torch.ones(2, 8, 8), (4, 4)).shape == (2, 4, 4)
+    cover = torch.zeros(1, 8, 8)
+    cover[0, :2, :2], cover[0, 6, 6] = 1, 0.5             # a full place, and one covered by an eighth
+    assert scoring.on_grid(cover, (4, 4)).nonzero().tolist() == [[0, 0, 0]]
+
+    A = torch.rand(2, 3, 4, 4).softmax(-1)
+    queries = torch.tensor([[[True, False], [True, False]], [[False, False], [False, False]]])
+    found = scoring.query_maps(A, queries, (2, 2))
+    torch.testing.assert_close(found[0], ((A[0, :, 0] + A[0, :, 2]) / 2).unflatten(-1, (2, 2)))
+    assert (found[1] == 0).all()
+
+    group = torch.tensor([0, 0, 1, 1])
+    assert scoring.explained_variance(torch.tensor([[0.0], [0.0], [1.0], [1.0]]), group) == 1
+    assert scoring.explained_variance(torch.tensor([[0.0], [1.0], [0.0], [1.0]]), group) == 0
+    half = scoring.explained_variance(torch.tensor([[0.0], [1.0], [1.0], [2.0]]), group)
+    assert half == pytest.approx(0.5)
+
+
+def test_accuracy_counts_right_answers():
+    scenes = OneDigit("test").sample(300, 0)
+
+    class Constant(torch.nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.eye(10)[3].expand(len(x), 10)
+
+    assert scoring.accuracy(Constant(), scenes) == pytest.approx((scenes.answer == 3).float().mean().item())
+
+
+# Training
+
+
+class LargeDigit(OneDigit):
+    """One white digit in the middle of a photograph, twice as wide as the task's: learnt in seconds."""
+
+    def _sample(self, n: int, generator: torch.Generator, hide: float) -> Scenes:
+        middle, white = torch.full((n, 1), 24.0), torch.ones(n, 1, 3)
+        return super()._sample(n, generator, hide).replace(
+            y=middle, x=middle, side=middle + 6, colour=white, opacity=white[..., 0])
+
+
+def test_a_short_training_learns(monkeypatch):
+    """With the recipe's own optimiser and curriculum: far above chance, 0.1, on digits and photographs not seen."""
+    monkeypatch.setitem(RECIPES, "one-digit", dataclasses.replace(RECIPES["one-digit"], task=LargeDigit))
+    before = untrained("one-digit", "self-attention", 0)
+    net, losses = train("one-digit", "self-attention", 0, steps=60, progress=False)
+    assert len(losses) == 60
+    assert not net.training
+    assert sum(losses[-6:]) < 0.5 * sum(losses[:6])
+    unseen = LargeDigit("validation").sample(400, 0)
+    assert scoring.accuracy(net, unseen) > 0.7            # 0.95 when measured, with any of several seeds
+    assert scoring.accuracy(before, unseen) < 0.3
+    moved = [not torch.equal(a, b) for a, b in zip(before.parameters(), net.parameters(), strict=True)]
+    assert all(moved)
+
+
+@pytest.mark.parametrize(("task", "model"), [("context-gating", "se"), ("cued-search", "self-attention")])
+def test_training_is_deterministic(task, model):
+    (net, losses), (again, losses_again), (other, _) = (
+        train(task, model, seed, steps=5, progress=False) for seed in (0, 0, 1))
+    assert losses == losses_again
+    for name, tensor in net.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[name]), name
+    assert not all(torch.equal(a, b) for a, b in zip(net.parameters(), other.parameters(), strict=True))
+
+
+def test_the_blocks_own_parameters_learn_at_their_own_rate():
+    """AdamW's first step moves every parameter by about its learning rate, whatever the gradient."""
+    recipe = RECIPES["context-gating"]
+    start, (net, _) = untrained("context-gating", "se", 0), train("context-gating", "se", 0, steps=3, progress=False)
+    steps = {name: (p - q).detach().abs().median().item() for (name, p), q in
+             zip(net.named_parameters(), start.parameters(), strict=True)}
+    ratio = steps["block.W2.weight"] / steps["tail.0.0.weight"]
+    assert recipe.block_lr == 5
+    assert ratio == pytest.approx(recipe.block_lr, rel=0.4)
+
+
+def test_the_progress_bar(capsys):
+    train("one-digit", "none", 0, steps=3)
+    assert "one-digit none seed 0: 100%" in capsys.readouterr().err
+    train("one-digit", "none", 0, steps=3, progress=False)
+    assert capsys.readouterr().err == ""
+
+
+# Checkpoints
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[torch.nn.Module, dict]:
+    net, losses = train("one-digit", "self-attention", 0, steps=3, progress=False)
+    return net, {"steps": len(losses), "note": "ä"}
+
+
+def test_checkpoints_round_trip(tmp_path, trained):
+    net, record = trained
+    path = checkpoints.path_of("one-digit", "self-attention", 0, tmp_path / "new" / "folder")
+    checkpoints.save_checkpoint(net, record, path)
+    loaded, found = load_checkpoint("one-digit", "self-attention", 0, path.parent)
+    assert found == record
+    assert not loaded.training
+    assert path.stat().st_size < checkpoints.LARGEST
+    assert os.listdir(path.parent) == [path.name]
+    for name, tensor in net.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor.half().float() if tensor.is_floating_point() else tensor)
+        assert loaded.state_dict()[name].dtype == tensor.dtype
+    rounded = checkpoints.round_to_half(net)
+    x = pictures(OneDigit("test").sample(8, 0))
+    assert torch.equal(rounded(x), loaded(x))             # the figures are taken of what is saved
+
+
+def test_a_checkpoint_that_is_too_large_is_refused(tmp_path, monkeypatch, trained):
+    monkeypatch.setattr(checkpoints, "LARGEST", 1000)
+    with pytest.raises(ValueError, match="net must take at most 1000 bytes as a checkpoint, got"):
+        checkpoints.save_checkpoint(*trained, tmp_path / "a.safetensors")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("moment", ["write", "fsync", "replace", "interrupt"])
+def test_a_full_disk_leaves_nothing_and_keeps_the_older_checkpoint(tmp_path, monkeypatch, trained, moment):
+    old, new = tmp_path / "old.safetensors", tmp_path / "new.safetensors"
+    checkpoints.save_checkpoint(*trained, old)
+    kept = old.read_bytes()
+
+    def refuse(*args: object) -> None:
+        raise KeyboardInterrupt if moment == "interrupt" else OSError(errno.ENOSPC, "No space left on device")
+
+    class FullDisk(io.FileIO):
+        def write(self, data: bytes) -> int:
+            super().write(data[:100])                     # some of it arrives, as on a real disk
+            refuse()
+
+    if moment == "write":
+        monkeypatch.setattr(checkpoints.os, "fdopen", lambda handle, mode: FullDisk(handle, mode))
+    else:
+        monkeypatch.setattr(checkpoints.os, "fsync" if moment == "interrupt" else moment, refuse)
+    for path in (old, new):
+        with pytest.raises(KeyboardInterrupt if moment == "interrupt" else OSError):
+            checkpoints.save_checkpoint(trained[0], {"another": "record"}, path)
+    assert os.listdir(tmp_path) == ["old.safetensors"]
+    assert old.read_bytes() == kept
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "text", "no record", "other network"])
+def test_damaged_checkpoints_are_said_to_be_so(tmp_path, trained, damage):
+    from safetensors.torch import save_file
+
+    path = checkpoints.path_of("one-digit", "self-attention", 0, tmp_path)
+    checkpoints.save_checkpoint(*trained, path)
+    if damage == "no record":
+        save_file({k: v.contiguous() for k, v in trained[0].state_dict().items()}, path)
+    elif damage == "other network":
+        checkpoints.save_checkpoint(untrained("one-digit", "none", 0), {}, path)
+    else:
+        whole = path.read_bytes()
+        path.write_bytes({"truncated": whole[:-1000], "empty": b"", "text": b"not a checkpoint at all"}[damage])
+    message = r"does not fit the network self-attention \(.*\); make it anew with: python -m attention_lite\.lab train"
+    with pytest.raises(ValueError, match=message):
+        load_checkpoint("one-digit", "self-attention", 0, tmp_path)
+
+
+def test_a_missing_checkpoint_says_how_to_make_it(tmp_path):
+    command = "python -m attention_lite.lab train self-attention --task one-digit --seed 1"
+    name = "one-digit--self-attention--1.safetensors"
+    with pytest.raises(ValueError, match=f"no checkpoint {name} in .*; make it with: {command}"):
+        load_checkpoint("one-digit", "self-attention", 1, tmp_path)
+
+
+def test_every_checkpoint_is_shipped_and_no_other():
+    expected = {checkpoints.path_of(*run).name for run in RUNS}
+    assert expected == {path.name for path in checkpoints.FOLDER.iterdir()}
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: "--".join(map(str, run)))
+def test_shipped_checkpoints_are_what_their_records_say(run):
+    task, model, seed = run
+    assert checkpoints.path_of(*run).stat().st_size < 1_000_000
+    net, record = load_checkpoint(*run)
+    recipe = RECIPES[task]
+    assert (record["task"], record["model"], record["seed"]) == run
+    assert record["command"] == f"python -m attention_lite.lab train {model} --task {task} --seed {seed}"
+    assert record["steps"] == recipe.steps
+    assert record["scenes"] == SCENES
+    assert SCENES >= 1000
+    assert record["parameters"] == sum(p.numel() for p in net.parameters())
+    assert len(record["losses"]) == recipe.steps // 50
+    assert {"torch", "python", "seconds"} <= set(record)
+    assert 0 <= record["validation_accuracy"] <= 1
+    scenes, images = _test_side(task)
+    with torch.no_grad():
+        right = [net(part).argmax(1) for part in images.split(250)]
+    accuracy = (torch.cat(right) == scenes.answer).float().mean().item()
+    # The very scenes of the record: another processor may round a few of them to the other side.
+    assert accuracy == pytest.approx(record["test_accuracy"], abs=0.005)
+
+
+_sides: dict[str, tuple[Scenes, Tensor]] = {}
+
+
+def _test_side(task: str) -> tuple[Scenes, Tensor]:
+    """The recorded test scenes and their pictures, drawn once for all models of a task."""
+    if task not in _sides:
+        _sides.clear()
+        scenes = TASKS[task]("test").sample(SCENES, TEST_SEED)
+        _sides[task] = scenes, pictures(scenes)
+    return _sides[task]
+
+
+def test_describe_measures_both_sides(monkeypatch):
+    monkeypatch.setattr("attention_lite.lab.__main__.SCENES", 40)
+    net = untrained("one-digit", "self-attention", 0)
+    record = describe("one-digit", "self-attention", 0, net, [2.0] * 75)
+    assert record["losses"] == [2.0, 2.0]
+    assert record["scenes"] == 40
+    for split, seed in (("validation", 1), ("test", 2)):
+        measured = scoring.accuracy(net, OneDigit(split).sample(40, seed))
+        assert record[f"{split}_accuracy"] == measured
+    json.dumps(record)
+
+
+# Command line
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["train", "cbam"], "error: model must be one of added-context, conv, local-gate, none, se, self-attention; "
+                        "got 'cbam'"),
+    (["train", "se", "--task", "reading"], "error: task must be one of context-gating, cued-search, one-digit; "
+                                           "got 'reading'"),
+    (["train", "conv", "--task", "one-digit"], "error: model must be one of self-attention, none in the task "
+                                               "one-digit; got 'conv'"),
+    (["train", "se", "--seed", "0", "7"], "error: seed must be one of 0, 1, 2 in the task context-gating; got 7"),
+])
+def test_the_command_refuses_what_it_does_not_know_and_lists_what_it_does(arguments, message, capsys, tmp_path):
+    assert main([*arguments, "--folder", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.strip() == message
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_command_trains_and_writes(capsys, tmp_path, monkeypatch):
+    monkeypatch.setitem(RECIPES, "one-digit", dataclasses.replace(RECIPES["one-digit"], steps=3))
+    monkeypatch.setattr("attention_lite.lab.__main__.SCENES", 50)
+    threads = torch.get_num_threads()
+    try:
+        folder = str(tmp_path / "new")
+        assert main(["train", "none", "--task", "one-digit", "--seed", "0", "2", "--folder", folder]) == 0
+    finally:
+        torch.set_num_threads(threads)
+    names = ["one-digit--none--0.safetensors", "one-digit--none--2.safetensors"]
+    assert sorted(os.listdir(tmp_path / "new")) == names
+    printed = capsys.readouterr()
+    assert all(name in printed.out for name in names)
+    assert "100%" in printed.err
+    net, record = load_checkpoint("one-digit", "none", 2, tmp_path / "new")
+    scenes = OneDigit("test").sample(50, TEST_SEED)
+    assert scoring.accuracy(net, scenes) == record["test_accuracy"]
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_training(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert main(["train", "se", "--folder", str(tmp_path / "file")]) == 1
+    printed = capsys.readouterr().err
+    assert "error: " in printed
+    assert "nothing was written" in printed
+    assert "%" not in printed                             # no progress bar: no training was begun
+
+
+def test_a_full_disk_ends_the_command_in_one_line(capsys, tmp_path, monkeypatch):
+    monkeypatch.setitem(RECIPES, "one-digit", dataclasses.replace(RECIPES["one-digit"], steps=3))
+    monkeypatch.setattr("attention_lite.lab.__main__.SCENES", 10)
+
+    def refuse(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoints.os, "fsync", refuse)
+    assert main(["train", "none", "--task", "one-digit", "--folder", str(tmp_path)]) == 1
+    assert "error: [Errno 28] No space left on device; nothing was written" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_command_lists_the_checkpoints(capsys):
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(RUNS)
+    for (task, model, seed), line in zip(RUNS, lines, strict=True):
+        assert line.split()[:4] == [task, model, "seed", str(seed)]
+        assert f"test {load_checkpoint(task, model, seed)[1]['test_accuracy']:.3f}" in line
+
+
+def test_ctrl_c_in_a_training_leaves_no_file_and_exits_130(tmp_path):
+    """A real process and a real signal, sent when the progress bar shows that the training is under way."""
+    older = tmp_path / "one-digit--none--0.safetensors"
+    older.write_bytes(b"an older checkpoint")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "attention_lite.lab", "train", "none", "--task", "one-digit", "--folder", str(tmp_path)],
+        cwd=Path(__file__).parent.parent, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    seen = b""
+    while b"3/500" not in seen:
+        part = process.stderr.read1()
+        assert part, seen.decode()                        # it ended by itself
+        seen += part
+    process.send_signal(signal.SIGINT)
+    out, rest = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"stopped: nothing was written for the run in progress" in rest
+    assert b"Traceback" not in rest
+    assert out == b""
+    assert os.listdir(tmp_path) == [older.name]
+    assert older.read_bytes() == b"an older checkpoint"
