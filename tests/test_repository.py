@@ -198,3 +198,13 @@ def test_notebooks_are_plain_json_of_format_4() -> None:
     for name, text in TEXTS.items():
         if name.endswith(".ipynb"):
             assert json.loads(text)["nbformat"] == 4
+
+
+def test_every_photograph_is_credited_in_the_book():
+    from attention_lite.lab.photographs import PHOTOGRAPHS, SPLITS
+
+    rows = [line for line in (ROOT / "book" / "photographs.md").read_text(encoding="utf-8").splitlines()
+            if line.startswith("| `")]
+    side = {name: split for split, names in SPLITS.items() for name in names}
+    assert rows == [f"| `{name}` | [{p.title}]({p.source}) | {p.credit} | {p.licence} | {side[name]} | {p.shipped_in} |"
+                    for name, p in PHOTOGRAPHS.items()]
