@@ -67,8 +67,8 @@ class PositionMixer(nn.Module):
     """Self-attention over the places of a feature map, with layer norm before and the input added after.
 
     x + sa(LN(x)), where the places become tokens: (B, C, H, W) -> (B, H·W, C) and back.
-    Queries and keys start equal, so that the first maps are plain self-similarity. W_O starts at zero, so that the block
-    starts as the identity and the convolutions learn first.
+    Queries and keys start equal, so that the first maps are plain self-similarity. W_O starts at zero, so that the
+    block starts as the identity and the convolutions learn first.
     """
 
     def __init__(self, channel: int, d_k: int = 16, h: int = 4) -> None:

@@ -54,12 +54,12 @@ def check(name: str, answer: Any) -> None:
 
 
 def call(function: Callable, *arguments: Tensor) -> Tensor:
-    """Call the reader's function; its result as a tensor. Refuses None, numbers that are not finite, and changed inputs."""
+    """The result of the reader's function, as a tensor. Refuses None, NaN and infinity, and changed inputs."""
     if not callable(function):
         raise Wrong(f"expected a function, got {type(function).__name__}.")
     before = [a.clone() if isinstance(a, Tensor) else a for a in arguments]
     result = function(*arguments)
-    if any(isinstance(a, Tensor) and not torch.equal(a, b) for a, b in zip(arguments, before)):
+    if any(isinstance(a, Tensor) and not torch.equal(a, b) for a, b in zip(arguments, before, strict=True)):
         raise Wrong("your function changes its input. Write the result to a new tensor.")
     if result is None or result is ...:
         raise Wrong("your function returns nothing yet.")
@@ -78,7 +78,9 @@ def expect_shape(result: Tensor, shape: tuple[int, ...], meaning: str) -> None:
 def same(result: Tensor, expected: Tensor, tolerance: float = 1e-4) -> bool:
     """Whether two tensors of one shape agree within a tolerance, relative to the larger values."""
     scale = expected.double().abs().max().clamp(min=1)
-    return bool(result.shape == expected.shape and (result.double() - expected.double()).abs().max() <= tolerance * scale)
+    if result.shape != expected.shape:
+        return False
+    return bool((result.double() - expected.double()).abs().max() <= tolerance * scale)
 
 
 from attention_lite.exercises import se, self_attention, weighted_average  # noqa: E402, F401  (they register their checks)

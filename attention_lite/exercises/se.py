@@ -5,7 +5,8 @@ import torch
 from attention_lite.exercises import Wrong, call, exercise, expect_shape, same
 
 _SHIFT = {
-    "a": "the gates come from z, and z is the mean over all places. Does a mean change when its terms change places?",
+    "a": "the gates come from z, and z is the mean over all places. "
+         "Does a mean change when its terms change places?",
     "c": "it is true that a trained network may react to the border. But the gates see the feature map through z alone, "
          "and this feature map is only turned around.",
 }
@@ -91,11 +92,11 @@ def check_scale(scale) -> None:
         if same(y, x * s.softmax(1)[:, :, None, None]):
             raise Wrong("you normalise the gates once more before you use them. They are ready to multiply with.")
         if h == w == c and same(y, x * s[:, None, None, :].expand(b, 1, 1, c)):
-            raise Wrong("you multiply each column of the picture with a gate, not each channel: s has to stand on axis 1. "
-                        "Broadcasting hides this when C = W.")
+            raise Wrong("you multiply each column of the picture with a gate, not each channel: s has to stand on "
+                        "axis 1. Broadcasting hides this when C = W.")
         if h == w == c == b and same(y, x * s):
-            raise Wrong("x * s multiplies rows and columns of the picture, not channels: broadcasting aligns the last axes. "
-                        "Give s two more axes, for H and W.")
+            raise Wrong("x * s multiplies rows and columns of the picture, not channels: broadcasting aligns the last "
+                        "axes. Give s two more axes, for H and W.")
         raise Wrong(f"your result differs from s_c · x_c by up to {(y - right).abs().max().item():.2f}.")
 
 
