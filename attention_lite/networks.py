@@ -130,12 +130,16 @@ class AddedContext(nn.Module):
 
 
 class LocalMixer(nn.Module):
-    """Control for self-attention: a residual 3×3 convolution, about as many parameters, that sees neighbours only."""
+    """Control for self-attention: a residual 3×3 convolution, about as many parameters, that sees neighbours only.
+
+    It starts as the identity, as PositionMixer does: its last batch norm starts at zero.
+    """
 
     def __init__(self, channel: int, hidden: int) -> None:
         super().__init__()
         self.mix = nn.Sequential(conv_bn_relu(channel, hidden, 1), conv_bn_relu(hidden, hidden),
                                  nn.Conv2d(hidden, channel, 1, bias=False), nn.BatchNorm2d(channel))
+        nn.init.zeros_(self.mix[-1].weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
