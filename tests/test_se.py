@@ -166,6 +166,7 @@ def test_autocast_to_bfloat16():
     se, x = SEAttention(16, 4), torch.randn(2, 16, 6, 6)
     with torch.autocast("cpu", torch.bfloat16):
         low, gates, from_low = se(x), se.attention(x)["channel"], se(x.bfloat16())
+        assert se(x.half()).dtype == torch.float16       # the output has the input's dtype, whatever the gates'
     assert gates.dtype == torch.bfloat16                 # the matrices did run in low precision
     assert low.dtype == x.dtype
     assert from_low.dtype == torch.bfloat16
