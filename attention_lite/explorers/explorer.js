@@ -56,7 +56,7 @@ function colourTable(hex) {
 function linearScale(low, high) {
   const table = colourTable(low < 0 ? BLUE_RED : MAGMA);
   const t = (value) => clamp((value - low) / (high - low), 0, 1);
-  const opacity = low < 0 ? (u) => Math.min(0.92, 0.05 + 2 * Math.abs(u - 0.5)) : (u) => 0.4 + 0.55 * Math.sqrt(u);
+  const opacity = low < 0 ? (u) => Math.min(0.92, 0.05 + 2 * Math.abs(u - 0.5)) : (u) => 0.3 + 0.65 * Math.sqrt(u);
   const ticks = [0, 0.25, 0.5, 0.75, 1].map((u) => [u, short(low + u * (high - low))]);
   return { table, t, opacity, ticks };
 }
@@ -249,7 +249,7 @@ class Explorer {
       element("input", { type: "radio", name, value: i, onchange: () => this.set(trait, option.value) }),
     );
     const segments = options.map((option, i) => {
-      const picture = option.file == null ? null : element("img", { src: this.photographs.url(option.file), alt: "" });
+      const picture = option.file == null ? null : element("img", { src: this.photographs.url(option.file), alt: "", class: "dark-light" });
       const swatch = option.colour && option.colour !== "currentColor" ? element("i", { class: "ax-dot", style: `background:${option.colour}` }) : null;
       const words = element("span", { class: picture ? "ax-caption" : false }, option.label);
       return element("label", { class: picture ? "ax-thumb" : "ax-segment" }, inputs[i], element("span", { class: "ax-face" }, picture, swatch, words));
@@ -547,7 +547,11 @@ class Positions extends Explorer {
     const id = freshId();
     const toStep = (t) => Math.round((steps * Math.log(t / low)) / Math.log(high / low));
     const toTemperature = (s) => clamp(Number((low * (high / low) ** (s / steps)).toPrecision(3)), low, high);
-    const slider = element("input", { type: "range", id, min: 0, max: steps, oninput: () => this.set("temperature", toTemperature(Number(slider.value))) });
+    const slide = () => {
+      this.set("temperature", toTemperature(Number(slider.value)));
+      this.drawAll(performance.now());
+    };
+    const slider = element("input", { type: "range", id, min: 0, max: steps, oninput: slide });
     const value = element("b");
     const reset = element("button", { type: "button", onclick: () => this.set("temperature", this.firstTemperature) }, `back to ${short(this.firstTemperature)}`);
     this.controls.push(() => {

@@ -9,18 +9,21 @@ is loaded: the module is inline, and runs from a file on disk with no network.
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
+from PIL import Image
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 VIEW_TYPE = "application/vnd.jupyter.widget-view+json"
 VIEW = re.compile(rf'<script type="{re.escape(VIEW_TYPE)}">(.*?)</script>', re.DOTALL)
+FALLBACK_SIDE = 432  # pixels: the whole picture travels in the data besides
 # What the module reads; the rest of a widget's state concerns Jupyter alone.
 JUPYTER_ONLY = {"layout", "tabbable", "tooltip"}
 
@@ -44,10 +47,14 @@ def fallback(state: dict[str, Any]) -> str:
     variants = images["shape"][1] if len(images["shape"]) == 5 else 1
     file = images["files"][state["image"] * variants + state.get("variant", 0)]
     start = file["offset"]
-    content = base64.b64decode(state["data"])[start : start + file["bytes"]]
+    content = io.BytesIO(base64.b64decode(state["data"])[start : start + file["bytes"]])
+    picture = Image.open(content).convert("RGB")
+    picture.thumbnail((FALLBACK_SIDE, FALLBACK_SIDE))
+    small = io.BytesIO()
+    picture.save(small, "JPEG", quality=80)
     alt = spec["alt"][state["image"]] or f"Photograph {spec['imageNames'][state['image']]}"
     return (
-        f'<img src="data:{file["mime"]};base64,{base64.b64encode(content).decode()}" alt="{escape(alt)}">'
+        f'<img class="dark-light" src="data:image/jpeg;base64,{base64.b64encode(small.getvalue()).decode()}" alt="{escape(alt)}">'
         "<p>With JavaScript switched on, you can point at this photograph and see the attention move.</p>"
     )
 
