@@ -575,7 +575,7 @@ def test_the_answer_switches_with_the_variant_and_with_a_forced_gate(
         p = gates.answers[2, 1, 1 + i]
         assert answer(root) == gates.names[int(np.argmax(p))]
         assert agrees(re.search(r"\(probability ([\d.]+)\)", status(root))[1], round(p.max(), 2))
-        assert f"with {name} alone in place" in status(root)
+        assert f"Gates in place: {name} alone." in status(root)
         page.wait_for_timeout(350)
         heights = root.locator(".ax-track i").evaluate_all(
             "bars => bars.map((b) => b.offsetHeight / b.parentElement.offsetHeight)"

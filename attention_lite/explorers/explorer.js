@@ -1175,7 +1175,7 @@ class Gates extends Explorer {
     if (force >= 0) {
       const own = this.picked(-1);
       const after = own === reads ? "So it does with its own gates." : `With its own gates it reads ${this.named(own)}.`;
-      return [`The net reads ${this.named(reads)}`, `(probability ${sure}) with ${spec.forcedNames[force]} in place. ${after}`];
+      return [`The net reads ${this.named(reads)}`, `(probability ${sure}). Gates in place: ${spec.forcedNames[force]}. ${after}`];
     }
     const says = [`The net reads ${this.named(reads)}`, `(probability ${sure}).`];
     if (!this.arrays.truth) return says;
