@@ -427,7 +427,7 @@ def test_the_weight_inside_known_truth(page: Page, positions: PositionsCase, pos
     point(root, inside, GRID)
     text = status(root)
     assert f"column {inside % 18} (disc):" in text
-    mass, area = re.search(r"The disc gets (\S+) of the weight on (\S+) of the area", text).groups()
+    mass, area = re.search(r"Weight inside \(and share of the area\): disc (\S+) \((\S+)\)\.", text).groups()
     assert abs(float(mass) - share @ positions.weights(inside)) <= 0.01 * float(mass) + 0.002
     assert abs(float(area) - mask.mean()) <= 0.01 * mask.mean() + 0.002
     point(root, 0, GRID)

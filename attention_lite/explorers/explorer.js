@@ -100,17 +100,17 @@ class Photographs {
 
   async load(i) {
     const bitmap = await createImageBitmap(this.blobs[i]);
-    const grey = element("canvas");
-    [grey.width, grey.height] = [bitmap.width, bitmap.height];
-    const context = grey.getContext("2d", { willReadFrequently: true });
+    const muted = element("canvas"); // half the saturation: under a map things keep their colour, and yield to it
+    [muted.width, muted.height] = [bitmap.width, bitmap.height];
+    const context = muted.getContext("2d", { willReadFrequently: true });
     context.drawImage(bitmap, 0, 0);
-    const pixels = context.getImageData(0, 0, grey.width, grey.height);
+    const pixels = context.getImageData(0, 0, muted.width, muted.height);
     for (let p = 0; p < pixels.data.length; p += 4) {
-      const [r, g, b] = pixels.data.subarray(p, p + 3);
-      pixels.data.fill(0.2126 * r + 0.7152 * g + 0.0722 * b, p, p + 3);
+      const grey = 0.2126 * pixels.data[p] + 0.7152 * pixels.data[p + 1] + 0.0722 * pixels.data[p + 2];
+      for (let c = p; c < p + 3; c++) pixels.data[c] = (pixels.data[c] + grey) / 2;
     }
     context.putImageData(pixels, 0, 0);
-    this.ready[i] = { colour: bitmap, grey };
+    this.ready[i] = { full: bitmap, muted };
   }
 
   url(i) {
@@ -368,7 +368,7 @@ class Explorer {
     const picture = this.photographs.ready[this.file()];
     if (picture) {
       context.imageSmoothingEnabled = true;
-      context.drawImage(show === "both" ? picture.grey : picture.colour, 0, 0, width, height);
+      context.drawImage(show === "both" ? picture.muted : picture.full, 0, 0, width, height);
     }
     if (show === "photograph") return [width, height];
     const pixels = this.layerPixels.data;
@@ -410,6 +410,11 @@ class Explorer {
   haloText(text, x, y) {
     const context = this.stageContext;
     context.font = "600 12px system-ui, sans-serif";
+    const wide = context.measureText(text).width;
+    x = clamp(x, 2, this.stage.clientWidth - wide - 2);
+    const meets = (other) => Math.abs(other.y - y) < 14 && x < other.x + other.wide + 4 && other.x < x + wide + 4;
+    while (y > 26 && this.labels.some(meets)) y -= 14; // two names never stand on one another
+    this.labels.push({ x, y, wide });
     context.lineJoin = "round";
     context.lineWidth = 3;
     context.strokeStyle = "#000c";
@@ -679,8 +684,9 @@ class Positions extends Explorer {
     const regions = this.spec.outlineNames.map((name, i) => [name, ...this.insideOf(i)]);
     const on = regions.filter(([, , , inside]) => inside).map(([name]) => ` (${name})`).join("");
     const first = `strongest weight ${number(weights[best])} ${where} (uniform would be ${number(1 / places, 2)}).`;
-    const mass = regions.map(([name, m, a]) => `${name} gets ${number(m, 2)} of the weight on ${number(a, 2)} of the area`).join("; ");
-    this.read(`Query ${this.where(query)}${on}:`, first, `Spread over about ${effective < 10 ? effective.toFixed(1) : Math.round(effective)} of ${places} places.${mass ? ` The ${mass}.` : ""}`);
+    const shares = regions.map(([name, m, a]) => `${name} ${number(m, 2)} (${number(a, 2)})`).join(", ");
+    const mass = shares && ` Weight inside (and share of the area): ${shares}.`;
+    this.read(`Query ${this.where(query)}${on}:`, first, `Spread over about ${effective < 10 ? effective.toFixed(1) : Math.round(effective)} of ${places} places.${mass}`);
   }
 
   ring(place, width, height) {
@@ -697,6 +703,7 @@ class Positions extends Explorer {
 
   drawTruth(width, height) {
     const image = this.get("image");
+    this.labels = [];
     for (const [place, label] of this.spec.marks[image]) {
       const [x, y, w, h] = this.frameOf(place, width, height);
       this.haloText(label, x + w / 2 + 4, y + h / 2 - 4);
