@@ -126,6 +126,7 @@ def test_axe_finds_no_violation(opened: Opened, mode: str) -> None:
         """() => {
             document.querySelectorAll("main details").forEach(box => { box.open = true; });
             document.querySelectorAll(".toggle-hidden").forEach(box => box.classList.remove("toggle-hidden"));
+            return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
         }"""
     )
     violations = Axe().run(page).response["violations"]

@@ -54,6 +54,18 @@ def demand_alt_text(app: Sphinx, doctree: nodes.document) -> None:
             )
 
 
+def remove_old_pages(app: Sphinx, error: Exception | None) -> None:
+    """Remove pages that an earlier build wrote and whose source is gone; Sphinx leaves them."""
+    if error is not None or app.builder.format != "html":
+        return
+    out = Path(app.outdir)
+    written = {*app.env.found_docs, "index", "search"}
+    for path in out.rglob("*.html"):
+        name = path.relative_to(out).with_suffix("").as_posix()
+        if not name.startswith("_") and name not in written:
+            path.unlink()
+
+
 # What axe-core finds wrong in the theme's HTML, and what stands there instead.
 REPAIRS = (
     # The sidebar was in no landmark.
@@ -95,6 +107,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     # After every other extension has had its say.
     app.connect("html-page-context", drop_foreign_scripts, priority=900)
     app.connect("config-inited", silence_thebe)
+    app.connect("build-finished", remove_old_pages)
     app.connect("build-finished", ship_mathjax)
     app.connect("build-finished", repair_accessibility)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

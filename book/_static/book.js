@@ -1,5 +1,10 @@
-// Let the keyboard reach what scrolls sideways: wide equations and tables. (The theme does it for code.)
-const WORDS = { "MJX-CONTAINER": "Wide equation, scrolls sideways", DIV: "Wide table, scrolls sideways" };
+// Let the keyboard reach what scrolls sideways. (The theme does so for code, once: not for what is unfolded later.)
+const WORDS = {
+  "MJX-CONTAINER": "Wide equation, scrolls sideways",
+  DIV: "Wide table, scrolls sideways",
+  PRE: "Long lines, scroll sideways",
+};
+const SCROLLERS = "main :is(mjx-container[display], .pst-scrollable-table-container, pre)";
 
 const watcher = new ResizeObserver((entries) => {
   for (const { target } of entries) {
@@ -15,6 +20,5 @@ const watcher = new ResizeObserver((entries) => {
 
 window.addEventListener("load", async () => {
   await window.MathJax?.startup?.promise;
-  const boxes = document.querySelectorAll("mjx-container[display], .pst-scrollable-table-container");
-  boxes.forEach((box) => watcher.observe(box));
+  document.querySelectorAll(SCROLLERS).forEach((box) => watcher.observe(box));
 });
