@@ -21,12 +21,13 @@ logger = logging.getLogger(__name__)
 def drop_foreign_scripts(
     app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None
 ) -> None:
-    """Keep this book's scripts and styles: no other host's, and no widget state (explorers carry their data)."""
+    """Keep this book's scripts and styles: no other host's, no style of thebe (its scripts are gone: `silence_thebe`),
+    and no widget state (explorers carry their data)."""
 
     def ours(asset: object) -> bool:
         address = str(getattr(asset, "filename", "") or "")
         kind = str(getattr(asset, "attributes", {}).get("type") or "")
-        return "://" not in address and "widget-state" not in kind
+        return "://" not in address and "widget-state" not in kind and "thebe" not in address
 
     for kind in ("script_files", "css_files"):
         if kind in context:
