@@ -10,6 +10,8 @@ CHAPTERS := book/chapters
 
 # Jupyter asks for this setting, or else warns at every start.
 export JUPYTER_PLATFORM_DIRS := 1
+# The book's networks are small: two threads are slower than one, and much slower where two chapters run side by side.
+export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help environment book serve notebooks test lint clean distclean
