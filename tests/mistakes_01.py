@@ -34,7 +34,8 @@ def _in_place(x, s):
 
 MISTAKES = {
     "se-shift": [("a", "change places"), ("c", "through z alone"), ("d", "choose one of the letters")],
-    "se-criticise": [("a", "lets the channel pass"), ("b", "one number for the whole picture"), ("d", "each on its own")],
+    "se-criticise": [
+        ("a", "lets the channel pass"), ("b", "one number for the whole picture"), ("d", "each on its own")],
     "se-gates": [
         (lambda x, W1, W2: _excite(x.sum((2, 3)), W1, W2), "takes the sum"),
         (lambda x, W1, W2: _excite(x.amax((2, 3)), W1, W2), "takes the largest value"),

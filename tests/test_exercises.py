@@ -61,7 +61,7 @@ def test_every_check_belongs_to_an_exercise_and_has_mistakes():
     assert exercises == set(_CHECKS)
     assert exercises == MISTAKES.keys()
     for name, mistakes in MISTAKES.items():
-        assert len({sentence for _, sentence in mistakes}) >= 3, f"{name}: too few mistakes with a sentence of their own"
+        assert len({sentence for _, sentence in mistakes}) >= 3, f"{name}: too few mistakes told apart"
 
 
 @pytest.mark.parametrize(("name", "answer", "sentence"),

@@ -53,8 +53,9 @@ def fallback(state: dict[str, Any]) -> str:
     small = io.BytesIO()
     picture.save(small, "JPEG", quality=80)
     alt = spec["alt"][state["image"]] or f"Photograph {spec['imageNames'][state['image']]}"
+    jpeg = base64.b64encode(small.getvalue()).decode()
     return (
-        f'<img class="dark-light" src="data:image/jpeg;base64,{base64.b64encode(small.getvalue()).decode()}" alt="{escape(alt)}">'
+        f'<img class="dark-light" src="data:image/jpeg;base64,{jpeg}" alt="{escape(alt)}">'
         "<p>With JavaScript switched on, you can point at this photograph and see the attention move.</p>"
     )
 
