@@ -13,8 +13,6 @@ export JUPYTER_PLATFORM_DIRS := 1
 # Chapters and tests share the processor with each other and with browsers. torch's threads wait for each other by keeping
 # a core busy, which then takes several times as long; and one thread adds up in one order, so digits agree between machines.
 export OMP_NUM_THREADS := 1
-# The book's networks are small: two threads are slower than one, and much slower where two chapters run side by side.
-export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help environment book serve notebooks test lint clean distclean
