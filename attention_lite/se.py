@@ -22,7 +22,6 @@ class SEAttention(AttentionBlock):
         ValueError: if `channel` or `reduction` is not a positive integer, `bias` is not a boolean, or
             `reduction` does not divide `channel`.
 
-    The article that this package follows calls the block as `SEAttention(channel=512, reduction=8)`.
     timm rounds the hidden width to a multiple of 8; this block, as the paper, does not.
     """
 

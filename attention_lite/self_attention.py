@@ -28,9 +28,8 @@ class ScaledDotProductAttention(AttentionBlock):
         ValueError: if a size is not a positive integer, `dropout` is outside [0, 1), or `h` does not divide
             `d_model` while `d_k` or `d_v` is left to its default, or `bias` is not a boolean.
 
-    The article that this package follows calls it as
-    `ScaledDotProductAttention(d_model=512, d_k=512, d_v=512, h=8)`: d_k and d_v count for one head there as
-    here, so that those queries are 8 · 512 wide.
+    With `ScaledDotProductAttention(d_model=512, d_k=512, d_v=512, h=8)` the queries are 8 · 512 wide: d_k and d_v
+    count for one head.
     """
 
     def __init__(self, d_model: int = 512, d_k: int | None = None, d_v: int | None = None, h: int = 8,

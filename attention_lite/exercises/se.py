@@ -8,7 +8,7 @@ _SHIFT = {
     "a": "the gates come from z, and z is the mean over all places. "
          "Does a mean change when its terms change places?",
     "c": "it is true that a trained network may react to the border. But the gates see the feature map through z "
-         "alone, and this feature map is only turned around.",
+         "alone, and this feature map is only rolled.",
 }
 _CRITICISE = {
     "a": "a gate near 1 only lets the channel pass as it was; it says nothing about the other channels' gates.",

@@ -165,7 +165,7 @@ def check_light(unchanged: Any) -> None:
 def check_criticise(answer: Any) -> None:
     """Which experiment tests whether a map follows the thing or its colour."""
     sentences = {
-        "a": "a lower temperature sharpens every map. It hides the tank whether the map follows colour or things.",
+        "a": "a lower temperature sharpens every map. It may hide the tank whichever of the two the map follows.",
         "b": "stretching the colours changes what you see and not one weight. It tests nothing.",
         "d": "one more example on the same photograph may be lit or dark for either reason. "
              "Change the cause you suspect, and nothing else.",

@@ -29,7 +29,7 @@ def on_grid(mask: Tensor, grid: tuple[int, int]) -> Tensor:
 def mass_on(weights: Tensor, where: Tensor) -> Tensor:
     """How much of each map lies on the object: (…, h, w) maps that sum to one, bool (…, h, w) -> (…).
 
-    A uniform map scores the object's share of the area.
+    A uniform map scores the share of the places that are True.
 
     Raises:
         ValueError: if `where` does not broadcast to `weights`.
