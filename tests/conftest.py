@@ -64,7 +64,11 @@ def browser() -> Iterator[Browser]:
         try:
             chromium = playwright.chromium.launch(executable_path=system, args=CHROMIUM_ARGS)
         except Error as error:
-            pytest.fail(f"{HOW_TO_GET_CHROMIUM}\n\n{error}", pytrace=False)
+            failure = error
+        else:
+            failure = None
+        if failure:  # outside `except`, so that the report begins with our words
+            pytest.fail(f"{HOW_TO_GET_CHROMIUM}\n\n{failure}", pytrace=False)
         yield chromium
         chromium.close()
 
