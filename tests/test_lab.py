@@ -579,7 +579,9 @@ def test_ctrl_c_in_a_training_leaves_no_file_and_exits_130(tmp_path):
     older.write_bytes(b"an older checkpoint")
     process = subprocess.Popen(
         [sys.executable, "-m", "attention_lite.lab", "train", "none", "--task", "one-digit", "--folder", str(tmp_path)],
-        cwd=Path(__file__).parent.parent, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+        cwd=Path(__file__).parent.parent, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+        # A shell's background job starts with SIGINT ignored, and its children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     seen = b""
     while b"3/500" not in seen:
         part = process.stderr.read1()
