@@ -9,11 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 # Okabe and Ito's colours, distinguishable with any kind of colour vision.
-BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
-    "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
-CYCLE = (BLUE, VERMILION, GREEN, ORANGE, SKY, PURPLE)
+CYCLE = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7")
 MAP = "viridis"           # weights and gates: from nothing to much
-DIFFERENCE = "RdBu_r"     # signed quantities: white is zero
 
 
 def use_style() -> None:

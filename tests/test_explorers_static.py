@@ -520,7 +520,7 @@ LATENCY = """(stage) => {
 
 
 def median_latency(root: Locator) -> float:
-    """Median milliseconds from a pointer event to the end of the frame that answers it.
+    """Median milliseconds from a pointer event's arrival at the explorer to the end of the frame that answers it.
 
     The best of up to five rounds: what else the machine does can only add to it.
     """
