@@ -1,4 +1,4 @@
-"""What the lab trains: each task's network and models, and the settings that were chosen on validation scenes."""
+"""What the lab trains: for each task its network, its models, and settings chosen without a look at the test side."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
