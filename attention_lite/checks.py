@@ -1,5 +1,8 @@
 """Argument checks shared by all mechanisms: errors name the argument, what it got and what was expected."""
 
+import math
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor
 
@@ -8,6 +11,33 @@ def positive_int(name: str, value: int) -> None:
     """Raise ValueError unless `value` is an integer of at least 1 (True and False are not integers here)."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
+
+
+def odd(name: str, value: int) -> None:
+    """Raise ValueError unless `value` is a positive odd integer, as a kernel that has a middle must be."""
+    positive_int(name, value)
+    if value % 2 == 0:
+        raise ValueError(f"{name} must be odd, got {value}")
+
+
+def positive_number(name: str, value: float) -> None:
+    """Raise ValueError unless `value` is a finite number above 0."""
+    if not _finite(value) or value <= 0:
+        raise ValueError(f"{name} must be a positive number, got {value!r}")
+
+
+def non_negative_number(name: str, value: float) -> None:
+    """Raise ValueError unless `value` is a finite number of at least 0."""
+    if not _finite(value) or value < 0:
+        raise ValueError(f"{name} must be a number of at least 0, got {value!r}")
+
+
+def sequence_of(name: str, values: Sequence[int], check: Callable[[str, int], None]) -> None:
+    """Raise ValueError unless `values` is a list or tuple, not empty, whose every entry passes `check`."""
+    if not isinstance(values, (list, tuple)) or not values:
+        raise ValueError(f"{name} must be a list or tuple with at least one entry, got {values!r}")
+    for i, value in enumerate(values):
+        check(f"{name}[{i}]", value)
 
 
 def integer(name: str, value: int) -> None:
@@ -50,16 +80,19 @@ def floating(name: str, x: Tensor, weight: Tensor) -> None:
         raise ValueError(f"{name} must have the dtype of the block's weights, {weight.dtype}, got {x.dtype}")
 
 
-def feature_map(name: str, x: Tensor, channel: int, weight: Tensor) -> None:
-    """Raise ValueError unless `x` is a feature map (B, channel, H, W) of the dtype of `weight`."""
+def feature_map(name: str, x: Tensor, channel: int | None, weight: Tensor) -> None:
+    """Raise ValueError unless `x` is a feature map (B, channel, H, W) of the dtype of `weight`.
+
+    `channel` None lets any number of channels pass.
+    """
     floating(name, x, weight)
     if x.dim() != 4:
         raise ValueError(f"{name} must have 4 dimensions (B, C, H, W), got {x.dim()}: shape {tuple(x.shape)}")
-    if x.shape[1] != channel:
+    if channel is not None and x.shape[1] != channel:
         shape = tuple(x.shape)
         raise ValueError(f"{name} must have {channel} channels on axis 1, got {x.shape[1]}: shape {shape}")
-    if x.shape[2] < 1 or x.shape[3] < 1:
-        raise ValueError(f"{name} must have at least one row and one column, got shape {tuple(x.shape)}")
+    if min(x.shape[1:]) < 1:
+        raise ValueError(f"{name} must have at least one channel, one row and one column, got shape {tuple(x.shape)}")
 
 
 def tokens(name: str, x: Tensor, d_model: int, weight: Tensor) -> None:
@@ -74,6 +107,21 @@ def tokens(name: str, x: Tensor, d_model: int, weight: Tensor) -> None:
         raise ValueError(f"{name} must hold at least one token, got shape {shape}")
 
 
+def queries_keys_values(queries: Tensor, keys: Tensor | None, values: Tensor | None, d_model: int,
+                        weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return keys and values, by default the queries and the keys; raise ValueError unless all fit together."""
+    tokens("queries", queries, d_model, weight)
+    keys = queries if keys is None else keys
+    values = keys if values is None else values
+    tokens("keys", keys, d_model, weight)
+    tokens("values", values, d_model, weight)
+    if keys.shape[0] != queries.shape[0]:
+        raise ValueError(f"keys must have the batch size of queries, {len(queries)}, got {len(keys)}")
+    if values.shape != keys.shape:
+        raise ValueError(f"values must have the shape of keys, {tuple(keys.shape)}, got {tuple(values.shape)}")
+    return keys, values
+
+
 def boolean_mask(name: str, mask: Tensor, shape: tuple[int, ...]) -> None:
     """Raise ValueError unless `mask` is boolean and broadcasts to `shape`."""
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
@@ -82,3 +130,7 @@ def boolean_mask(name: str, mask: Tensor, shape: tuple[int, ...]) -> None:
     got, last = tuple(mask.shape), shape[len(shape) - mask.dim():]
     if mask.dim() > len(shape) or any(m not in (1, s) for m, s in zip(got, last, strict=True)):
         raise ValueError(f"{name} must broadcast to (B, h, N_q, N_k) = {shape}, got shape {got}")
+
+
+def _finite(value: float) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -99,16 +99,7 @@ class ScaledDotProductAttention(AttentionBlock):
     def _complete(self, queries: Tensor, keys: Tensor | None, values: Tensor | None,
                   mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
         """Fill in the default keys and values, give the mask four dimensions, and check them all."""
-        checks.tokens("queries", queries, self.d_model, self.W_Q.weight)
-        keys = queries if keys is None else keys
-        values = keys if values is None else values
-        checks.tokens("keys", keys, self.d_model, self.W_K.weight)
-        checks.tokens("values", values, self.d_model, self.W_V.weight)
-        if keys.shape[0] != queries.shape[0]:
-            raise ValueError(f"keys must have the batch size of queries, {len(queries)}, got {len(keys)}")
-        if values.shape != keys.shape:
-            wanted, got = tuple(keys.shape), tuple(values.shape)
-            raise ValueError(f"values must have the shape of keys, {wanted}, got {got}")
+        keys, values = checks.queries_keys_values(queries, keys, values, self.d_model, self.W_Q.weight)
         if mask is not None:
             checks.boolean_mask("mask", mask, (queries.shape[0], self.h, queries.shape[1], keys.shape[1]))
             mask = mask.reshape((1,) * (4 - mask.dim()) + mask.shape)     # torch's kernel wants two or more

@@ -88,9 +88,9 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
     "SE channels last": (lambda: SE(X.permute(0, 2, 3, 1)),
                          "x must have 8 channels on axis 1, got 3: shape (2, 3, 3, 8)"),
     "SE no rows": (lambda: SE(X[:, :, :0]),
-                   "x must have at least one row and one column, got shape (2, 8, 0, 3)"),
+                   "x must have at least one channel, one row and one column, got shape (2, 8, 0, 3)"),
     "SE no columns": (lambda: SE(X[..., :0]),
-                      "x must have at least one row and one column, got shape (2, 8, 3, 0)"),
+                      "x must have at least one channel, one row and one column, got shape (2, 8, 3, 0)"),
     "SE attention": (lambda: SE.attention(X[0]),
                      "x must have 4 dimensions (B, C, H, W), got 3: shape (8, 3, 3)"),
     # ScaledDotProductAttention: constructor

@@ -1,0 +1,81 @@
+"""Convolutional block attention: first which channels, then which places."""
+
+import torch
+from torch import Tensor, nn
+
+from attention_lite import checks
+from attention_lite.block import AttentionBlock
+
+
+class CBAMBlock(AttentionBlock):
+    """Convolutional block attention module of Woo et al. (2018), *CBAM*.
+
+    M_c = sigmoid(MLP(AvgPool(F)) + MLP(MaxPool(F))), one MLP for both  (Eq. 2);  F' = M_c * F;
+    M_s = sigmoid(f([AvgPool(F'); MaxPool(F')])), pools over the channels, f a k × k convolution  (Eq. 3);
+    output = M_s * F'  (Eq. 1).
+
+    Args:
+        channel: C, the number of channels of the input.
+        reduction: r; the MLP's hidden layer has C / r units, so r must divide C. The paper's default is 16.
+        kernel_size: k of the spatial convolution, odd. The paper's default is 7.
+        published: whether to build the variant of the authors' published code, which adds biases to the MLP, puts
+            a batch norm after the spatial convolution, and stacks the pools as [max; mean]. The order
+            of the pools only names the two input planes of the convolution.
+
+    Raises:
+        ValueError: if a size is not a positive integer, `reduction` does not divide `channel`, `kernel_size` is
+            even, or `published` is not a boolean.
+
+    The block has no residual connection: in the paper, that is the host network's.
+    """
+
+    def __init__(self, channel: int = 512, reduction: int = 16, kernel_size: int = 7,
+                 published: bool = False) -> None:
+        super().__init__()
+        checks.positive_int("channel", channel)
+        checks.positive_int("reduction", reduction)
+        checks.divides("reduction", reduction, "channel", channel)
+        checks.odd("kernel_size", kernel_size)
+        checks.boolean("published", published)
+        self.channel, self.published = channel, published
+        self.W0 = nn.Linear(channel, channel // reduction, bias=published)
+        self.W1 = nn.Linear(channel // reduction, channel, bias=published)
+        self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
+        self.norm = nn.BatchNorm2d(1) if published else nn.Identity()
+
+    def attention(self, x: Tensor) -> dict[str, Tensor]:
+        """Return the gates of `x`.
+
+        Args:
+            x: feature map, (B, C, H, W), floating point.
+
+        Returns:
+            {"channel": M_c, "spatial": M_s}: shapes (B, C) and (B, H, W), each value in (0, 1). No axis sums to
+            one. M_s is computed from the map that M_c has already scaled.
+
+        Raises:
+            ValueError: if `x` is not a (B, C, H, W) tensor with C = `channel` and the dtype of the weights.
+        """
+        return self._gate(x)[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x` multiplied by both gates: (B, C, H, W) -> (B, C, H, W).
+
+        Args and errors are those of `attention`.
+        """
+        maps, refined = self._gate(x)
+        return refined * maps["spatial"][:, None].to(x.dtype)     # (B, H, W) broadcasts over C
+
+    def _gate(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Return both gates, and F': the input scaled by the first."""
+        checks.feature_map("x", x, self.channel, self.W0.weight)
+        M_c = torch.sigmoid(self._mlp(x.mean(dim=(2, 3))) + self._mlp(x.amax(dim=(2, 3))))        # (B, C)
+        refined = x * M_c[:, :, None, None].to(x.dtype)
+        pools = [refined.mean(dim=1), refined.amax(dim=1)]                                # two maps (B, H, W)
+        stacked = torch.stack(pools[::-1] if self.published else pools, dim=1)            # (B, 2, H, W)
+        M_s = torch.sigmoid(self.norm(self.conv(stacked)))[:, 0]                          # (B, H, W)
+        return {"channel": M_c, "spatial": M_s}, refined
+
+    def _mlp(self, pooled: Tensor) -> Tensor:
+        """The shared MLP: (B, C) -> (B, C/r) -> (B, C)."""
+        return self.W1(torch.relu(self.W0(pooled)))

@@ -1,0 +1,140 @@
+"""Efficient multi-head self-attention: keys and values from a shrunken map."""
+
+import math
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from attention_lite import checks
+from attention_lite.block import AttentionBlock
+
+
+class EMSA(AttentionBlock):
+    """Efficient multi-head self-attention of Zhang & Yang (2021), *ResT*.
+
+    Keys and values come from LN(DWConv(x)), a depth-wise convolution of kernel s + 1, stride s and padding s / 2;
+    EMSA(Q, K, V) = IN(softmax(Conv(Q K^T / sqrt(d_k)))) V for all heads together, Conv a 1 × 1 convolution that
+    mixes the heads, IN an instance norm of each head's map; then the heads are concatenated and projected.
+
+    Args:
+        d_model: width of the tokens that come in and go out.
+        d_k: width of queries and keys *of one head*. Default: d_model / h, as in the paper.
+        d_v: width of values *of one head*. Default: d_model / h, as in the paper.
+        h: number of heads.
+        H, W: height and width of the map whose places are the tokens, row by row. Default: the map is a square.
+        ratio: s, by which height and width of keys and values shrink; 1 leaves them as they are. ResT takes 8, 4,
+            2, 1 in its four stages.
+        apply_transform: whether Conv and IN are there. As in the published code, a single head has neither.
+        bias: whether projections and Conv have biases, as in the published networks.
+
+    Raises:
+        ValueError: if a size is not a positive integer, a switch is not a boolean, only one of H and W is given, or
+            `h` does not divide `d_model` while `d_k` or `d_v` is left to its default.
+
+    After IN the weights of a row sum to 0, not 1, and half of them are negative or so: the map is not a
+    distribution. With `ratio=1` and `apply_transform=False` this is ScaledDotProductAttention.
+    """
+
+    def __init__(self, d_model: int = 512, d_k: int | None = None, d_v: int | None = None, h: int = 8,
+                 H: int | None = None, W: int | None = None, ratio: int = 1, apply_transform: bool = True,
+                 bias: bool = False) -> None:
+        super().__init__()
+        checks.positive_int("d_model", d_model)
+        checks.positive_int("h", h)
+        if d_k is None or d_v is None:
+            checks.divides("h", h, "d_model", d_model)
+        d_k = d_model // h if d_k is None else d_k
+        d_v = d_model // h if d_v is None else d_v
+        checks.positive_int("d_k", d_k)
+        checks.positive_int("d_v", d_v)
+        if (H is None) != (W is None):
+            raise ValueError(f"H and W must be given together or not at all, got H={H} and W={W}")
+        if H is not None:
+            checks.positive_int("H", H)
+            checks.positive_int("W", W)
+        checks.positive_int("ratio", ratio)
+        checks.boolean("apply_transform", apply_transform)
+        checks.boolean("bias", bias)
+        self.d_model, self.d_k, self.h, self.ratio = d_model, d_k, h, ratio
+        self.size = None if H is None else (H, W)
+        self.W_Q = nn.Linear(d_model, h * d_k, bias=bias)
+        self.W_K = nn.Linear(d_model, h * d_k, bias=bias)
+        self.W_V = nn.Linear(d_model, h * d_v, bias=bias)
+        self.W_O = nn.Linear(h * d_v, d_model, bias=bias)
+        self.shrink = self.norm = self.mix = None
+        if ratio > 1:
+            self.shrink = nn.Conv2d(d_model, d_model, ratio + 1, ratio, padding=ratio // 2, groups=d_model)
+            self.norm = nn.LayerNorm(d_model)
+        if apply_transform and h > 1:
+            self.mix = nn.Conv2d(h, h, 1, bias=bias)
+
+    def attention(self, queries: Tensor, keys: Tensor | None = None, values: Tensor | None = None
+                  ) -> dict[str, Tensor]:
+        """Return the weights with which the values are summed.
+
+        Args:
+            queries: (B, N_q, d_model), floating point.
+            keys: (B, N, d_model), N = H · W; default: `queries`, which makes it self-attention.
+            values: of the shape of keys; default: `keys`. They change no weight, and are checked all the same.
+
+        Returns:
+            {"position": A}: A has shape (B, h, N_q, N'), N' the places of the shrunken map. With the transform each
+            row sums to 0, and values may have either sign; without it each row sums to 1, values in [0, 1].
+
+        Raises:
+            ValueError: if an argument has another type, dtype, number of dimensions, width, batch or length, if N is
+                not H · W (or no square, where H and W were not given), or if the transform would get a map
+                of one single weight, which no instance norm can normalise.
+        """
+        keys, values = self._complete(queries, keys, values)
+        return {"position": self._weights(self._heads(self.W_Q(queries)), self._heads(self.W_K(self._reduce(keys))))}
+
+    def forward(self, queries: Tensor, keys: Tensor | None = None, values: Tensor | None = None) -> Tensor:
+        """Return the attended values, (B, N_q, d_model); without the transform, through torch's fused kernel.
+
+        Args and errors are those of `attention`.
+        """
+        keys, values = self._complete(queries, keys, values)
+        same, keys = values is keys, self._reduce(keys)
+        values = keys if same else self._reduce(values)
+        Q, K, V = self._heads(self.W_Q(queries)), self._heads(self.W_K(keys)), self._heads(self.W_V(values))
+        heads = F.scaled_dot_product_attention(Q, K, V) if self.mix is None else self._weights(Q, K) @ V
+        return self.W_O(heads.transpose(1, 2).flatten(2))                     # (B, N_q, h·d_v) -> (B, N_q, d_model)
+
+    def _weights(self, Q: Tensor, K: Tensor) -> Tensor:
+        """The map of each head: (B, h, N_q, N')."""
+        scores = Q @ K.transpose(-2, -1) / math.sqrt(self.d_k)
+        if self.mix is None:
+            return scores.softmax(dim=-1)
+        return F.instance_norm(self.mix(scores).softmax(dim=-1))
+
+    def _reduce(self, tokens: Tensor) -> Tensor:
+        """Shrink the map that the tokens form: (B, N, d_model) -> (B, N', d_model)."""
+        if self.shrink is None:
+            return tokens
+        map_ = tokens.transpose(1, 2).unflatten(2, self._size(tokens.shape[1]))
+        return self.norm(self.shrink(map_).flatten(2).transpose(1, 2))
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """Split the last axis into heads: (B, N, h·d) -> (B, h, N, d)."""
+        return x.unflatten(-1, (self.h, -1)).transpose(1, 2)
+
+    def _complete(self, queries: Tensor, keys: Tensor | None, values: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Fill in the default keys and values, and check all three."""
+        keys, values = checks.queries_keys_values(queries, keys, values, self.d_model, self.W_Q.weight)
+        height, width = self._size(keys.shape[1])
+        if self.mix is not None:
+            shrunken = math.ceil(height / self.ratio) * math.ceil(width / self.ratio)
+            if queries.shape[1] * shrunken == 1:
+                raise ValueError("queries and keys must give a map of two weights or more, or else "
+                                 "apply_transform must be False: got one query and one key")
+        return keys, values
+
+    def _size(self, n: int) -> tuple[int, int]:
+        """Height and width of the map that n tokens form."""
+        if self.size is None and math.isqrt(n) ** 2 != n:
+            raise ValueError(f"keys must hold a square number of tokens unless H and W are given, got {n}")
+        height, width = self.size or (math.isqrt(n), math.isqrt(n))
+        if height * width != n:
+            raise ValueError(f"keys must hold H · W = {height} · {width} = {height * width} tokens, got {n}")
+        return height, width
