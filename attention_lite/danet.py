@@ -1,11 +1,11 @@
 """Dual attention: every place reads from every place, and every channel from every channel."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attention_lite import checks
 from attention_lite.block import AttentionBlock
+from attention_lite.fused import fused_attention
 
 
 class PositionAttentionModule(AttentionBlock):
@@ -61,8 +61,7 @@ class PositionAttentionModule(AttentionBlock):
         """
         checks.feature_map("x", x, self.channel, self.D.weight)
         queries, keys, values = _tokens(self.C(x)), _tokens(self.B(x)), _tokens(self.D(x))
-        short = values.shape[-1] - keys.shape[-1]          # the kernel wants one width; zeros change no product
-        read = F.scaled_dot_product_attention(F.pad(queries, (0, short)), F.pad(keys, (0, short)), values, scale=1.0)
+        read = fused_attention(queries, keys, values, scale=1.0)              # (B, 1, N, C)
         read = read[:, 0].transpose(1, 2).unflatten(2, x.shape[2:])           # (B, 1, N, C) -> (B, C, H, W)
         return torch.addcmul(x, self.alpha.to(x.dtype), read.to(x.dtype))     # x + alpha * read
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from attention_lite import checks
 from attention_lite.block import AttentionBlock
+from attention_lite.fused import fused_attention
 
 
 class EMSA(AttentionBlock):
@@ -83,8 +84,8 @@ class EMSA(AttentionBlock):
 
         Raises:
             ValueError: if an argument has another type, dtype, number of dimensions, width, batch or length, if N is
-                not H · W (or no square, where H and W were not given), or if the transform would get a map
-                of one single weight, which no instance norm can normalise.
+                not H · W (or no square, where H and W were not given), if an odd ratio leaves nothing of the map, or if
+                the transform would get a map of one single weight, which no instance norm can normalise.
         """
         keys, values = self._complete(queries, keys, values)
         return {"position": self._weights(self._heads(self.W_Q(queries)), self._heads(self.W_K(self._reduce(keys))))}
@@ -98,7 +99,8 @@ class EMSA(AttentionBlock):
         same, keys = values is keys, self._reduce(keys)
         values = keys if same else self._reduce(values)
         Q, K, V = self._heads(self.W_Q(queries)), self._heads(self.W_K(keys)), self._heads(self.W_V(values))
-        heads = F.scaled_dot_product_attention(Q, K, V) if self.mix is None else self._weights(Q, K) @ V
+        fused = self.mix is None                                              # the kernel has no room for a transform
+        heads = fused_attention(Q, K, V, 1 / math.sqrt(self.d_k)) if fused else self._weights(Q, K) @ V
         return self.W_O(heads.transpose(1, 2).flatten(2))                     # (B, N_q, h·d_v) -> (B, N_q, d_model)
 
     def _weights(self, Q: Tensor, K: Tensor) -> Tensor:
@@ -122,13 +124,20 @@ class EMSA(AttentionBlock):
     def _complete(self, queries: Tensor, keys: Tensor | None, values: Tensor | None) -> tuple[Tensor, Tensor]:
         """Fill in the default keys and values, and check all three."""
         keys, values = checks.queries_keys_values(queries, keys, values, self.d_model, self.W_Q.weight)
-        height, width = self._size(keys.shape[1])
-        if self.mix is not None:
-            shrunken = math.ceil(height / self.ratio) * math.ceil(width / self.ratio)
-            if queries.shape[1] * shrunken == 1:
-                raise ValueError("queries and keys must give a map of two weights or more, or else "
-                                 "apply_transform must be False: got one query and one key")
+        size = self._size(keys.shape[1])
+        height, width = (self._shrunken(side) for side in size)
+        if height < 1 or width < 1:
+            raise ValueError(f"keys must form a map of 2 × 2 places or more for the odd ratio {self.ratio}, "
+                             f"got {size[0]} × {size[1]}")
+        if self.mix is not None and queries.shape[1] * height * width == 1:
+            raise ValueError("queries and keys must give a map of two weights or more, or else "
+                             "apply_transform must be False: got one query and one key")
         return keys, values
+
+    def _shrunken(self, side: int) -> int:
+        """Height or width after `shrink`: ceil(side / ratio) for an even ratio; an odd one is padded less."""
+        s = self.ratio
+        return side if s == 1 else (side - 1 - s % 2) // s + 1
 
     def _size(self, n: int) -> tuple[int, int]:
         """Height and width of the map that n tokens form."""
