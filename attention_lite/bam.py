@@ -37,7 +37,8 @@ class BAMBlock(AttentionBlock):
         checks.divides("reduction", reduction, "channel", channel)
         checks.positive_int("dia_val", dia_val)
         checks.boolean("published", published)
-        self.channel, self.published = channel, published
+        self.channel = channel
+        self.combine = torch.mul if published else torch.add
         hidden = channel // reduction
 
         def norm(layer: type[nn.Module], width: int, last: bool) -> nn.Module:
@@ -73,8 +74,7 @@ class BAMBlock(AttentionBlock):
         checks.feature_map("x", x, self.channel, self.spatial_branch[0].weight)
         M_c = self.channel_branch(x.mean(dim=(2, 3)))                                     # (B, C)
         M_s = self.spatial_branch(x)                                                      # (B, 1, H, W)
-        both = torch.mul if self.published else torch.add
-        M = torch.sigmoid(both(M_c[:, :, None, None], M_s))                               # (B, C, H, W)
+        M = torch.sigmoid(self.combine(M_c[:, :, None, None], M_s))                               # (B, C, H, W)
         return {"channel_and_place": M, "channel_logits": M_c, "spatial_logits": M_s[:, 0]}
 
     def forward(self, x: Tensor) -> Tensor:

@@ -72,7 +72,7 @@ class SKAttention(AttentionBlock):
 
     def _split(self, x: Tensor) -> list[Tensor]:
         """The branches: M maps (B, C, H', W')."""
-        checks.feature_map("x", x, self.channel, self.select.weight)
+        checks.feature_map("x", x, self.channel, self.branches[0][0].weight)
         return [branch(x) for branch in self.branches]
 
     def _weigh(self, U: list[Tensor]) -> Tensor:

@@ -47,10 +47,11 @@ def _train(options: argparse.Namespace) -> int:
     options.folder.mkdir(parents=True, exist_ok=True)     # refuses before the training, not after it
     torch.set_num_threads(1)     # nets this small train slower on two threads, and sums differ in the last bit
     for seed in options.seed:
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         net, losses = train(task, options.model, seed)
         record = describe(task, options.model, seed, checkpoints.round_to_half(net), losses)
         record["seconds"] = round(time.perf_counter() - start)
+        record["cpu_seconds"] = round(time.process_time() - cpu_start)     # what the run cost, whatever else ran beside
         path = checkpoints.path_of(task, options.model, seed, options.folder)
         checkpoints.save_checkpoint(net, record, path)
         print(f"validation {record['validation_accuracy']:.3f}  test {record['test_accuracy']:.3f}  -> {path}")

@@ -1,4 +1,4 @@
-"""What the lab trains: for each task its network, its models, and settings chosen without a look at the test side."""
+"""What the lab trains: for each task and network its models, and settings chosen without a look at the test side."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from attention_lite import checks
-from attention_lite.lab.tasks import TASKS, ContextGating, CuedSearch, OneDigit, Task
-from attention_lite.networks import context_net, search_net
+from attention_lite.lab.tasks import AnySize, ContextGating, CuedSearch, OneDigit, Task
+from attention_lite.networks import context_net, residual_net, scale_net, search_net
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,20 @@ class Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
-    "context-gating": Recipe(ContextGating, context_net, ("se", "none", "local-gate", "added-context"), steps=1000,
+    "context-gating": Recipe(ContextGating, context_net,
+                             ("se", "none", "local-gate", "added-context", "eca", "eca-shuffled"), steps=1000,
                              lr=2e-3, block_lr=5.0, hidden=0.25, shown=0.55, full_contrast=0.3, seeds=(0, 1, 2)),
     "cued-search": Recipe(CuedSearch, search_net, ("self-attention", "none", "conv"), steps=1500,
                           lr=1.5e-3, warm_up=0.15, hidden=0.2, shown=0.4, full_contrast=0.25, seeds=(0, 1, 2)),
     "one-digit": Recipe(OneDigit, search_net, ("self-attention", "none"), steps=500, lr=2e-3,
                         hidden=0.0, shown=0.0, full_contrast=0.3, seeds=(0, 1, 2)),
+    "one-digit-residual": Recipe(OneDigit, residual_net, (
+        "cbam", "none", "cbam-average", "cbam-max", "cbam-3x3", "cbam-spatial-first", "cbam-parallel", "cbam-plain",
+        "bam", "bam-product", "bam-first", "bam-last"), steps=600, lr=2e-3, hidden=0.0, shown=0.0,
+        full_contrast=0.3, seeds=(0, 1, 2)),
+    "any-size": Recipe(AnySize, scale_net, ("sk", "sk-even", "psa", "psa-open", "psa-even"), steps=1000, lr=3e-3,
+                       hidden=0.0, shown=0.0, full_contrast=0.35, seeds=(0, 1, 2)),
 }
-assert set(RECIPES) == set(TASKS)
 
 
 def home_task(model: str) -> str:

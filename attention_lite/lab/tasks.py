@@ -1,4 +1,4 @@
-"""Three small tasks on photographs, each with a known truth to score attention maps against.
+"""Four small tasks on photographs, each with a known truth to score attention maps against.
 
 A task draws descriptions (`Scenes`) from a seed or a generator; `draw` turns them into pictures.
 """
@@ -160,10 +160,11 @@ class OneDigit(Task):
 
     name = "one-digit"
     size = 48
+    sides = (15.0, 19.0)     # of the digit, in pixels
 
     def _sample(self, n: int, generator: torch.Generator, hide: float) -> Scenes:
         glyph, label = self._digits(n, 1, generator)
-        side = _uniform(generator, 15, 19, n, 1)
+        side = _uniform(generator, *self.sides, n, 1)
         free = self.size - side
         return Scenes(
             split=self.split, size=self.size,
@@ -178,4 +179,27 @@ class OneDigit(Task):
             target=torch.zeros(n, dtype=torch.long))
 
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (ContextGating, CuedSearch, OneDigit)}
+class AnySize(OneDigit):
+    """One digit on a photograph, from small to three times as large: read it at whatever scale it stands."""
+
+    name = "any-size"
+    sides = (9.0, 28.0)
+
+
+def enlarge(scenes: Scenes, side: float) -> Scenes:
+    """The same scenes with their one digit `side` pixels large, moved inwards where it would stick out.
+
+    Raises:
+        ValueError: if `side` is not a number above 0 and at most the picture's, or a scene has several digits.
+    """
+    checks.positive_number("side", side)
+    if side > scenes.size:
+        raise ValueError(f"side must be at most the picture's, {scenes.size} pixels, got {side}")
+    if scenes.label.shape[1] != 1:
+        raise ValueError(f"scenes must have one digit each, got {scenes.label.shape[1]}")
+    low, high = side / 2, scenes.size - side / 2
+    return scenes.replace(side=torch.full_like(scenes.side, side), y=scenes.y.clamp(low, high),
+                          x=scenes.x.clamp(low, high))
+
+
+TASKS: dict[str, type[Task]] = {task.name: task for task in (ContextGating, CuedSearch, OneDigit, AnySize)}

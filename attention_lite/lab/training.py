@@ -73,7 +73,7 @@ def train(task: str, model: str, seed: int, steps: int | None = None,
 
 def _optimiser(net: nn.Module, recipe: Recipe, steps: int):
     """AdamW with a one-cycle schedule; the block's parameters may learn faster than the rest."""
-    block = list(net.block.parameters())
+    block = [] if recipe.block_lr == 1 else list(net.block.parameters())
     rest = [p for p in net.parameters() if all(p is not b for b in block)]
     rates = [recipe.lr, recipe.lr * recipe.block_lr][:1 + bool(block)]
     groups = [{"params": p, "lr": lr} for p, lr in zip((rest, block), rates, strict=False)]
