@@ -1,0 +1,12 @@
+"""The small networks that the lab trains: a place for an attention block in each, and controls that can stand there.
+
+A control has the block's place, and often its parameters, but lacks what the block is said to bring.
+"""
+
+from attention_lite.networks.context import AddedContext, ContextNet, LocalGate, Shuffled, context_net
+from attention_lite.networks.residual import CBAMAblation, ResidualNet, residual_net
+from attention_lite.networks.scale import ScaleNet, scale_net
+from attention_lite.networks.search import LocalMixer, PositionMixer, SearchNet, search_net
+
+__all__ = ["AddedContext", "CBAMAblation", "ContextNet", "LocalGate", "LocalMixer", "PositionMixer", "ResidualNet",
+           "ScaleNet", "SearchNet", "Shuffled", "context_net", "residual_net", "scale_net", "search_net"]
