@@ -1,0 +1,75 @@
+"""The papers' own networks, built from this package's blocks, and what the papers and their code say of their size."""
+
+import copy
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from attention_lite.published.resnet import ATTENTION, ResNet, epsanet50, sknet50
+from attention_lite.published.rest import ResT
+
+__all__ = ["ATTENTION", "TABLE", "ResNet", "ResT", "Row", "epsanet50", "macs", "parameters", "sknet50"]
+
+
+class Row(NamedTuple):
+    """One network: how to build it here, and its published figures for 224 × 224 pixels and 1000 classes."""
+
+    name: str
+    build: Callable[[], nn.Module]
+    parameters: int            # counted in the published network, to the last unit
+    parameters_printed: str    # as the source prints them; "" if it does not
+    macs: float | None         # multiply-accumulates of the source, in 10⁹
+    macs_printed: str          # as the source prints them; "" if it does not
+    source: str                # key in the book's references, or the name of a library
+    note: str = ""             # why paper and count differ, where they do
+
+
+# tests/test_published.py rebuilds the printed figures from this.
+_REST = ("The paper's figures are those of the 7 × 7 stem that its code holds beside the one it uses, without the "
+         "products of queries, keys and values, which no layer computes.")
+
+# The tables that the rows of SE, ECA, CBAM and BAM cite count a ResNet whose bottlenecks shrink the map in their first
+# 1×1 convolution. The code published with the last three shrinks it in the 3×3: the same parameters, but 4.09 G.
+TABLE = (
+    Row("ResNet-18", partial(ResNet, 18), 11_689_512, "11689512", 1.81, "1.81 G", "torchvision"),
+    Row("ResNet-34", partial(ResNet, 34), 21_797_672, "21797672", 3.66, "3.66 G", "torchvision"),
+    Row("ResNet-50", partial(ResNet, 50), 25_557_032, "25557032", 4.09, "4.09 G", "torchvision"),
+    Row("ResNet-101", partial(ResNet, 101), 44_549_160, "44549160", 7.80, "7.80 G", "torchvision"),
+    Row("ResNet-50, stride in the 1×1", partial(ResNet, 50, stride_first=True),
+        25_557_032, "25.56 M", 3.858, "3.858 G", "woo2018cbam"),
+    Row("SE-ResNet-50", partial(ResNet, 50, "se", published=True, stride_first=True),
+        28_088_024, "28.09 M", 3.860, "3.860 G", "woo2018cbam"),
+    Row("SE-ResNet-50, without biases", partial(ResNet, 50, "se", stride_first=True),
+        28_071_976, "", None, "", "hu2018squeeze", "As in the paper's equations; its networks have biases."),
+    Row("ECA-ResNet-50", partial(ResNet, 50, "eca", published=True, stride_first=True),
+        25_557_112, "24.37 M", 3.86, "3.86 G", "wang2020eca", "The paper's M is 2²⁰."),
+    Row("CBAM-ResNet-50", partial(ResNet, 50, "cbam", published=True, stride_first=True),
+        28_089_624, "28.09 M", 3.864, "3.864 G", "woo2018cbam"),
+    Row("BAM-ResNet-50", partial(ResNet, 50, "bam", published=True, stride_first=True),
+        25_915_099, "25.92 M", 3.938, "+0.08 G", "park2018bam", "0.08 G on the 3.858 G of ResNet-50."),
+    Row("SKNet-50", sknet50, 27_479_784, "27.5 M", 4.47, "4.47 G", "li2019selective"),
+    Row("EPSANet-50 (small)", epsanet50, 22_561_715, "22.56 M", 3.62, "3.62 G", "zhang2021epsanet"),
+    Row("ResT-Small", partial(ResT, "small"), 13_679_708, "13.66 M", 1.9, "1.9 G", "zhang2021rest", _REST),
+    Row("ResT-Base", partial(ResT, "base"), 30_327_052, "30.28 M", 4.3, "4.3 G", "zhang2021rest", _REST),
+)
+
+
+def parameters(network: nn.Module) -> int:
+    """Return the number of learned weights of `network`."""
+    return sum(p.numel() for p in network.parameters())
+
+
+def macs(network: nn.Module, size: int = 224) -> int:
+    """Return the multiply-accumulates of one image of size × size pixels: convolutions and matrix products alone.
+
+    torch's counter counts two operations each. It runs on a copy of the network on the meta device: nothing is
+    computed, `network` stays as it is, and attention comes as plain products (the CPU's fused kernel goes uncounted).
+    """
+    twin = copy.deepcopy(network).to("meta").eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        twin(torch.empty(1, 3, size, size, device="meta"))
+    return counter.get_total_flops() // 2

@@ -1,0 +1,349 @@
+"""The papers' networks: size and cost equal to the published figures, and each block where its paper puts it."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from attention_lite import (
+    PSA,
+    AttentionBlock,
+    BAMBlock,
+    CBAMBlock,
+    DAModule,
+    ECAAttention,
+    SEAttention,
+    SKAttention,
+    record_attention,
+)
+from attention_lite.danet import PositionAttentionModule
+from attention_lite.emsa import EMSA
+from attention_lite.published import (
+    ATTENTION,
+    TABLE,
+    ResNet,
+    ResT,
+    Row,
+    epsanet50,
+    macs,
+    parameters,
+    resnet,
+    sknet50,
+)
+from attention_lite.published.resnet import Residual, conv_bn_relu
+
+BLOCKS = {"se": SEAttention, "eca": ECAAttention, "cbam": CBAMBlock, "sk": SKAttention, "psa": PSA, "bam": BAMBlock,
+          "danet": DAModule}
+ON_THE_BRANCH = ("se", "eca", "cbam")
+REST = [row for row in TABLE if row.source == "zhang2021rest"]
+
+
+def named(rows: list[Row]) -> list:
+    return [pytest.param(row, id=row.name) for row in rows]
+
+
+def on_meta(build) -> nn.Module:
+    """A network without numbers: quick to build and to count."""
+    with torch.device("meta"):
+        return build()
+
+
+def blocks(network: nn.Module, kind: type[nn.Module]) -> list[nn.Module]:
+    return [module for module in network.modules() if isinstance(module, kind)]
+
+
+def rounded(value: float, like: str) -> str:
+    """`value` with as many decimals as the number in `like`, and in its unit."""
+    number, unit = like.split(" ")
+    return f"{value:.{len(number.partition('.')[2])}f} {unit}"
+
+
+# The published figures
+
+def test_table_holds_each_network_once():
+    assert len({row.name for row in TABLE}) == len(TABLE) == 14
+    assert sum(row.macs is None for row in TABLE) == 1             # no source prints those of SE without biases
+
+
+@pytest.mark.parametrize("row", named(TABLE))
+def test_parameters_are_the_published_ones(row):
+    assert parameters(on_meta(row.build)) == row.parameters
+
+
+@pytest.mark.parametrize("row", named([row for row in TABLE if row.parameters_printed and row not in REST]))
+def test_parameters_round_to_what_the_paper_prints(row):
+    if row.source == "torchvision":
+        assert row.parameters_printed == str(row.parameters)
+    else:
+        million = 2**20 if row.source == "wang2020eca" else 10**6
+        assert rounded(row.parameters / million, row.parameters_printed) == row.parameters_printed
+
+
+@pytest.mark.parametrize("row", named([row for row in TABLE if row.macs is not None and row not in REST]))
+def test_macs_are_the_papers_within_one_per_cent(row):
+    assert macs(on_meta(row.build)) / 1e9 == pytest.approx(row.macs, rel=0.01)
+
+
+def test_macs_that_bam_adds_round_to_the_papers():
+    row = next(row for row in TABLE if row.name == "BAM-ResNet-50")
+    added = macs(on_meta(row.build)) - macs(on_meta(lambda: ResNet(50, stride_first=True)))
+    assert f"+{added / 1e9:.2f} G" == row.macs_printed
+
+
+@pytest.mark.parametrize("row", named([row for row in TABLE if row.macs is not None and row.source != "park2018bam"]))
+def test_printed_macs_are_the_number_in_the_table(row):
+    assert rounded(row.macs, row.macs_printed) == row.macs_printed
+
+
+@pytest.mark.parametrize("row", named(REST))
+def test_rests_printed_figures_are_those_of_another_stem_without_the_attention_products(row):
+    network = on_meta(row.build)
+    width = network.head.in_features // 8
+    assert macs(network) / 1e9 > 1.07 * row.macs                   # what the note explains
+    network.embeddings[0] = nn.Sequential(                         # ResNet's stem for the three convolutions
+        on_meta(lambda: conv_bn_relu(3, width, 7, 2)), nn.MaxPool2d(3, 2, padding=1), network.embeddings[0][-1])
+    assert rounded(parameters(network) / 1e6, row.parameters_printed) == row.parameters_printed
+    with FlopCounterMode(display=False) as counter:
+        network(torch.empty(1, 3, 224, 224, device="meta"))
+    by_operation = counter.get_flop_counts()["Global"]
+    products = by_operation.pop(torch.ops.aten.bmm)
+    places = (56**2, 28**2, 14**2, 7**2)                           # each has 49 products with keys and 49 with values
+    assert products == 2 * sum(2 * depth * n * 49 * width * 2**s
+                               for s, (n, depth) in enumerate(zip(places, (2, 2, 6, 2), strict=True)))
+    assert rounded(sum(by_operation.values()) / 2e9, row.macs_printed) == row.macs_printed
+
+
+def test_macs_by_hand():
+    assert macs(nn.Conv2d(3, 4, 3, padding=1), size=8) == 4 * 3 * 9 * 64
+    attention = nn.Sequential(nn.Conv2d(3, 16, 1), PositionAttentionModule(16))
+    assert macs(attention, size=4) == 16 * (3 * 16 + 3 * 16 * 16) + 2 * 16 * 16 * 16     # the fused kernel's too
+
+
+def test_macs_leaves_the_network_as_it_is():
+    network = conv_bn_relu(3, 4, 3).train()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    macs(network, size=8)
+    assert network.training
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+# They run
+
+@pytest.mark.parametrize("row", named(TABLE))
+def test_forward(row):
+    torch.manual_seed(0)
+    with torch.no_grad():
+        scores = row.build().eval()(torch.randn(1, 3, 224, 224))
+    assert scores.shape == (1, 1000)
+    assert torch.isfinite(scores).all()
+
+
+@pytest.mark.parametrize("build", [
+    *(pytest.param(lambda a=a, p=p: ResNet(50, a, published=p, classes=5), id=f"{a}{'-published' * p}")
+      for a in ATTENTION for p in (False, True)),
+    pytest.param(lambda: ResNet(18, "cbam", classes=5), id="18-cbam"),
+    pytest.param(lambda: ResT("small", classes=5), id="rest"),
+])
+def test_a_training_step_reaches_every_weight(build):
+    torch.manual_seed(0)
+    network = build().train()
+    scores = network(torch.randn(2, 3, 64, 64))
+    nn.functional.cross_entropy(scores, torch.tensor([1, 3])).backward()
+    for name, p in network.named_parameters():
+        assert p.grad is not None, name
+        assert torch.isfinite(p.grad).all(), name
+    for block in blocks(network, AttentionBlock):
+        assert any(p.grad.abs().sum() > 0 for p in block.parameters())
+
+
+# Each block stands where its paper puts it
+
+@pytest.mark.parametrize("depth", [18, 34, 50, 101])
+@pytest.mark.parametrize("attention", [*BLOCKS, "none"])
+def test_number_of_blocks(attention, depth):
+    if attention in ("sk", "psa") and depth < 50:
+        with pytest.raises(ValueError, match=f"attention '{attention}' stands .* depth must be 50 or 101, got {depth}"):
+            ResNet(depth, attention)
+        return
+    network = on_meta(lambda: ResNet(depth, attention))
+    residual = {18: 8, 34: 16, 50: 16, 101: 33}[depth]
+    assert len(blocks(network, Residual)) == residual
+    for name, kind in BLOCKS.items():
+        expected = {"bam": 3, "danet": 1}.get(name, residual) if name == attention else 0
+        assert len(blocks(network, kind)) == expected, name
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+@pytest.mark.parametrize("attention", ON_THE_BRANCH)
+def test_gates_close_the_branch_and_not_the_shortcut(attention, depth):
+    torch.manual_seed(0)
+    network = ResNet(depth, attention).eval()
+    for residual in (network.stages[0][0], network.stages[0][1], network.stages[3][0]):
+        x = torch.randn(1, residual.branch[0][0].in_channels, 8, 8)
+        seen = []
+        residual.attention.register_forward_hook(lambda _, args, out, seen=seen: seen.append(args[0]) or 0 * out)
+        with torch.no_grad():
+            assert torch.equal(residual(x), torch.relu(residual.shortcut(x)))
+            assert torch.equal(seen[0], residual.branch(x))        # the last batch norm is behind it
+
+
+@pytest.mark.parametrize("attention", ["sk", "psa"])
+def test_sk_and_psa_replace_every_3x3_and_shrink_the_map(attention):
+    network = on_meta(lambda: ResNet(50, attention))
+    inside = {module for block in blocks(network, BLOCKS[attention]) for module in block.modules()}
+    outside = [conv for conv in blocks(network, nn.Conv2d) if conv not in inside]
+    assert {conv.kernel_size for conv in outside} == {(1, 1), (7, 7)}
+    for stage, sequence in enumerate(network.stages):
+        for i, residual in enumerate(sequence):
+            block = blocks(residual, BLOCKS[attention])[0]
+            x = torch.empty(1, 64 * 2**stage, 8, 8, device="meta")
+            side = 4 if stage > 0 and i == 0 else 8
+            assert block(x).shape == (1, 64 * 2**stage, side, side)
+
+
+def test_psa_is_normed_and_sk_is_not_again():
+    assert [type(m) for m in on_meta(epsanet50).stages[0][0].branch.spatial] == [PSA, nn.BatchNorm2d, nn.ReLU]
+    assert type(on_meta(sknet50).stages[0][0].branch.spatial) is SKAttention
+
+
+def test_bam_stands_between_the_stages_and_danet_behind_the_last():
+    seen: dict[type, list[tuple[int, ...]]] = {BAMBlock: [], DAModule: []}
+    for attention, kind in (("bam", BAMBlock), ("danet", DAModule)):
+        network = on_meta(lambda a=attention: ResNet(50, a)).eval()
+        for block in blocks(network, kind):
+            block.register_forward_pre_hook(lambda block, args: seen[type(block)].append(tuple(args[0].shape[1:])))
+        network(torch.empty(1, 3, 64, 64, device="meta"))
+        assert all(isinstance(stage[-1], kind) for stage in network.stages[:3] if attention == "bam")
+    assert seen[BAMBlock] == [(256, 16, 16), (512, 8, 8), (1024, 4, 4)]
+    assert seen[DAModule] == [(512, 2, 2)]
+    assert isinstance(network.stages[-1][-1], DAModule)
+
+
+@pytest.mark.parametrize(("attention", "names", "last"), [
+    ("se", {"stages.0.0.attention", "stages.3.2.attention"}, {"channel": (2, 2048)}),
+    ("eca", {"stages.0.0.attention", "stages.3.2.attention"}, {"channel": (2, 2048)}),
+    ("cbam", {"stages.0.0.attention", "stages.3.2.attention"}, {"channel": (2, 2048), "spatial": (2, 2, 2)}),
+    ("sk", {"stages.0.0.branch.spatial", "stages.3.2.branch.spatial"}, {"kernel": (2, 2, 512)}),
+    ("psa", {"stages.0.0.branch.spatial.0", "stages.3.2.branch.spatial.0"}, {"split": (2, 4, 128)}),
+    ("bam", {"stages.0.bam", "stages.1.bam", "stages.2.bam"},
+     {"channel_and_place": (2, 1024, 4, 4), "channel_logits": (2, 1024), "spatial_logits": (2, 4, 4)}),
+    ("danet", {"stages.3.danet", "stages.3.danet.position", "stages.3.danet.channel"},
+     {"channel_to_channel": (2, 512, 512)}),
+])
+def test_recorded_maps_have_plain_names(attention, names, last):
+    torch.manual_seed(0)
+    network = ResNet(50, attention, classes=5).eval()
+    with record_attention(network) as maps, torch.no_grad():
+        network(torch.randn(2, 3, 64, 64))
+    assert len(maps) == {"bam": 3, "danet": 3}.get(attention, 16)
+    assert names <= set(maps)
+    assert {key: tuple(value.shape) for key, value in list(maps.values())[-1].items()} == last
+
+
+def test_published_variants_and_the_papers_defaults():
+    def built(attention: str, published: bool) -> list[nn.Module]:
+        return blocks(on_meta(lambda: ResNet(50, attention, published=published)), BLOCKS[attention])
+
+    for published in (False, True):
+        assert all((se.W1.bias is not None) == published for se in built("se", published))
+        for attention, width in (("cbam", 256), ("bam", 256), ("psa", 64), ("danet", 512)):
+            first = repr(built(attention, published)[0])           # a module's repr names its layers and their sizes
+            assert first == repr(BLOCKS[attention](width, published=published))
+            assert first != repr(BLOCKS[attention](width, published=not published))
+    kernels = {published: [eca.conv.kernel_size[0] for eca in built("eca", published)] for published in (False, True)}
+    assert kernels[True] == 3 * [3] + 4 * [5] + 6 * [5] + 3 * [7]
+    assert kernels[False] == 13 * [5] + 3 * [7]
+    assert parameters(on_meta(sknet50)) == parameters(on_meta(lambda: ResNet(50, "sk", published=True, width=128)))
+
+
+@pytest.mark.parametrize("stride_first", [False, True])
+def test_where_the_map_shrinks(stride_first):
+    network = on_meta(lambda: ResNet(50, stride_first=stride_first))
+    for stage in range(1, 4):
+        first, second = network.stages[stage][0].branch[:2]
+        assert (first[0].stride, second[0].stride) == (((2, 2), (1, 1)) if stride_first else ((1, 1), (2, 2)))
+        assert network.stages[stage][1].branch[0][0].stride == network.stages[stage][1].branch[1][0].stride == (1, 1)
+
+
+def test_the_whole_network_by_hand():
+    """One network of two kinds of layer, number by number: what `Residual` and `ResNet` put together."""
+    torch.manual_seed(0)
+    network, x = ResNet(18, "se", classes=5).double().eval(), torch.randn(1, 3, 40, 40, dtype=torch.float64)
+
+    def conv(layer: nn.Sequential, y: Tensor) -> Tensor:
+        weight = layer[0].weight
+        y = nn.functional.conv2d(y, weight, None, layer[0].stride, weight.shape[-1] // 2)
+        return y / (1 + layer[1].eps) ** 0.5                       # a fresh batch norm: mean 0, variance 1
+
+    y = nn.functional.max_pool2d(conv(network.stem[0], x).relu(), 3, 2, 1)
+    for residual in (residual for stage in network.stages for residual in stage):
+        branch = conv(residual.branch[1], conv(residual.branch[0], y).relu())
+        shortcut = y if isinstance(residual.shortcut, nn.Identity) else conv(residual.shortcut, y)
+        y = (shortcut + residual.attention(branch)).relu()
+    expected = y.mean((2, 3)) @ network.head.weight.T + network.head.bias
+    torch.testing.assert_close(network(x), expected, rtol=0, atol=1e-10)
+
+
+def test_rests_stages():
+    network = on_meta(lambda: ResT("base"))
+    for s, stage in enumerate(network.stages):
+        assert len(stage) == (2, 2, 6, 2)[s]
+        for emsa in blocks(stage, EMSA):
+            assert (emsa.d_model, emsa.h, emsa.ratio) == (96 * 2**s, 2**s, 8 // 2**s)
+    seen: list[tuple[int, ...]] = []
+    for stage in network.stages:
+        stage.register_forward_hook(lambda _, args, out: seen.append(tuple(out.shape)))
+    network(torch.empty(2, 3, 96, 96, device="meta"))
+    assert seen == [(2, 576, 96), (2, 144, 192), (2, 36, 384), (2, 9, 768)]
+
+
+def test_rests_positions_matter_because_of_pixel_attention():
+    torch.manual_seed(0)
+    encode = ResT("small").embeddings[0][-1]
+    x = torch.randn(1, 64, 5, 5)
+    expected = x * torch.sigmoid(nn.functional.conv2d(x, encode.conv.weight, encode.conv.bias, padding=1, groups=64))
+    torch.testing.assert_close(encode(x), expected)
+
+
+# What does not exist is refused
+
+@pytest.mark.parametrize(("build", "message"), [
+    (lambda: ResNet(20), "depth must be one of 18, 34, 50, 101; got 20"),
+    (lambda: ResNet("50"), "depth must be one of 18, 34, 50, 101; got '50'"),
+    (lambda: ResNet(50, "SE"), "attention must be one of none, se, eca, cbam, sk, psa, bam, danet; got 'SE'"),
+    (lambda: ResNet(50, None), "attention must be one of none, se, eca, cbam, sk, psa, bam, danet; got None"),
+    (lambda: ResNet(50, ["se"]), "attention must be one of none, se, eca, cbam, sk, psa, bam, danet; got ['se']"),
+    (lambda: ResNet(50, "se", published="yes"), "published must be True or False, got 'yes'"),
+    (lambda: ResNet(50, stride_first=1), "stride_first must be True or False, got 1"),
+    (lambda: ResNet(50, width=0), "width must be a positive integer, got 0"),
+    (lambda: ResNet(50, classes=-1), "classes must be a positive integer, got -1"),
+    (lambda: ResNet(50, "sk", width=48), "group must divide channel, got group=32 and channel=48"),
+    (lambda: ResT("large"), "size must be one of small, base; got 'large'"),
+    (lambda: ResT(classes=0), "classes must be a positive integer, got 0"),
+])
+def test_bad_arguments(build, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        on_meta(build)
+
+
+@pytest.mark.parametrize("shape", [(3, 64, 64), (1, 1, 64, 64), (1, 3, 64, 96), (1, 3, 32, 32)])
+def test_rest_refuses_what_it_cannot_read(shape):
+    network = on_meta(ResT)
+    with pytest.raises(ValueError, match=re.escape(f"(B, 3, H, H) with H > 32, got shape {shape}")):
+        network(torch.empty(shape, device="meta"))
+    assert network(torch.empty(1, 3, 33, 33, device="meta")).shape == (1, 1000)
+
+
+def test_resnet_reads_in_one_sitting():
+    assert len(Path(resnet.__file__).read_text(encoding="utf-8").splitlines()) < 150
+
+
+def test_the_package_does_not_load_them():
+    program = "import sys, attention_lite; print(*(name for name in sys.modules if 'published' in name))"
+    run = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True)
+    assert run.stdout.split() == []
