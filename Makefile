@@ -15,7 +15,7 @@ export JUPYTER_PLATFORM_DIRS := 1
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help environment book serve notebooks test lint clean distclean
+.PHONY: help environment book serve notebooks test bench lint clean distclean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ test: book ## Run every test: package, style, chapters cell by cell, pages, expl
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout=120 \
 		tests $(CHAPTERS)
 	@echo "==> Done. The tests are in tests/; run one file with: $(BIN)/python -m pytest tests/test_book.py"
+
+bench: $(INSTALLED) ## Measure every block beside plain torch (a quarter of an hour on a quiet machine)
+	@echo "==> Measuring"
+	@$(BIN)/python -m benchmarks
 
 lint: $(INSTALLED) ## Check the code's style
 	@echo "==> Checking style"

@@ -1,0 +1,232 @@
+"""The benchmarks compare equals, write complete results, and the committed results say what the project claims."""
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from benchmarks import __main__ as command_line
+from benchmarks import measuring, scaling
+from benchmarks.cases import ARTICLE, BLOCKS, CONTESTANTS, MODES, SHAPES, SMALLEST, TorchAttention, build
+from benchmarks.plain import Plain
+from benchmarks.table import markdown
+from conftest import ROOT
+
+RESULTS = ROOT / "benchmarks" / "results.json"
+SELF_ATTENTION = ("ScaledDotProductAttention", "ScaledDotProductAttention, d_k = 64")
+
+
+def same(ours: torch.nn.Module, theirs: torch.nn.Module, x: torch.Tensor, weights: list[tuple]) -> None:
+    """Assert that outputs and gradients of two modules agree; `weights` pairs theirs with ours."""
+    inputs = [x.clone().requires_grad_() for _ in range(2)]
+    outputs = [module(i) for module, i in zip((ours, theirs), inputs, strict=True)]
+    torch.testing.assert_close(*outputs, rtol=0, atol=1e-10)
+    upstream = torch.randn_like(outputs[0])
+    for output in outputs:
+        output.backward(upstream)
+    for a, b in [(inputs[0].grad, inputs[1].grad), *((p.grad, q.grad) for p, q in weights)]:
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
+
+
+def double(name: str) -> tuple[torch.nn.Module, torch.Tensor]:
+    """A block of the benchmarks and an input of two images, in float64."""
+    block, x = build(name, SMALLEST if BLOCKS[name].stage else ARTICLE)
+    return block.double(), torch.randn(2, *x.shape[1:], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("name", BLOCKS)
+def test_plain_form_is_the_block(name, training):
+    block, x = double(name)
+    twin = copy.deepcopy(block)
+    same(block.train(training), Plain(twin).train(training), x,
+         list(zip(block.parameters(), twin.parameters(), strict=True)))
+
+
+@pytest.mark.parametrize("name", SELF_ATTENTION)
+def test_torchs_module_is_the_block(name):
+    block, x = double(name)
+    theirs = TorchAttention(block)
+    same(block, theirs, x, [(block.W_O.weight, theirs.mha.out_proj.weight)])
+
+
+def test_the_memory_measure_sees_the_peak_and_no_more():
+    def call() -> None:
+        a = torch.ones(2**20)                     # 4 MiB
+        b = a + 1                                 # 8 MiB at a time
+        del a
+        c = b * 2                                 # again 8, never 12
+        del b, c
+    call()
+    assert 0 <= measuring.peak_memory(call) - 8 * 2**20 < 64           # the constants 1 and 2 are tensors too
+
+
+def test_every_round_gives_each_its_turn():
+    turns: list[str] = []
+    calls: dict[str, Callable[[], None]] = {name: lambda name=name: turns.append(name) for name in "abc"}
+    measuring.LEAST_SAMPLE, kept = 0, measuring.LEAST_SAMPLE           # one call a sample
+    try:
+        times = measuring.interleaved(calls, 0)
+    finally:
+        measuring.LEAST_SAMPLE = kept
+    assert "".join(turns[-9:]) == "abc" "bca" "cab"
+    assert all(t["rounds"] == 3 and 0 < t["q1"] <= t["median"] <= t["q3"] for t in times.values())
+
+
+def test_what_does_not_fit_is_not_tried(monkeypatch):
+    monkeypatch.setattr(measuring, "free_memory", lambda: 2**20)
+    assert measuring.does_not_fit(2**18, "forward") is None
+    assert measuring.does_not_fit(2**18, "step") == "does not fit: about 0.0 GiB of 0.0 GiB"
+    rows = command_line.measure("PositionAttentionModule", "14×14, batch 32", "step", compiled=False, seconds=0)
+    found = {r["contestant"]: r for r in rows}
+    assert found["plain"]["skipped"].startswith("does not fit")
+    assert found["ours"]["median"] > 0
+    assert "ratio" not in found["ours"]
+
+
+def assert_complete(results: dict, shapes: list[str], sides: tuple[int, ...]) -> None:
+    """Every block × shape × mode × contestant once, each with its figures or the reason why there are none."""
+    expected = [(block, shape, mode, who) for block in BLOCKS for shape in shapes for mode in MODES
+                for who in CONTESTANTS if BLOCKS[block].stage or shape == ARTICLE]
+    assert [(r["block"], r["shape"], r["mode"], r["contestant"]) for r in results["rows"]] == expected
+    assert [(r["mechanism"], r["N"]) for r in results["scaling"]] == [
+        (name, side**2) for side in sides for name in scaling.MECHANISMS]
+    for row in results["rows"] + results["scaling"]:
+        if "skipped" in row:
+            assert row["skipped"]
+        else:
+            assert 0 < row["q1"] <= row["median"] <= row["q3"]
+            assert row["rounds"] >= measuring.LEAST_ROUNDS
+            assert all(row[key] > 0 for key in row if key.endswith("bytes"))
+    assert {"cpu", "cores", "threads", "torch", "python"} <= set(results["machine"])
+    assert {"date", "seconds", "quick", "compile"} <= set(results["run"])
+    assert set(results["exponents"]) == set(scaling.MECHANISMS)
+    assert [s["ratio"] for s in results["emsa_savings"]] == list(scaling.RATIOS)
+
+
+def test_quick_run_writes_complete_results(tmp_path):
+    run = subprocess.run([sys.executable, "-m", "benchmarks", "--quick", "--folder", str(tmp_path)], cwd=ROOT,
+                         capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert str(tmp_path / "results.md") in run.stdout.splitlines()[-1]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["results.json", "results.md"]
+    results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert results["run"]["quick"]
+    assert_complete(results, [SMALLEST], scaling.SIDES[:2])
+    assert (tmp_path / "results.md").read_text(encoding="utf-8") == markdown(results)
+    assert "USDT" not in run.stderr                                    # the profiler keeps quiet
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--blocks", "SE"], "invalid choice: 'SE' (choose from 'SEAttention', 'ECAAttention'"),
+    (["--compile", "some"], "invalid choice: 'some' (choose from 'none', 'article', 'all')"),
+    (["--threads", "0"], "argument --threads: invalid positive value: '0'"),
+    (["--threads", "two"], "argument --threads: invalid positive value: 'two'"),
+    (["--seconds", "nan"], "argument --seconds: invalid positive value: 'nan'"),
+    (["--seconds", "inf"], "argument --seconds: invalid positive value: 'inf'"),
+    (["--slow"], "unrecognized arguments: --slow"),
+])
+def test_bad_options_are_refused_in_words(arguments, message, capsys):
+    with pytest.raises(SystemExit) as refused:
+        command_line.main(arguments)
+    assert refused.value.code == 2
+    # Python from 3.12 on lists the choices without quotes.
+    assert message.replace("'", "") in capsys.readouterr().err.replace("'", "")
+
+
+def test_a_folder_that_cannot_be_is_refused_before_the_measuring(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command_line, "run", lambda options: pytest.fail("it measured"))
+    (tmp_path / "file").write_text("")
+    assert command_line.main(["--folder", str(tmp_path / "file" / "deeper")]) == 1
+    assert "nothing was written" in capsys.readouterr().err
+
+
+def test_a_part_of_the_blocks_leaves_the_full_results_alone():
+    assert command_line.parse(["--blocks", "PSA"]).folder == ROOT / "_build" / "benchmarks"
+    assert command_line.parse(["--quick"]).folder == ROOT / "_build" / "benchmarks"
+    assert command_line.parse([]).folder == ROOT / "benchmarks"
+
+
+def test_a_stopped_run_leaves_the_old_results(tmp_path, monkeypatch, capsys):
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    old = tmp_path / "results.json"
+    old.write_text("old")
+    monkeypatch.setattr(command_line, "run", stop)
+    assert command_line.main(["--folder", str(tmp_path)]) == 130
+    assert "stopped" in capsys.readouterr().err
+    monkeypatch.setattr(os, "replace", stop)                           # at the last moment
+    with pytest.raises(KeyboardInterrupt):
+        command_line.write(old, "new")
+    assert [p.name for p in tmp_path.iterdir()] == ["results.json"]
+    assert old.read_text() == "old"
+
+
+# What the committed results say. They come from a full run on a quiet machine, not from the machine of the tests.
+
+@pytest.fixture(scope="module")
+def committed() -> dict:
+    return json.loads(RESULTS.read_text(encoding="utf-8"))
+
+
+def test_committed_results_are_complete(committed):
+    assert not committed["run"]["quick"]
+    assert_complete(committed, list(SHAPES), scaling.SIDES)
+    assert not [r for r in committed["rows"] if r["contestant"] in ("ours", "plain") and "skipped" in r]
+    compiled = [r for r in committed["rows"] if r["contestant"] == "compiled" and r["shape"] == ARTICLE]
+    assert not [r for r in compiled if "skipped" in r]
+    assert RESULTS.with_name("results.md").read_text(encoding="utf-8") == markdown(committed)
+
+
+def slower(rows: list[dict]) -> list[str]:
+    """The cells where a block's median is more than 5 % above its plain form's, and their quartiles are apart."""
+    cells = {(r["block"], r["shape"], r["mode"], r["contestant"]): r for r in rows}
+    found = []
+    for block, shape, mode in dict.fromkeys(key[:3] for key in cells):
+        ours, plain = cells[block, shape, mode, "ours"], cells[block, shape, mode, "plain"]
+        if ours["median"] > 1.05 * plain["median"] and ours["q1"] > plain["q3"]:
+            found.append(f"{block}, {shape}, {mode}: {ours['median'] / plain['median']:.2f}")
+    return found
+
+
+def test_no_block_is_slower_than_its_plain_form(committed):
+    assert slower(committed["rows"]) == []
+
+
+def test_times_and_memory_grow_as_the_mechanisms_say(committed):
+    exponents = committed["exponents"]
+    assert exponents == scaling.exponents(committed["scaling"])
+    for name, power in {"self-attention": 2, "self-attention, plain": 2, "position attention": 2,
+                        "external attention": 1}.items():
+        assert abs(exponents[name]["median"] - power) < 0.25, name
+    whole = [f"EMSA, ratio {s}" for s in scaling.RATIOS]
+    for name in ("self-attention", "position attention", "external attention", *whole):
+        assert abs(exponents[name]["forward_bytes"] - 1) < 0.1, name
+        assert abs(exponents[name]["step_bytes"] - 1) < 0.1, name
+    assert exponents["self-attention, plain"]["forward_bytes"] > 1.8
+    assert exponents["self-attention, plain"]["step_bytes"] > 1.8
+
+
+def test_emsas_ratio_saves_its_square(committed):
+    assert committed["emsa_savings"] == scaling.savings(committed["scaling"])
+    for saving in committed["emsa_savings"]:
+        s = saving["ratio"]
+        assert saving["flops"] == pytest.approx(s**2)
+        assert 0.7 * s**2 < saving["attention_time"] < 1.4 * s**2
+    whole = [saving["whole_time"] for saving in committed["emsa_savings"]]
+    assert whole == sorted(whole)
+
+
+def test_slower_finds_what_is_slower():
+    row = {"block": "B", "shape": "S", "mode": "forward", "q1": 1.0, "median": 1.1, "q3": 1.2}
+    plain = row | {"contestant": "plain"}
+    assert slower([row | {"contestant": "ours"}, plain]) == []
+    far = row | {"contestant": "ours", "q1": 1.21, "median": 1.3, "q3": 1.4}
+    assert slower([far, plain]) == ["B, S, forward: 1.18"]
+    assert slower([far | {"q1": 1.19}, plain]) == []                   # the quartiles overlap
