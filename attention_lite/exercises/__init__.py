@@ -83,4 +83,13 @@ def same(result: Tensor, expected: Tensor, tolerance: float = 1e-4) -> bool:
     return bool((result.double() - expected.double()).abs().max() <= tolerance * scale)
 
 
+def choose(answer: Any, right: str, sentences: dict[str, str]) -> None:
+    """Refuse any letter but `right`; `sentences` says for each wrong letter what is wrong with it."""
+    choices = sorted([right, *sentences])
+    if not isinstance(answer, str) or answer.strip().lower() not in choices:
+        raise Wrong(f"choose one of the letters {', '.join(choices)}; got {answer!r}.")
+    if answer.strip().lower() != right:
+        raise Wrong(sentences[answer.strip().lower()])
+
+
 from attention_lite.exercises import se, self_attention, weighted_average  # noqa: E402, F401  (they register their checks)

@@ -2,7 +2,7 @@
 
 import torch
 
-from attention_lite.exercises import Wrong, call, exercise, expect_shape, same
+from attention_lite.exercises import Wrong, call, choose, exercise, expect_shape, same
 
 _SHIFT = {
     "a": "the gates come from z, and z is the mean over all places. "
@@ -18,24 +18,16 @@ _CRITICISE = {
 }
 
 
-def _check_choice(answer: str, right: str, sentences: dict[str, str]) -> None:
-    choices = sorted([right, *sentences])
-    if not isinstance(answer, str) or answer.strip().lower() not in choices:
-        raise Wrong(f"choose one of the letters {', '.join(choices)}; got {answer!r}.")
-    if answer.strip().lower() != right:
-        raise Wrong(sentences[answer.strip().lower()])
-
-
 @exercise("se-shift")
 def check_shift(answer) -> None:
     """A letter: what shifting a feature map does to its gates."""
-    _check_choice(answer, "b", _SHIFT)
+    choose(answer, "b", _SHIFT)
 
 
 @exercise("se-criticise")
 def check_criticise(answer) -> None:
     """A letter: what is wrong with a claim about a gate."""
-    _check_choice(answer, "c", _CRITICISE)
+    choose(answer, "c", _CRITICISE)
 
 
 @exercise("se-gates")
