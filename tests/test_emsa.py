@@ -226,17 +226,27 @@ def test_shuffled_tokens(transform):
     assert_equal(block(x[:, order], x), block(x)[:, order])                        # queries may be shuffled alone
 
 
-def test_the_bias_of_the_mixture_changes_nothing():
-    """It adds one number to all logits of a head, which no softmax sees: a parameter of the published code only."""
+@pytest.mark.parametrize("name", ["mix.bias", "W_K.bias", "W_V.bias", "norm.bias"])
+def test_four_biases_of_the_published_networks_change_nothing(name):
+    """The first two add one number to all logits of a query, which no softmax sees. The others add one vector to all
+    values, which rows that sum to zero take off again; norm.bias does both."""
     block = built(6, h=2, ratio=2, bias=True, seed=0)
     x = torch.randn(2, 16, 6, dtype=DOUBLE)
-    before, A = block(x), block.attention(x)["position"]
+    before, A, bias = block(x), block.attention(x)["position"], block.get_parameter(name)
     before.square().sum().backward()
-    torch.testing.assert_close(block.mix.bias.grad, torch.zeros(2, dtype=DOUBLE), rtol=0, atol=1e-10)
+    torch.testing.assert_close(bias.grad, torch.zeros_like(bias), rtol=0, atol=1e-10)
     assert block.mix.weight.grad.abs().max() > 1e-3
-    nn.init.normal_(block.mix.bias, std=5)
+    nn.init.normal_(bias, std=5)
     assert_equal(block(x), before)
     assert_equal(block.attention(x)["position"], A)
+
+
+def test_without_transform_the_bias_of_the_values_counts():
+    block = built(6, h=2, ratio=2, apply_transform=False, bias=True, seed=0)
+    x = torch.randn(2, 16, 6, dtype=DOUBLE)
+    before = block(x)
+    nn.init.normal_(block.W_V.bias, std=5)
+    assert not torch.allclose(block(x), before, atol=0.1)
 
 
 @pytest.mark.parametrize("transform", [False, True])
