@@ -36,6 +36,7 @@ from attention_lite.published import (
     sknet50,
 )
 from attention_lite.published.resnet import Residual, conv_bn_relu
+from attention_lite.published.rest import Block
 
 BLOCKS = {"se": SEAttention, "eca": ECAAttention, "cbam": CBAMBlock, "sk": SKAttention, "psa": PSA, "bam": BAMBlock,
           "danet": DAModule}
@@ -308,6 +309,20 @@ def test_rests_positions_matter_because_of_pixel_attention():
     x = torch.randn(1, 64, 5, 5)
     expected = x * torch.sigmoid(nn.functional.conv2d(x, encode.conv.weight, encode.conv.bias, padding=1, groups=64))
     torch.testing.assert_close(encode(x), expected)
+
+
+def test_rests_block_and_head_by_hand():
+    torch.manual_seed(0)
+    block, x = Block(16, h=2, ratio=2).double(), torch.randn(2, 16, 16, dtype=torch.float64)
+    y = x + block.attention(nn.functional.layer_norm(x, (16,)))
+    expected = y + block.mlp[2](nn.functional.gelu(block.mlp[0](nn.functional.layer_norm(y, (16,)))))
+    torch.testing.assert_close(block(x), expected, rtol=0, atol=1e-12)
+
+    network, seen = ResT("small", classes=5).double().eval(), []
+    network.stages[3].register_forward_hook(lambda _, args, out: seen.append(out))
+    scores = network(torch.randn(1, 3, 64, 64, dtype=torch.float64))
+    expected = nn.functional.layer_norm(seen[0], (512,)).mean(1) @ network.head.weight.T + network.head.bias
+    torch.testing.assert_close(scores, expected, rtol=0, atol=1e-12)
 
 
 # What does not exist is refused
