@@ -61,14 +61,23 @@ def within(name: str, array: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.clip(array, low, high)
 
 
-def distributions(name: str, array: np.ndarray) -> np.ndarray:
-    """Return `array` if it is non-negative and sums to one on its last axis."""
+def distributions(name: str, array: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Return `array` if it is non-negative and sums to one on one axis, by default the last."""
     within(name, array, 0, 1)
-    total = array.sum(-1)
+    total = array.sum(axis)
     off = np.abs(total - 1) > SUM_TOLERANCE
     if off.any():
         place = tuple(int(i) for i in np.argwhere(off)[0])
-        raise ValueError(f"{name} must sum to 1 on the last axis, got {total[place]:.4g} at index {place}")
+        which = "the last axis" if axis == -1 else f"axis {axis}"
+        raise ValueError(f"{name} must sum to 1 on {which}, got {total[place]:.4g} at index {place}")
+    return array
+
+
+def ascending(name: str, value: Any, count: int) -> np.ndarray:
+    """Return `count` positive numbers, each larger than the one before."""
+    array = numbers(name, value, (count,))
+    if array[0] <= 0 or (np.diff(array) <= 0).any():
+        raise ValueError(f"{name} must be positive and ascend, got {array.tolist()}")
     return array
 
 
@@ -117,6 +126,13 @@ def positive(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 < value < np.inf:
         raise ValueError(f"{name} must be a positive number, got {value!r}")
     return float(value)
+
+
+def word(name: str, value: Any) -> str:
+    """Return `value` as a string of at least one letter."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{name} must be a word, got {value!r}")
+    return value
 
 
 def choice(name: str, value: Any, allowed: Sequence[str]) -> str:

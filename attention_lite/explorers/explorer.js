@@ -4,11 +4,14 @@
 
 const MAGMA = "0000040a08221d114736106b51127c6a1c818326819c2e7fb73779d0416fe75263f56b5cfc8961fea772fec488fde2a3fcfdbf";
 const BLUE_RED = "0530612065ab4393c390c4ddd1e5f0f7f6f6fddbc7f3a481d6604db1182b67001f";
+// Branches from the smallest kernel to the largest: white print is read on the first, dark print on the second.
+const BRANCHES = { light: "b4500a96266d5b3aa80b4f8a", dark: "ffb15cff93c4c3a9ff7ac7ff" };
 const SIMILARITY = { dot: "q·k", "scaled dot": "q·k / √d", cosine: "cosine", distance: "−‖q − k‖²" };
 const SAVE_EVERY = 60; // ms between messages to a kernel
 const SETTLED = 300; // ms without change after which the read-out is announced
 const MOVE = 240; // ms in which bars move to a new height
 const MOST_SEGMENTS = 6; // more options than this become a menu
+const AXIS = 40; // px left of a chart for its numbers
 
 // ---------------------------------------------------------------- small tools
 
@@ -52,6 +55,15 @@ function colourTable(hex) {
   return table;
 }
 
+// Round numbers between low and high, one to `most` intervals apart.
+function roundTicks(low, high, most = 5) {
+  const rough = (high - low) / most;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].find((s) => s * power >= rough * (1 - 1e-9)) * power;
+  const first = Math.ceil(low / step - 1e-6);
+  return range(Math.floor(high / step + 1e-6) - first + 1).map((i) => Number(((first + i) * step).toPrecision(6)));
+}
+
 // A colour scale: values → position t in [0, 1] on a table, opacity over the photograph, and the numbers of its bar.
 function linearScale(low, high) {
   const table = colourTable(low < 0 ? BLUE_RED : MAGMA);
@@ -87,6 +99,7 @@ function readArray(entry, buffer) {
   const raw = new VIEWS[entry.dtype](buffer, entry.offset, length);
   if (entry.dtype === "float16") return Float32Array.from(raw, halfToFloat);
   if (entry.span) return Float32Array.from(raw, (code) => (code ? ((code - 1) / 65534 - 1) * entry.span : -Infinity));
+  if (entry.unit) return Float32Array.from(raw, (code) => code * entry.unit);
   return raw;
 }
 
@@ -122,7 +135,7 @@ class Photographs {
   }
 }
 
-// ---------------------------------------------------------------- what both explorers share
+// ---------------------------------------------------------------- what the explorers share
 
 class Explorer {
   constructor(model, root, traits) {
@@ -136,11 +149,7 @@ class Explorer {
       if (name === "images") this.photographs = new Photographs(entry, buffer);
       else this.arrays[name] = readArray(entry, buffer);
     }
-    [this.rows, this.columns] = this.spec.grid;
-    this.places = this.rows * this.columns;
-    this.layer = element("canvas", { width: this.columns, height: this.rows });
-    this.layerContext = this.layer.getContext("2d");
-    this.layerPixels = this.layerContext.createImageData(this.columns, this.rows);
+    if (this.spec.grid) this.layGrid(...this.spec.grid);
     this.controls = [];
     this.kept = {};
     this.hovering = null;
@@ -148,6 +157,14 @@ class Explorer {
     this.closers = [];
     for (const trait of traits) this.listen(trait);
     this.watchTheme();
+  }
+
+  // Places over the photograph, and the layer on which each is one pixel.
+  layGrid(rows, columns) {
+    Object.assign(this, { rows, columns, places: rows * columns });
+    this.layer = element("canvas", { width: columns, height: rows });
+    this.layerContext = this.layer.getContext("2d");
+    this.layerPixels = this.layerContext.createImageData(columns, rows);
   }
 
   start() {
@@ -266,6 +283,31 @@ class Explorer {
     return element("div", { class: "ax-choice" }, element("label", { for: id }, label), select);
   }
 
+  // A slider of whole steps; `read` tells the step it stands at, and in words what that step means.
+  slider(label, steps, ends, slide, read, ...more) {
+    const id = freshId();
+    const moved = () => {
+      slide(Number(input.value));
+      this.drawAll(performance.now());
+    };
+    const input = element("input", { type: "range", id, min: 0, max: steps, oninput: moved });
+    const value = element("b");
+    this.controls.push(() => {
+      const [step, words] = read();
+      if (step !== Number(input.value)) input.value = step;
+      input.setAttribute("aria-valuetext", words);
+      say(value, words);
+    });
+    const [low, high] = ends.map((end) => element("span", { class: "ax-end" }, end));
+    return element("div", { class: "ax-choice ax-slider" }, element("label", { for: id }, `${label} `, value), element("div", { class: "ax-row" }, low, input, high, ...more));
+  }
+
+  // A mark that the reader can take away; what it says is no state of the model.
+  checkbox(label, changed) {
+    const box = element("input", { type: "checkbox", checked: true, onchange: () => { changed(box.checked); this.touch(); } });
+    return element("label", { class: "ax-check" }, box, label);
+  }
+
   photographChooser() {
     const perPhotograph = this.photographs.shape.length === 5 ? this.photographs.shape[1] : 1;
     const options = this.spec.imageNames.map((label, value) => ({ label, value, file: value * perPhotograph }));
@@ -274,7 +316,8 @@ class Explorer {
 
   // ------------------------------------------------------------ the photograph
 
-  makeStage(trait, label, keys) {
+  // `at` tells which value of the trait a pointer asks for.
+  makeStage(trait, label, at, keys) {
     const shape = this.photographs.shape;
     const [height, width] = shape.slice(-3, -1);
     this.aspect = height / width;
@@ -287,25 +330,29 @@ class Explorer {
       style: `aspect-ratio:${width} / ${height}`,
     });
     this.stageContext = this.stage.getContext("2d");
+    this.pointable(this.stage, trait, at);
+    this.stage.addEventListener("keydown", keys);
+    this.controls.push(() => {
+      const alt = this.spec.alt[this.get("image")];
+      this.stage.setAttribute("aria-label", `${alt ? `${alt.replace(/\.$/, "")}. ` : ""}${label}`);
+    });
+    return this.stage;
+  }
+
+  makeGridStage(trait, label, letGo) {
     const at = (event) => {
       const box = this.stage.getBoundingClientRect();
       const column = clamp(Math.floor(((event.clientX - box.left) / box.width) * this.columns), 0, this.columns - 1);
       const row = clamp(Math.floor(((event.clientY - box.top) / box.height) * this.rows), 0, this.rows - 1);
       return row * this.columns + column;
     };
-    this.pointable(this.stage, trait, at);
-    this.stage.addEventListener("keydown", (event) => {
+    return this.makeStage(trait, label, at, (event) => {
       const from = Math.max(0, this.get(trait));
       const next = this.step(event, Math.floor(from / this.columns), from % this.columns);
-      if (next == null) return keys?.(event);
+      if (next == null) return letGo?.(event);
       event.preventDefault();
       this.keep(trait, this.get(trait) < 0 ? from : next);
     });
-    this.controls.push(() => {
-      const alt = this.spec.alt[this.get("image")];
-      this.stage.setAttribute("aria-label", `${alt ? `${alt.replace(/\.$/, "")}. ` : ""}${label}`);
-    });
-    return this.stage;
   }
 
   step(event, row, column) {
@@ -361,15 +408,19 @@ class Explorer {
     return [width, height];
   }
 
-  // Paint one value a place over the photograph with the colours of `scale`; show: "photograph", "both" or "map".
-  paint(values, scale, show) {
+  paintPhotograph(version) {
     const [width, height] = this.sizeCanvas(this.stage);
-    const context = this.stageContext;
     const picture = this.photographs.ready[this.file()];
     if (picture) {
-      context.imageSmoothingEnabled = true;
-      context.drawImage(show === "both" ? picture.muted : picture.full, 0, 0, width, height);
+      this.stageContext.imageSmoothingEnabled = true;
+      this.stageContext.drawImage(picture[version], 0, 0, width, height);
     }
+    return [width, height];
+  }
+
+  // Paint one value a place over the photograph with the colours of `scale`; show: "photograph", "both" or "map".
+  paint(values, scale, show) {
+    const [width, height] = this.paintPhotograph(show === "both" ? "muted" : "full");
     if (show === "photograph") return [width, height];
     const pixels = this.layerPixels.data;
     for (let i = 0; i < this.places; i++) {
@@ -407,11 +458,11 @@ class Explorer {
     }
   }
 
-  haloText(text, x, y) {
+  haloText(text, x, y, align = "left") {
     const context = this.stageContext;
     context.font = "600 12px system-ui, sans-serif";
     const wide = context.measureText(text).width;
-    x = clamp(x, 2, this.stage.clientWidth - wide - 2);
+    x = clamp(align === "right" ? x - wide : x, 2, this.stage.clientWidth - wide - 2);
     const meets = (other) => Math.abs(other.y - y) < 14 && x < other.x + other.wide + 4 && other.x < x + wide + 4;
     while (y > 26 && this.labels.some(meets)) y -= 14; // two names never stand on one another
     this.labels.push({ x, y, wide });
@@ -421,6 +472,88 @@ class Explorer {
     context.strokeText(text, x, y);
     context.fillStyle = "#fff";
     context.fillText(text, x, y);
+  }
+
+  // ------------------------------------------------------------ charts, with a slot for each channel
+
+  makeChannelChart() {
+    const chart = element("canvas", { class: "ax-chart", tabindex: 0, role: "slider", "aria-label": "Channel", "aria-valuemin": 0, "aria-describedby": this.status.id });
+    this.pointChannels(chart);
+    chart.addEventListener("keydown", (event) => this.chartKey(event));
+    return chart;
+  }
+
+  pointChannels(chart) {
+    this.pointable(chart, "channel", (event) => {
+      const box = chart.getBoundingClientRect();
+      const slot = Math.floor(((event.clientX - box.left - AXIS) / (box.width - AXIS)) * this.channels);
+      return this.order()[clamp(slot, 0, this.channels - 1)];
+    });
+  }
+
+  makeAllButton() {
+    const all = element("button", { type: "button", onclick: () => this.keep("channel", -1) }, "all channels");
+    this.controls.push(() => (all.disabled = this.get("channel") < 0));
+    return all;
+  }
+
+  order() {
+    return range(this.channels);
+  }
+
+  chartKey(event) {
+    const order = this.order();
+    const slot = order.indexOf(this.get("channel"));
+    const last = this.channels - 1;
+    const far = event.shiftKey ? 5 : 1;
+    const to = { ArrowLeft: slot - far, ArrowDown: slot - far, ArrowRight: slot + far, ArrowUp: slot + far, Home: 0, End: last }[event.key];
+    if (event.key === "Escape") this.keep("channel", -1);
+    else if (to == null || event.ctrlKey || event.metaKey || event.altKey) return;
+    else this.keep("channel", order[slot < 0 ? 0 : clamp(to, 0, last)]);
+    event.preventDefault();
+  }
+
+  sayChannel(chart, slot, words) {
+    chart.setAttribute("aria-valuemax", this.channels - 1);
+    chart.setAttribute("aria-valuenow", Math.max(slot, 0));
+    chart.setAttribute("aria-valuetext", words);
+  }
+
+  // A chart cleared, with its horizontal lines and their numbers; `under`: pixels kept below the lowest.
+  axes(chart, low, high, ticks = [low, (low + high) / 2, high], under = 9) {
+    const [width, height] = this.sizeCanvas(chart);
+    const context = chart.getContext("2d");
+    const [top, bottom] = [8, height - under];
+    const y = (value) => bottom - ((clamp(value, low, high) - low) / (high - low)) * (bottom - top);
+    context.clearRect(0, 0, width, height);
+    context.font = "11px system-ui, sans-serif";
+    context.textAlign = "right";
+    context.lineWidth = 1;
+    for (const tick of ticks) {
+      context.fillStyle = this.ink.muted;
+      context.fillText(short(tick), AXIS - 6, y(tick) + 4);
+      context.strokeStyle = this.ink.line;
+      context.beginPath();
+      context.moveTo(AXIS - 2, Math.round(y(tick)) + 0.5);
+      context.lineTo(width, Math.round(y(tick)) + 0.5);
+      context.stroke();
+    }
+    const step = (width - AXIS) / this.channels;
+    return { context, y, step, width, height, bottom, gap: step > 4 ? 1 : 0 };
+  }
+
+  pickMark(axes, slot) {
+    const { context, step, height } = axes;
+    const x = AXIS + (slot + 0.5) * step;
+    context.fillStyle = this.ink.text;
+    context.beginPath();
+    context.moveTo(x - 5, height);
+    context.lineTo(x + 5, height);
+    context.lineTo(x, height - 7);
+    context.fill();
+    context.globalAlpha = 0.14;
+    context.fillRect(AXIS + slot * step - 1, 4, step + 2, height - 12);
+    context.globalAlpha = 1;
   }
 
   // ------------------------------------------------------------ colour bar, read-out, table
@@ -523,7 +656,7 @@ class Positions extends Explorer {
   build() {
     const { spec } = this;
     const status = this.makeStatus();
-    const stage = this.makeStage("query", "Arrow keys move the query; with Shift five places at a time.");
+    const stage = this.makeGridStage("query", "Arrow keys move the query; with Shift five places at a time.");
     const shows = [
       { value: "photograph", label: "photograph" },
       { value: "both", label: "both" },
@@ -549,29 +682,12 @@ class Positions extends Explorer {
   makeTemperature() {
     const [low, high] = this.spec.temperatureRange;
     const steps = 240;
-    const id = freshId();
     const toStep = (t) => Math.round((steps * Math.log(t / low)) / Math.log(high / low));
     const toTemperature = (s) => clamp(Number((low * (high / low) ** (s / steps)).toPrecision(3)), low, high);
-    const slide = () => {
-      this.set("temperature", toTemperature(Number(slider.value)));
-      this.drawAll(performance.now());
-    };
-    const slider = element("input", { type: "range", id, min: 0, max: steps, oninput: slide });
-    const value = element("b");
     const reset = element("button", { type: "button", onclick: () => this.set("temperature", this.firstTemperature) }, `back to ${short(this.firstTemperature)}`);
-    this.controls.push(() => {
-      const t = this.get("temperature");
-      if (toStep(t) !== Number(slider.value)) slider.value = toStep(t);
-      slider.setAttribute("aria-valuetext", short(t));
-      say(value, short(t));
-      reset.disabled = t === this.firstTemperature;
-    });
-    return element(
-      "div",
-      { class: "ax-choice ax-slider" },
-      element("label", { for: id }, "Temperature ", value),
-      element("div", { class: "ax-row" }, element("span", { class: "ax-end" }, "sharp"), slider, element("span", { class: "ax-end" }, "even"), reset),
-    );
+    this.controls.push(() => (reset.disabled = this.get("temperature") === this.firstTemperature));
+    const slide = (s) => this.set("temperature", toTemperature(s));
+    return this.slider("Temperature", steps, ["sharp", "even"], slide, () => [toStep(this.get("temperature")), short(this.get("temperature"))], reset);
   }
 
   makeSwatches() {
@@ -584,8 +700,7 @@ class Positions extends Explorer {
 
   makeOutlineSwitch() {
     if (!this.spec.outlineNames.length) return null;
-    const box = element("input", { type: "checkbox", checked: true, onchange: () => { this.outlined = box.checked; this.touch(); } });
-    return element("label", { class: "ax-check" }, box, `Outline ${this.spec.outlineNames.join(", ")}`);
+    return this.checkbox(`Outline ${this.spec.outlineNames.join(", ")}`, (on) => (this.outlined = on));
   }
 
   // ------------------------------------------------------------ numbers
@@ -832,7 +947,7 @@ class Gates extends Explorer {
   build() {
     const { spec } = this;
     const status = this.makeStatus();
-    const stage = this.makeStage("place", "Arrow keys choose a place, Escape lets it go.", (event) => {
+    const stage = this.makeGridStage("place", "Arrow keys choose a place, Escape lets it go.", (event) => {
       if (event.key === "Escape") this.keep("place", -1);
     });
     const options = (names) => names.map((label, value) => ({ label, value }));
@@ -878,49 +993,19 @@ class Gates extends Explorer {
   makeCharts() {
     this.gateTitle = element("div", { class: "ax-title" });
     this.featureTitle = element("div", { class: "ax-title" });
-    this.gateChart = element("canvas", {
-      class: "ax-chart",
-      tabindex: 0,
-      role: "slider",
-      "aria-label": "Channel",
-      "aria-valuemin": 0,
-      "aria-valuemax": this.channels - 1,
-      "aria-describedby": this.status.id,
-    });
+    this.gateChart = this.makeChannelChart();
     this.featureChart = element("canvas", { class: "ax-chart", "aria-hidden": "true" });
-    for (const chart of [this.gateChart, this.featureChart]) {
-      const at = (event) => {
-        const box = chart.getBoundingClientRect();
-        const slot = Math.floor(((event.clientX - box.left - AXIS) / (box.width - AXIS)) * this.channels);
-        return this.order()[clamp(slot, 0, this.channels - 1)];
-      };
-      this.pointable(chart, "channel", at);
-    }
-    this.gateChart.addEventListener("keydown", (event) => this.chartKey(event));
-    const all = element("button", { type: "button", onclick: () => this.keep("channel", -1) }, "all channels");
-    this.controls.push(() => (all.disabled = this.get("channel") < 0));
+    this.pointChannels(this.featureChart);
     const legend = element("span", { class: "ax-legend" }, element("i", { class: "before" }), "before", element("i", { class: "after" }), "after");
     this.legend = legend;
     return element(
       "div",
       { class: "ax-charts" },
-      element("div", { class: "ax-row" }, this.gateTitle, all),
+      element("div", { class: "ax-row" }, this.gateTitle, this.makeAllButton()),
       this.gateChart,
       element("div", { class: "ax-row" }, this.featureTitle, legend),
       this.featureChart,
     );
-  }
-
-  chartKey(event) {
-    const order = this.order();
-    const slot = order.indexOf(this.get("channel"));
-    const last = this.channels - 1;
-    const far = event.shiftKey ? 5 : 1;
-    const to = { ArrowLeft: slot - far, ArrowDown: slot - far, ArrowRight: slot + far, ArrowUp: slot + far, Home: 0, End: last }[event.key];
-    if (event.key === "Escape") this.keep("channel", -1);
-    else if (to == null || event.ctrlKey || event.metaKey || event.altKey) return;
-    else this.keep("channel", order[slot < 0 ? 0 : clamp(to, 0, last)]);
-    event.preventDefault();
   }
 
   // ------------------------------------------------------------ numbers
@@ -1049,47 +1134,11 @@ class Gates extends Explorer {
     if (u < 1 && this.from.some((f, c) => f !== this.goal[c])) this.touch();
   }
 
-  axes(chart, low, high) {
-    const [width, height] = this.sizeCanvas(chart);
-    const context = chart.getContext("2d");
-    const [top, bottom] = [8, height - 9];
-    const y = (value) => bottom - ((clamp(value, low, high) - low) / (high - low)) * (bottom - top);
-    context.clearRect(0, 0, width, height);
-    context.font = "11px system-ui, sans-serif";
-    context.textAlign = "right";
-    context.lineWidth = 1;
-    for (const tick of [low, (low + high) / 2, high]) {
-      context.fillStyle = this.ink.muted;
-      context.fillText(short(tick), AXIS - 6, y(tick) + 4);
-      context.strokeStyle = this.ink.line;
-      context.beginPath();
-      context.moveTo(AXIS - 2, Math.round(y(tick)) + 0.5);
-      context.lineTo(width, Math.round(y(tick)) + 0.5);
-      context.stroke();
-    }
-    const step = (width - AXIS) / this.channels;
-    return { context, y, step, height, gap: step > 4 ? 1 : 0 };
-  }
-
   drawBar({ context, y, step, gap }, slot, from, to, colour, share = 1) {
     const w = (step - gap) * share;
     context.fillStyle = colour;
     const [a, b] = [y(from), y(to)];
     context.fillRect(AXIS + slot * step + (step - gap - w) / 2, Math.min(a, b), w, Math.max(Math.abs(a - b), to === from ? 0 : 0.5));
-  }
-
-  pickMark(axes, slot) {
-    const { context, step, height } = axes;
-    const x = AXIS + (slot + 0.5) * step;
-    context.fillStyle = this.ink.text;
-    context.beginPath();
-    context.moveTo(x - 5, height);
-    context.lineTo(x + 5, height);
-    context.lineTo(x, height - 7);
-    context.fill();
-    context.globalAlpha = 0.14;
-    context.fillRect(AXIS + slot * step - 1, 4, step + 2, height - 12);
-    context.globalAlpha = 1;
   }
 
   drawGates(comparing) {
@@ -1119,9 +1168,8 @@ class Gates extends Explorer {
     const notes = [own && "lines: the net's own", grouped && !comparing && `colour: the ${spec.variantLabel.toLowerCase()} that opens it most`];
     const note = notes.filter(Boolean).join("; ");
     say(this.gateTitle, title + (comparing ? ", less the other" : "") + (note && ` (${note})`));
-    const slot = order.indexOf(channel);
-    this.gateChart.setAttribute("aria-valuenow", Math.max(slot, 0));
-    this.gateChart.setAttribute("aria-valuetext", channel < 0 ? "all channels" : `channel ${channel}, gate ${number(this.gatesInPlace()[channel], 2)}`);
+    const words = channel < 0 ? "all channels" : `channel ${channel}, gate ${number(this.gatesInPlace()[channel], 2)}`;
+    this.sayChannel(this.gateChart, order.indexOf(channel), words);
   }
 
   drawFeatures() {
@@ -1226,11 +1274,393 @@ class Gates extends Explorer {
   }
 }
 
-const AXIS = 40; // px left of the bars for the numbers
+// ---------------------------------------------------------------- scales
+
+class Scales extends Explorer {
+  constructor(model, root) {
+    super(model, root, ["image", "variant", "block", "branch", "channel"]);
+    const { spec } = this;
+    this.sizes = spec.sizes;
+    this.branches = spec.branchNames.length;
+    this.means = spec.channels.map((_, block) => this.averageChannels(block));
+    this.outlined = true;
+    this.build();
+    this.start();
+  }
+
+  get channels() {
+    return this.spec.channels[this.get("block")];
+  }
+
+  file() {
+    return this.get("image") * this.sizes.length + this.get("variant");
+  }
+
+  build() {
+    const { spec } = this;
+    const status = this.makeStatus();
+    const stage = this.makeStage("variant", `Arrow keys change the size of the ${spec.thing}.`, (event) => this.sizeUnder(event), (event) => this.sizeKey(event));
+    const branches = spec.branchNames.map((label, value) => ({ label, value, colour: `var(--ax-branch-${value})` }));
+    const last = this.sizes.length - 1;
+    const size = this.slider(`Side of the ${spec.thing}`, last, [this.sizes[0], this.sizes[last]].map(short), (v) => this.keep("variant", v), () => [this.get("variant"), this.pixels(this.get("variant"))]);
+    this.arrange(
+      [this.photographChooser()],
+      [stage, size, this.makeHint(`Point at the photograph: the ${spec.thing} grows to reach you. A click keeps its size. Arrow keys work too.`)],
+      [status, this.makeBlocks(), this.chooser("Branch", "branch", branches), this.makePlot()],
+      [this.makeFieldSwitch(), this.makeChannels()],
+      this.makeTable(() => this.sizeRows()),
+    );
+  }
+
+  makeFieldSwitch() {
+    if (!this.spec.fields) return null;
+    return this.checkbox("Outline what each branch's kernel covers", (on) => (this.outlined = on));
+  }
+
+  // One bar a block, as long as the sum of its weights: one. Choosing a block is choosing its bar.
+  makeBlocks() {
+    const { spec } = this;
+    const name = freshId();
+    this.shares = spec.blockNames.map(() => spec.branchNames.map((_, m) => element("i", { style: `background:var(--ax-branch-${m})` })));
+    const several = spec.blockNames.length > 1; // one alone is not chosen
+    const inputs = several ? spec.blockNames.map((_, value) => element("input", { type: "radio", name, value, onchange: () => this.set("block", value) })) : [];
+    const rows = spec.blockNames.map((label, block) => {
+      const bar = element("span", { class: "ax-shares", "aria-hidden": "true" }, ...this.shares[block]);
+      return element("label", { class: "ax-block" }, inputs[block], element("span", { class: "ax-face" }, element("span", {}, label), bar));
+    });
+    this.controls.push(() => inputs.forEach((input, block) => (input.checked = block === this.get("block"))));
+    return element("fieldset", { class: "ax-choice" }, element("legend", {}, "Block: the weights of its branches, which sum to 1"), element("div", { class: "ax-segments ax-blocks" }, ...rows));
+  }
+
+  makePlot() {
+    const { spec } = this;
+    this.plotTitle = element("div", { class: "ax-title" });
+    this.plot = element("canvas", { class: "ax-plot", "aria-hidden": "true" });
+    this.pointable(this.plot, "variant", (event) => {
+      const box = this.plot.getBoundingClientRect();
+      const [left, right] = this.plotEnds(box.width);
+      return this.nearestSize(this.sizes[0] + ((event.clientX - box.left - left) / (right - left)) * (this.sizes.at(-1) - this.sizes[0]));
+    });
+    const keys = [["dot", "this photograph"], ["even", "even share"], ["thin", "other branches"]];
+    if (this.arrays.spread) keys.unshift(["band", spec.spreadName]);
+    if (this.arrays.mean) keys.unshift(["line", spec.meanName]);
+    return element("div", {}, this.plotTitle, this.plot, this.makeKey(keys));
+  }
+
+  makeChannels() {
+    this.channelTitle = element("div", { class: "ax-title" });
+    this.channelChart = this.makeChannelChart();
+    const keys = [["line", "at this size"], ["band", "over all sizes"], ["even", "even share"]];
+    return element("div", { class: "ax-charts" }, element("div", { class: "ax-row" }, this.channelTitle, this.makeAllButton()), this.channelChart, this.makeKey(keys));
+  }
+
+  makeKey(keys) {
+    return element("div", { class: "ax-key" }, ...keys.map(([kind, text]) => element("span", {}, element("i", { class: kind }), text)));
+  }
+
+  // ------------------------------------------------------------ sizes
+
+  pixels(variant) {
+    return `${short(this.sizes[variant])} pixels`;
+  }
+
+  nearestSize(side) {
+    return this.sizes.reduce((best, size, v) => (Math.abs(size - side) < Math.abs(this.sizes[best] - side) ? v : best), 0);
+  }
+
+  centre() {
+    return this.spec.centres[this.get("image")];
+  }
+
+  // The size at which the edge of the object's square lies under the pointer.
+  sizeUnder(event) {
+    const box = this.stage.getBoundingClientRect();
+    const [y, x] = this.centre();
+    const pixel = box.width / this.spec.extent[1];
+    const reach = Math.max(Math.abs(event.clientX - box.left - x * pixel), Math.abs(event.clientY - box.top - y * pixel));
+    return this.nearestSize((2 * reach) / pixel);
+  }
+
+  sizeKey(event) {
+    const [from, last] = [this.get("variant"), this.sizes.length - 1];
+    const far = event.shiftKey ? 5 : 1;
+    const [smaller, larger] = [from - far, from + far];
+    const to = { ArrowLeft: smaller, ArrowDown: smaller, ArrowRight: larger, ArrowUp: larger, Home: 0, End: last }[event.key];
+    if (to == null || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    this.keep("variant", clamp(to, 0, last));
+  }
+
+  // ------------------------------------------------------------ numbers
+
+  // Weights of one block lie as (photograph, size, branch, channel).
+  averageChannels(block) {
+    const count = this.spec.channels[block];
+    const weights = this.arrays[`weights${block}`];
+    return Float64Array.from(range(weights.length / count), (row) => weights.subarray(row * count, (row + 1) * count).reduce((a, b) => a + b, 0) / count);
+  }
+
+  rowOf(variant, branch) {
+    return (this.get("image") * this.sizes.length + variant) * this.branches + branch;
+  }
+
+  weight(variant, branch = this.get("branch"), block = this.get("block")) {
+    return this.means[block][this.rowOf(variant, branch)];
+  }
+
+  channelWeight(variant, channel) {
+    return this.arrays[`weights${this.get("block")}`][this.rowOf(variant, this.get("branch")) * this.channels + channel];
+  }
+
+  // The mean over many scenes, and the ends of its spread, lie as (size, block, branch).
+  scenes(name, variant, end = 0, branch = this.get("branch")) {
+    const blocks = this.spec.blockNames.length;
+    return this.arrays[name][((end * this.sizes.length + variant) * blocks + this.get("block")) * this.branches + branch];
+  }
+
+  // The channel chosen, if this block has it.
+  chosenChannel() {
+    return this.get("channel") < this.channels ? this.get("channel") : -1;
+  }
+
+  // ------------------------------------------------------------ drawing
+
+  draw() {
+    this.paintColours();
+    this.drawObject(this.paintPhotograph("full")[0]);
+    this.showShares();
+    this.drawPlot();
+    this.drawChannels();
+    this.readOut();
+    this.fillTable();
+  }
+
+  paintColours() {
+    const { theme } = this.root.dataset;
+    const state = `${theme} ${this.get("branch")}`;
+    if (state === this.colourState) return;
+    this.colourState = state;
+    this.colours = this.ramp(BRANCHES[theme]);
+    this.bright = this.ramp(BRANCHES.dark); // over photographs, where all lines have a dark edge
+    this.colours.forEach((colour, m) => this.root.style.setProperty(`--ax-branch-${m}`, colour));
+    this.root.style.setProperty("--ax-chosen", this.colours[this.get("branch")]);
+  }
+
+  ramp(hex) {
+    const table = colourTable(hex);
+    return range(this.branches).map((m) => {
+      const at = 3 * Math.round((255 * m) / (this.branches - 1));
+      return `rgb(${table.subarray(at, at + 3).join(" ")})`;
+    });
+  }
+
+  // The object's square with the corners that a pointer seems to pull, and each branch's kernel around the same centre.
+  drawObject(width) {
+    const { spec } = this;
+    this.labels = []; // the names that stand on the photograph
+    if (this.outlined && spec.fields) {
+      const chosen = this.get("branch");
+      spec.fields[this.get("block")].forEach((side, m) => {
+        const [left, top, s] = this.square(side, width, this.bright[m], m === chosen ? 4 : 1.5);
+        const odd = m % 2; // names at two corners in turn: squares may be close to one another
+        this.haloText(spec.branchNames[m], left + odd * s, Math.max(12, top - 5), odd ? "right" : "left");
+      });
+    }
+    const [left, top, s] = this.square(this.sizes[this.get("variant")], width, "#fff", 1.5, [2, 3]);
+    for (const [x, y] of [[left, top], [left + s, top], [left, top + s], [left + s, top + s]]) {
+      this.stageContext.fillStyle = "#000b";
+      this.stageContext.fillRect(x - 5, y - 5, 10, 10);
+      this.stageContext.fillStyle = "#fff";
+      this.stageContext.fillRect(x - 3.5, y - 3.5, 7, 7);
+    }
+  }
+
+  square(side, width, colour, thickness, dashes = []) {
+    const pixel = width / this.spec.extent[1];
+    const [top, left] = this.centre().map((c) => (c - side / 2) * pixel);
+    const context = this.stageContext;
+    context.setLineDash(dashes);
+    for (const [stroke, wide] of [["#000b", thickness + 2], [colour, thickness]]) {
+      context.strokeStyle = stroke;
+      context.lineWidth = wide;
+      context.strokeRect(left, top, side * pixel, side * pixel);
+    }
+    context.setLineDash([]);
+    return [left, top, side * pixel];
+  }
+
+  showShares() {
+    this.shares.forEach((bar, block) => {
+      bar.forEach((part, m) => {
+        const weight = this.weight(this.get("variant"), m, block);
+        part.style.width = `${100 * weight}%`;
+        say(part, weight.toFixed(3));
+      });
+    });
+  }
+
+  // Left and right end of the sizes' axis, in pixels of the plot.
+  plotEnds(width) {
+    return [AXIS + 14, width - 14];
+  }
+
+  drawPlot() {
+    const [low, high] = this.spec.limits;
+    const axes = this.axes(this.plot, low, high, roundTicks(low, high), 34);
+    const { context, y, width, height } = axes;
+    const { sizes, ink } = this;
+    const [branch, variant] = [this.get("branch"), this.get("variant")];
+    const [left, right] = this.plotEnds(width);
+    const x = (v) => left + ((sizes[v] - sizes[0]) / (sizes.at(-1) - sizes[0])) * (right - left);
+    const all = range(sizes.length);
+    const path = (values) => all.forEach((v) => (v ? context.lineTo(x(v), y(values(v))) : context.moveTo(x(v), y(values(v)))));
+    const line = (values, colour, thickness, alpha) => {
+      context.beginPath();
+      path(values);
+      Object.assign(context, { strokeStyle: colour, lineWidth: thickness, globalAlpha: alpha, lineJoin: "round" });
+      context.stroke();
+      context.globalAlpha = 1;
+    };
+    this.plotGround(axes, x, left);
+    const colour = this.colours[branch];
+    const { mean, spread } = this.arrays;
+    if (spread) {
+      context.beginPath();
+      path((v) => this.scenes("spread", v, 0));
+      [...all].reverse().forEach((v) => context.lineTo(x(v), y(this.scenes("spread", v, 1))));
+      Object.assign(context, { fillStyle: colour, globalAlpha: 0.2 });
+      context.fill();
+      context.globalAlpha = 1;
+    }
+    range(this.branches).forEach((m) => {
+      if (m !== branch) line((v) => (mean ? this.scenes("mean", v, 0, m) : this.weight(v, m)), this.colours[m], 1.5, 0.55);
+    });
+    if (mean) line((v) => this.scenes("mean", v), colour, 2.5, 1);
+    else line((v) => this.weight(v), colour, 1.5, 1);
+    for (const v of all) {
+      context.beginPath();
+      context.arc(x(v), y(this.weight(v)), v === variant ? 6 : 3.5, 0, 7);
+      Object.assign(context, { fillStyle: colour, strokeStyle: v === variant ? ink.text : ink.surface, lineWidth: v === variant ? 2 : 1 });
+      context.fill();
+      context.stroke();
+    }
+    context.fillStyle = ink.muted;
+    context.textAlign = "center";
+    context.fillText(`side of the ${this.spec.thing}, pixels`, (left + right) / 2, height - 4);
+    const { branchNames, blockNames } = this.spec;
+    say(this.plotTitle, `Weight of ${branchNames[branch]} in ${blockNames[this.get("block")]} (the axis runs from ${short(low)} to ${short(high)}, whatever you choose)`);
+  }
+
+  // The sizes along the axis, the size chosen, and the even share.
+  plotGround({ context, y, width, bottom }, x, left) {
+    const { ink, sizes } = this;
+    const chosen = Math.round(x(this.get("variant")));
+    context.fillStyle = ink.text;
+    context.globalAlpha = 0.1;
+    context.fillRect(chosen - 7, 4, 14, bottom - 4);
+    context.globalAlpha = 1;
+    context.textAlign = "center";
+    let free = left - 20;
+    sizes.forEach((size, v) => {
+      context.fillStyle = v === this.get("variant") ? ink.text : ink.muted;
+      context.fillRect(x(v) - 0.5, bottom, 1, 4);
+      const wide = context.measureText(short(size)).width + 6;
+      if (x(v) - wide / 2 < free) return;
+      context.fillText(short(size), x(v), bottom + 15);
+      free = x(v) + wide / 2;
+    });
+    this.evenShare({ context, y, width });
+  }
+
+  evenShare({ context, y, width }) {
+    const even = Math.round(y(1 / this.branches)) + 0.5;
+    context.setLineDash([4, 3]);
+    context.strokeStyle = this.ink.muted;
+    context.lineWidth = 1;
+    context.beginPath();
+    context.moveTo(AXIS, even);
+    context.lineTo(width, even);
+    context.stroke();
+    context.setLineDash([]);
+  }
+
+  drawChannels() {
+    const [low, high] = this.spec.channelLimits;
+    const axes = this.axes(this.channelChart, low, high, roundTicks(low, high, 4));
+    const { context, y, step, gap } = axes;
+    const { spec } = this;
+    const [variant, chosen] = [this.get("variant"), this.chosenChannel()];
+    const colour = this.colours[this.get("branch")];
+    for (let c = 0; c < this.channels; c++) {
+      const weights = this.sizes.map((_, v) => this.channelWeight(v, c));
+      const [top, foot] = [y(Math.max(...weights)), y(Math.min(...weights))];
+      context.fillStyle = colour;
+      context.globalAlpha = 0.3;
+      context.fillRect(AXIS + c * step, top, step - gap, foot - top);
+      context.globalAlpha = 1;
+      context.fillRect(AXIS + c * step, y(weights[variant]) - 1.5, step - gap, 3);
+    }
+    this.evenShare(axes);
+    if (chosen >= 0) this.pickMark(axes, chosen);
+    say(this.channelTitle, `Weight of ${spec.branchNames[this.get("branch")]} in each channel of ${spec.blockNames[this.get("block")]}`);
+    this.sayChannel(this.channelChart, chosen, chosen < 0 ? "all channels" : `channel ${chosen}, weight ${number(this.channelWeight(variant, chosen))}`);
+  }
+
+  // ------------------------------------------------------------ words
+
+  answerWords(variant) {
+    if (!this.arrays.answers) return "";
+    const { classNames } = this.spec;
+    const at = (this.get("image") * this.sizes.length + variant) * classNames.length;
+    const p = this.arrays.answers.subarray(at, at + classNames.length);
+    const reads = p.indexOf(Math.max(...p));
+    const verdict = !this.arrays.truth ? "" : this.arrays.truth[this.get("image")] === reads ? ", right" : ", wrong";
+    return `${classNames[reads]} (probability ${number(p[reads], 2)})${verdict}`;
+  }
+
+  readOut() {
+    const { spec } = this;
+    const [variant, block, branch] = ["variant", "block", "branch"].map((trait) => this.get(trait));
+    const name = spec.branchNames[branch];
+    const mean = this.arrays.mean ? `; ${spec.meanName} ${number(this.scenes("mean", variant))}` : "";
+    const gives = `${spec.blockNames[block]} gives ${name} a weight of ${number(this.weight(variant))}${mean} (even share ${short(1 / this.branches)}).`;
+    const answer = this.answerWords(variant);
+    this.read(`${spec.thing[0].toUpperCase()}${spec.thing.slice(1)} ${this.pixels(variant)} wide:`, gives, this.detail() + (answer && ` The net reads ${answer}.`));
+  }
+
+  detail() {
+    const { sizes } = this;
+    const [variant, channel] = [this.get("variant"), this.chosenChannel()];
+    const weigh = channel < 0 ? (v) => this.weight(v) : (v) => this.channelWeight(v, channel);
+    const [first, last] = [weigh(0), weigh(sizes.length - 1)];
+    const move = last - first;
+    const signed = `${move < 0 ? "−" : "+"}${number(Math.abs(move), 2)}`;
+    const change = `from ${number(first)} at ${short(sizes[0])} pixels to ${number(last)} at ${short(sizes.at(-1))} (${signed})`;
+    if (channel < 0) return `In this photograph it goes ${change}.`;
+    return `Channel ${channel} alone: ${number(weigh(variant))}; ${change}.`;
+  }
+
+  sizeRows() {
+    const { spec, sizes } = this;
+    const branch = spec.branchNames[this.get("branch")];
+    const head = ["side, pixels", ...spec.branchNames];
+    if (this.arrays.mean) head.push(`${branch}, ${spec.meanName}`);
+    if (this.arrays.spread) head.push(`${branch}, ${spec.spreadName}`);
+    if (this.arrays.answers) head.push("the net reads");
+    const body = sizes.map((size, v) => {
+      const cells = [short(size), ...spec.branchNames.map((_, m) => number(this.weight(v, m)))];
+      if (this.arrays.mean) cells.push(number(this.scenes("mean", v)));
+      if (this.arrays.spread) cells.push(`${number(this.scenes("spread", v, 0))} to ${number(this.scenes("spread", v, 1))}`);
+      if (this.arrays.answers) cells.push(this.answerWords(v));
+      return cells;
+    });
+    return { caption: `${spec.blockNames[this.get("block")]}: the weight of each branch at each size of the ${spec.thing}, in this photograph, mean over channels`, head, body };
+  }
+}
 
 // ---------------------------------------------------------------- the two homes
 
-const KINDS = { positions: Positions, gates: Gates };
+const KINDS = { positions: Positions, gates: Gates, scales: Scales };
 
 function mount(model, root) {
   try {
