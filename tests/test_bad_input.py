@@ -3,16 +3,34 @@
 Each row is a call that must raise ValueError, and its message: the argument, what was expected, what it got.
 """
 
+import inspect
 import math
 import re
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from attention_lite import ScaledDotProductAttention, SEAttention, record_attention
+from attention_lite import (
+    EMSA,
+    PSA,
+    AttentionBlock,
+    BAMBlock,
+    CBAMBlock,
+    ChannelAttentionModule,
+    DAModule,
+    ECAAttention,
+    ExternalAttention,
+    PositionAttentionModule,
+    ScaledDotProductAttention,
+    SEAttention,
+    SKAttention,
+    record_attention,
+)
+from attention_lite.eca import adaptive_kernel_size
 from attention_lite.exercises import check
 from attention_lite.lab import (
     TASKS,
@@ -232,6 +250,125 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
 }
 
 
+# What is no positive integer, no odd size, no switch: each argument of that kind refuses each of them.
+SIZES = (0, -8, 8.0, True, "8", None)
+ODD = {**dict.fromkeys(SIZES, "must be a positive integer"), 4: "must be odd"}
+NEEDED = {**dict.fromkeys(SIZES, "must be a positive integer")}
+OPTIONAL = {**dict.fromkeys(SIZES[:-1], "must be a positive integer")}     # None is the default
+SWITCH = dict.fromkeys((1, "False", None), "must be True or False")
+
+# block -> arguments that build it, and for each argument what it must refuse
+ARGUMENTS: dict[type, tuple[dict[str, object], dict[str, dict[object, str]]]] = {
+    ECAAttention: ({"channel": 8}, {"channel": OPTIONAL, "kernel_size": {**OPTIONAL, 4: "must be odd"}}),
+    CBAMBlock: ({"channel": 8, "reduction": 2}, {
+        "channel": NEEDED, "reduction": NEEDED, "kernel_size": ODD, "published": SWITCH}),
+    BAMBlock: ({"channel": 8, "reduction": 2}, {
+        "channel": NEEDED, "reduction": NEEDED, "dia_val": NEEDED, "published": SWITCH}),
+    SKAttention: ({"channel": 8, "reduction": 2, "group": 4}, dict.fromkeys(
+        ("channel", "reduction", "M", "group", "L", "stride"), NEEDED)),
+    PSA: ({"channel": 32, "reduction": 2, "kernels": (3, 5)}, {
+        "channel": NEEDED, "reduction": NEEDED, "stride": NEEDED, "published": SWITCH}),
+    PositionAttentionModule: ({"channel": 8}, {"channel": NEEDED, "published": SWITCH}),
+    ChannelAttentionModule: ({}, {"published": SWITCH}),
+    DAModule: ({"d_model": 8}, {
+        "d_model": NEEDED, "kernel_size": ODD, "H": OPTIONAL, "W": OPTIONAL, "published": SWITCH}),
+    EMSA: ({"d_model": 8, "h": 2, "H": 3, "W": 3}, {
+        "d_model": NEEDED, "d_k": OPTIONAL, "d_v": OPTIONAL, "h": NEEDED, "H": OPTIONAL, "W": OPTIONAL,
+        "ratio": NEEDED, "apply_transform": SWITCH, "bias": SWITCH}),
+    ExternalAttention: ({"d_model": 8}, {"d_model": NEEDED, "S": NEEDED, "h": NEEDED}),
+}
+for block, (right, refused) in ARGUMENTS.items():
+    for argument, values in refused.items():
+        for value, words in values.items():
+            got = value if words == "must be odd" else repr(value)
+            CALLS[f"{block.__name__} {argument} {value!r}"] = (
+                partial(block, **right | {argument: value}), f"{argument} {words}, got {got}")
+
+CALLS |= {
+    # arguments that do not fit together
+    "ECA neither": (ECAAttention, "channel or kernel_size must be given, got neither"),
+    "CBAM reduction 3": (lambda: CBAMBlock(8, 3), "reduction must divide channel, got reduction=3 and channel=8"),
+    "BAM reduction 3": (lambda: BAMBlock(8, 3), "reduction must divide channel, got reduction=3 and channel=8"),
+    "SK reduction 3": (lambda: SKAttention(8, 3, group=4),
+                       "reduction must divide channel, got reduction=3 and channel=8"),
+    "SK group 3": (lambda: SKAttention(8, 2, group=3), "group must divide channel, got group=3 and channel=8"),
+    "PSA splits": (lambda: PSA(30, 2), "the number of kernels must divide channel, got the number of kernels=4"),
+    "PSA reduction 3": (lambda: PSA(8, 3, (3, 5), (1, 1)), "reduction must divide channel / S, got reduction=3"),
+    "PSA groups 3": (lambda: PSA(8, 2, (3, 5), (1, 3)), "groups[1] must divide channel / S, got groups[1]=3"),
+    "PSA groups 0": (lambda: PSA(8, 2, (3, 5), (1, 0)), "groups[1] must be a positive integer, got 0"),
+    "PSA groups text": (lambda: PSA(8, 2, (3, 5), "12"),
+                        "groups must be a list or tuple with at least one entry, got '12'"),
+    "PSA groups too few": (lambda: PSA(8, 2, (3, 5), (1,)), "groups must have one entry a kernel, 2, got 1"),
+    "PSA kernels even": (lambda: PSA(8, 2, (3, 4)), "kernels[1] must be odd, got 4"),
+    "PSA kernels number": (lambda: PSA(8, 2, 3), "kernels must be a list or tuple with at least one entry, got 3"),
+    "PSA kernels none": (lambda: PSA(8, 2, ()), "kernels must be a list or tuple with at least one entry, got ()"),
+    "position eighth": (lambda: PositionAttentionModule(12, True), "8 (of the published code) must divide channel"),
+    "DANet eighth": (lambda: DAModule(12, published=True), "8 (of the published code) must divide"),
+    "EMSA h 3": (lambda: EMSA(8, h=3), "h must divide d_model, got h=3 and d_model=8"),
+    "EMSA H alone": (lambda: EMSA(8, h=2, H=3), "H and W must be given together or not at all, got H=3 and W=None"),
+    "EMSA W alone": (lambda: EMSA(8, h=2, W=3), "H and W must be given together or not at all, got H=None and W=3"),
+    "external h 3": (lambda: ExternalAttention(8, h=3), "h must divide d_model, got h=3 and d_model=8"),
+    "adaptive channel 0": (lambda: adaptive_kernel_size(0), "channel must be a positive integer, got 0"),
+    "adaptive channel 8.0": (lambda: adaptive_kernel_size(8.0), "channel must be a positive integer, got 8.0"),
+    "adaptive gamma 0": (lambda: adaptive_kernel_size(8, 0), "gamma must be a positive number, got 0"),
+    "adaptive gamma NaN": (lambda: adaptive_kernel_size(8, math.nan), "gamma must be a positive number, got nan"),
+    "adaptive gamma text": (lambda: adaptive_kernel_size(8, "2"), "gamma must be a positive number, got '2'"),
+    "adaptive b -1": (lambda: adaptive_kernel_size(8, 2, -1), "b must be a number of at least 0, got -1"),
+    "adaptive b infinite": (lambda: adaptive_kernel_size(8, 2, math.inf), "b must be a number of at least 0, got inf"),
+    "adaptive b None": (lambda: adaptive_kernel_size(8, 2, None), "b must be a number of at least 0, got None"),
+}
+
+IMAGE_BLOCKS: tuple[AttentionBlock, ...] = (
+    ECAAttention(8), CBAMBlock(8, 2), BAMBlock(8, 2), SKAttention(8, 2, group=4), PSA(8, 2, (3, 5), (1, 1)),
+    PositionAttentionModule(8), ChannelAttentionModule(), DAModule(8))
+DTYPE = "must have the dtype of the block's weights, torch.float32, got torch.float64"
+BAD_IMAGES: dict[str, tuple[object, str]] = {
+    "numpy": (X.numpy(), "x must be a torch.Tensor, got ndarray"),
+    "integers": (X.long(), "x must hold floating-point numbers, got dtype torch.int64"),
+    "float64": (X.double(), f"x {DTYPE}"),
+    "three dimensions": (X[0], "x must have 4 dimensions (B, C, H, W), got 3: shape (8, 3, 3)"),
+    "channels": (X[:, :7], "x must have 8 channels on axis 1, got 7: shape (2, 7, 3, 3)"),
+    "no rows": (X[:, :, :0], "x must have at least one channel, one row and one column, got shape (2, 8, 0, 3)"),
+}
+BAD_TOKENS: dict[str, tuple[object, str]] = {
+    "list": ([[1.0]], "must be a torch.Tensor, got list"),
+    "integers": (T.int(), "must hold floating-point numbers, got dtype torch.int32"),
+    "float64": (T.double(), DTYPE),
+    "feature map": (X, "must have 3 dimensions (B, N, d_model), got 4: shape (2, 8, 3, 3)"),
+    "width": (T[..., :7], "must have width d_model=8, got 7: shape (2, 5, 7)"),
+    "empty": (T[:, :0], "must hold at least one token, got shape (2, 0, 8)"),
+}
+EXTERNAL, REDUCED, NINE = ExternalAttention(8, 4), EMSA(8, h=2, H=3, W=3, ratio=2), torch.zeros(2, 9, 8)
+for way in ("forward", "attention"):
+    for block in IMAGE_BLOCKS:
+        for what, (x, message) in BAD_IMAGES.items():
+            if (type(block), what) != (ChannelAttentionModule, "channels"):        # it takes any number of them
+                CALLS[f"{type(block).__name__} {way} {what}"] = (partial(getattr(block, way), x), message)
+    for what, (x, message) in BAD_TOKENS.items():
+        CALLS[f"external {way} {what}"] = (partial(getattr(EXTERNAL, way), x), f"x {message}")
+        for name in ("queries", "keys", "values"):
+            right = {"queries": T, "keys": NINE, "values": NINE}
+            CALLS[f"EMSA {way} {name} {what}"] = (
+                partial(getattr(REDUCED, way), **right | {name: x}), f"{name} {message}")
+    for what, (given, message) in {
+        "keys batch": ((T, NINE[:1]), "keys must have the batch size of queries, 2, got 1"),
+        "values length": ((T, NINE, T), "values must have the shape of keys, (2, 9, 8), got (2, 5, 8)"),
+        "keys length": ((T,), "keys must hold H · W = 3 · 3 = 9 tokens, got 5"),
+    }.items():
+        CALLS[f"EMSA {way} {what}"] = (partial(getattr(REDUCED, way), *given), message)
+CALLS |= {
+    "no square": (lambda: EMSA(8, h=2)(T),
+                       "keys must hold a square number of tokens unless H and W are given, got 5"),
+    "one weight": (lambda: EMSA(8, h=2)(T[:, :1]), "queries and keys must give a map of two weights or more"),
+    "odd ratio": (lambda: EMSA(8, h=2, H=1, W=5, ratio=3)(T),
+                          "keys must form a map of 2 × 2 places or more for the odd ratio 3, got 1 × 5"),
+    "DANet H": (lambda: DAModule(8, H=4)(X), "x must have H=4, as given to the constructor, got 3: shape (2, 8, 3, 3)"),
+    "DANet W": (lambda: DAModule(8, W=4).attention(X),
+                "x must have W=4, as given to the constructor, got 3: shape (2, 8, 3, 3)"),
+    "channels none": (lambda: ChannelAttentionModule()(X[:, :0]), "x must have at least one channel"),
+}
+
+
 @pytest.mark.parametrize("name", CALLS)
 def test_bad_call(name):
     call, message = CALLS[name]
@@ -240,7 +377,9 @@ def test_bad_call(name):
 
 
 def test_there_are_enough_of_them():
-    assert len(CALLS) >= 60
+    assert len(CALLS) >= 400
+    for block, (_, refused) in ARGUMENTS.items():          # every argument of every constructor has its rows
+        assert refused.keys() | {"kernels", "groups"} >= inspect.signature(block).parameters.keys()
 
 
 def test_nothing_is_built_or_drawn_before_the_refusal(monkeypatch):
@@ -250,9 +389,11 @@ def test_nothing_is_built_or_drawn_before_the_refusal(monkeypatch):
 
     torch.manual_seed(0)
     state = torch.get_rng_state()
-    monkeypatch.setattr(nn.Linear, "__init__", work)
-    monkeypatch.setattr(nn.Linear, "forward", work)
-    for name in [n for n in CALLS if n.startswith(("SE", "SA", "train", "untrained", "load"))]:
+    for layer in (nn.Linear, nn.Conv1d, nn.Conv2d):
+        monkeypatch.setattr(layer, "__init__", work)
+        monkeypatch.setattr(layer, "forward", work)
+    blocks = tuple(f"{block.__name__} " for block in ARGUMENTS)
+    for name in [n for n in CALLS if n.startswith(("SE", "SA", "train", "untrained", "load", "external", *blocks))]:
         call, message = CALLS[name]
         with pytest.raises(ValueError, match=re.escape(message)):
             call()
