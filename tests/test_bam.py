@@ -211,4 +211,6 @@ def test_what_is_not_finite_stays_visible_in_its_own_image_only(bad, published):
     x[0, 3, 1, 2] = bad
     y = bam(x)
     assert not torch.isfinite(y[0, 3, 1, 2])
+    if math.isnan(bad):
+        assert torch.isnan(y[0]).all()                            # and in every gate
     torch.testing.assert_close(y[1], good[1], rtol=0, atol=1e-12)
