@@ -41,20 +41,29 @@ gates.observe(lambda change: seen.open("a").write(f"{change['name']} {change['ne
 gates
 """
 
+SCALES = """
+from attention_lite.explorers import ScalesExplorer
+share = np.linspace(0.3, 0.6, 3)[:, None, None] + np.array([0, 0.1])  # (3 sizes, 1 block, 2 channels)
+kernels = np.stack([1 - share, share], 2)[None]
+scales = ScalesExplorer(np.stack([picture] * 3)[None], kernels, [40, 80, 160], alt="A cat")
+scales.observe(lambda change: seen.open("a").write(f"{change['name']} {change['new']}\\n"), ["variant"])
+scales
+"""
+
 # JupyterLab would take out of the page what is out of sight, and ask whether to fetch news.
 SETTINGS = {
     "@jupyterlab/notebook-extension/tracker.jupyterlab-settings": '{"windowingMode": "none"}',
     "@jupyterlab/apputils-extension/notification.jupyterlab-settings": '{"fetchNews": "false"}',
 }
 
-FROM_PYTHON = "explorer.query = 14; explorer.temperature = 2.0; gates.channel = 2"
+FROM_PYTHON = "explorer.query = 14; explorer.temperature = 2.0; gates.channel = 2; scales.variant = 2"
 
 
 @pytest.fixture(scope="module")
 def lab(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """A JupyterLab server on a folder with one notebook; killed, kernels and all, when the tests are over."""
     folder = tmp_path_factory.mktemp("lab")
-    cells = [nbformat.v4.new_code_cell(source) for source in (POSITIONS, GATES, FROM_PYTHON)]
+    cells = [nbformat.v4.new_code_cell(source) for source in (POSITIONS, GATES, SCALES, FROM_PYTHON)]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "live.ipynb")
     for name, content in SETTINGS.items():
@@ -110,21 +119,21 @@ def wait_until(done: Callable[[], bool], seconds: float, explain: Callable[[], s
 
 @pytest.fixture
 def notebook(page: Page, lab: tuple[str, Path]) -> tuple[Page, Path]:
-    """The notebook opened in JupyterLab, its first two cells executed, both explorers painted."""
+    """The notebook opened in JupyterLab, its first three cells executed, all explorers painted."""
     url, folder = lab
     (folder / "seen.txt").write_text("")
     page.set_default_timeout(90_000)
-    page.set_viewport_size({"width": 1280, "height": 2000})
+    page.set_viewport_size({"width": 1280, "height": 2900})
     page.goto(f"{url}/lab/tree/live.ipynb?reset")
     page.wait_for_function(
         """() => {
             const lab = window.jupyterapp?.shell?.currentWidget;
-            return lab?.content?.widgets?.length === 3 && lab.sessionContext.session?.kernel?.status === 'idle';
+            return lab?.content?.widgets?.length === 4 && lab.sessionContext.session?.kernel?.status === 'idle';
         }"""
     )
-    run_cell(page, 0)
-    run_cell(page, 1)
-    page.locator(".attention-explorer [role=status]").nth(1).filter(has_text=re.compile(r"\w")).wait_for()
+    for cell in range(3):
+        run_cell(page, cell)
+    page.locator(".attention-explorer [role=status]").nth(2).filter(has_text=re.compile(r"\w")).wait_for()
     return page, folder
 
 
@@ -175,10 +184,16 @@ def test_pointer_and_python_move_the_same_explorer(notebook: tuple[Page, Path]) 
     gates.get_by_role("slider", name="Channel").press("End")
     wait_until(lambda: re.search(r"channel [0-2]\n", seen.read_text()) is not None, 30, seen.read_text)
 
+    scales = page.locator('.attention-explorer[data-kind="scales"]')
+    scales.get_by_role("slider", name="Side of the object").press("Home")
+    wait_until(lambda: "variant 0\n" in seen.read_text(), 30, seen.read_text)
+    assert "Object 40 pixels wide: block 0 gives branch 1 a weight of 0.350" in status(scales)
+
     page.mouse.move(1, 1)
-    run_cell(page, 2)
+    run_cell(page, 3)
     positions.get_by_role("status").filter(has_text="Query row 1, column 6").wait_for()
     gates.get_by_role("status").filter(has_text="Channel 2: gate").wait_for()
+    scales.get_by_role("status").filter(has_text="gives branch 1 a weight of 0.650").wait_for()
     assert float(re.search(r"strongest weight ([\d.]+)", status(positions))[1]) == pytest.approx(
         strongest(14, 2.0), rel=6e-3
     )
