@@ -86,13 +86,13 @@ def feature_map(name: str, x: Tensor, channel: int | None, weight: Tensor) -> No
     `channel` None lets any number of channels pass.
     """
     floating(name, x, weight)
-    if x.dim() != 4:
-        raise ValueError(f"{name} must have 4 dimensions (B, C, H, W), got {x.dim()}: shape {tuple(x.shape)}")
-    if channel is not None and x.shape[1] != channel:
-        shape = tuple(x.shape)
-        raise ValueError(f"{name} must have {channel} channels on axis 1, got {x.shape[1]}: shape {shape}")
-    if min(x.shape[1:]) < 1:
-        raise ValueError(f"{name} must have at least one channel, one row and one column, got shape {tuple(x.shape)}")
+    shape = x.shape
+    if len(shape) != 4:
+        raise ValueError(f"{name} must have 4 dimensions (B, C, H, W), got {len(shape)}: shape {tuple(shape)}")
+    if channel is not None and shape[1] != channel:
+        raise ValueError(f"{name} must have {channel} channels on axis 1, got {shape[1]}: shape {tuple(shape)}")
+    if 0 in shape[1:]:
+        raise ValueError(f"{name} must have at least one channel, one row and one column, got shape {tuple(shape)}")
 
 
 def tokens(name: str, x: Tensor, d_model: int, weight: Tensor) -> None:

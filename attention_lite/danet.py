@@ -1,6 +1,7 @@
 """Dual attention: every place reads from every place, and every channel from every channel."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attention_lite import checks
@@ -60,7 +61,9 @@ class PositionAttentionModule(AttentionBlock):
         Args and errors are those of `attention`.
         """
         checks.feature_map("x", x, self.channel, self.D.weight)
-        queries, keys, values = _tokens(self.C(x)), _tokens(self.B(x)), _tokens(self.D(x))
+        tokens = _tokens(x).contiguous()                  # one copy into the kernel's layout, not one a projection
+        queries, keys, values = (F.linear(tokens, conv.weight.flatten(1), conv.bias)
+                                 for conv in (self.C, self.B, self.D))
         read = fused_attention(queries, keys, values, scale=1.0)              # (B, 1, N, C)
         read = read[:, 0].transpose(1, 2).unflatten(2, x.shape[2:])           # (B, 1, N, C) -> (B, C, H, W)
         return torch.addcmul(x, self.alpha.to(x.dtype), read.to(x.dtype))     # x + alpha * read

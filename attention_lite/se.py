@@ -59,4 +59,4 @@ class SEAttention(AttentionBlock):
         Args and errors are those of `attention`.
         """
         s = self.attention(x)["channel"]
-        return x * s[:, :, None, None].to(x.dtype)                # scale:   (B, C) broadcasts over H and W
+        return x * s[..., None, None].to(x.dtype)                 # scale:   (B, C) broadcasts over H and W
