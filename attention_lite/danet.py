@@ -1,7 +1,6 @@
 """Dual attention: every place reads from every place, and every channel from every channel."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attention_lite import checks
@@ -13,7 +12,7 @@ class PositionAttentionModule(AttentionBlock):
     """Position attention module of Fu et al. (2019), *Dual Attention Network* (Sec. 3.2).
 
     s_ji = softmax over i of B_i · C_j  (Eq. 1), with no 1 / sqrt(d);  E_j = alpha * sum_i s_ji D_i + A_j  (Eq. 2).
-    B, C and D are 1 × 1 convolutions of the input A. alpha is learned and starts at 0.
+    B, C and D are 1 × 1 convolutions of the input A: one linear map for all places. alpha is learned and starts at 0.
 
     Args:
         channel: number of channels of A, and of B, C and D.
@@ -28,14 +27,12 @@ class PositionAttentionModule(AttentionBlock):
     def __init__(self, channel: int = 512, published: bool = False) -> None:
         super().__init__()
         checks.positive_int("channel", channel)
-        checks.boolean("published", published)
-        if published:
-            checks.divides("8 (of the published code)", 8, "channel", channel)
+        _check_published(published, "channel", channel)
         width = channel // 8 if published else channel
         self.channel = channel
-        self.B = nn.Conv2d(channel, width, 1)
-        self.C = nn.Conv2d(channel, width, 1)
-        self.D = nn.Conv2d(channel, channel, 1)
+        self.B = nn.Linear(channel, width)
+        self.C = nn.Linear(channel, width)
+        self.D = nn.Linear(channel, channel)
         self.alpha = nn.Parameter(torch.zeros(()))
 
     def attention(self, x: Tensor) -> dict[str, Tensor]:
@@ -52,7 +49,8 @@ class PositionAttentionModule(AttentionBlock):
             ValueError: if `x` is not a (B, C, H, W) tensor with C = `channel` and the dtype of the weights.
         """
         checks.feature_map("x", x, self.channel, self.D.weight)
-        queries, keys = _tokens(self.C(x)), _tokens(self.B(x))                # each (B, 1, N, width)
+        tokens = _tokens(x)                                                   # (B, 1, N, C): one head
+        queries, keys = self.C(tokens), self.B(tokens)                        # each (B, 1, N, width)
         return {"position": (queries @ keys.transpose(-2, -1)).softmax(dim=-1)}
 
     def forward(self, x: Tensor) -> Tensor:
@@ -62,9 +60,7 @@ class PositionAttentionModule(AttentionBlock):
         """
         checks.feature_map("x", x, self.channel, self.D.weight)
         tokens = _tokens(x).contiguous()                  # one copy into the kernel's layout, not one a projection
-        queries, keys, values = (F.linear(tokens, conv.weight.flatten(1), conv.bias)
-                                 for conv in (self.C, self.B, self.D))
-        read = fused_attention(queries, keys, values, scale=1.0)              # (B, 1, N, C)
+        read = fused_attention(self.C(tokens), self.B(tokens), self.D(tokens), scale=1.0)         # (B, 1, N, C)
         read = read[:, 0].transpose(1, 2).unflatten(2, x.shape[2:])           # (B, 1, N, C) -> (B, C, H, W)
         return torch.addcmul(x, self.alpha.to(x.dtype), read.to(x.dtype))     # x + alpha * read
 
@@ -130,7 +126,8 @@ class DAModule(AttentionBlock):
         published: whether both modules are built as in the authors' published code (see each).
 
     Raises:
-        ValueError: if a size is not a positive integer, `kernel_size` is even, or `published` is not a boolean.
+        ValueError: if a size is not a positive integer (a multiple of 8 for `d_model`, if `published`), `kernel_size`
+            is even, or `published` is not a boolean.
     """
 
     def __init__(self, d_model: int = 512, kernel_size: int = 3, H: int | None = None, W: int | None = None,
@@ -141,6 +138,7 @@ class DAModule(AttentionBlock):
         for name, size in {"H": H, "W": W}.items():
             if size is not None:
                 checks.positive_int(name, size)
+        _check_published(published, "d_model", d_model)
         self.d_model, self.H, self.W = d_model, H, W
 
         def conv() -> nn.Sequential:
@@ -183,6 +181,12 @@ class DAModule(AttentionBlock):
             if size is not None and got != size:
                 raise ValueError(f"x must have {name}={size}, as given to the constructor, got {got}: "
                                  f"shape {tuple(x.shape)}")
+
+
+def _check_published(published: bool, name: str, channel: int) -> None:
+    checks.boolean("published", published)
+    if published and channel % 8:
+        raise ValueError(f"{name} must be a multiple of 8 if published is True, got {channel}")
 
 
 def _tokens(x: Tensor) -> Tensor:

@@ -85,9 +85,9 @@ def self_attention(block: ScaledDotProductAttention, x: Tensor) -> Tensor:
 
 
 def position(block: PositionAttentionModule, x: Tensor) -> Tensor:
-    B, C, D = (conv(x).flatten(2) for conv in (block.B, block.C, block.D))         # (B, C, N)
-    S = (C.transpose(1, 2) @ B).softmax(dim=-1)                                    # (B, N, N)
-    return block.alpha * (D @ S.transpose(1, 2)).view_as(x) + x
+    A = x.flatten(2).transpose(1, 2)                                               # (B, N, C)
+    S = (block.C(A) @ block.B(A).transpose(1, 2)).softmax(dim=-1)                  # (B, N, N)
+    return block.alpha * (S @ block.D(A)).transpose(1, 2).reshape(x.shape) + x
 
 
 def channel(block: ChannelAttentionModule, x: Tensor) -> Tensor:

@@ -33,6 +33,7 @@ from attention_lite import (
 from attention_lite.eca import adaptive_kernel_size
 from attention_lite.exercises import check
 from attention_lite.lab import (
+    RECIPES,
     TASKS,
     ContextGating,
     CuedSearch,
@@ -40,6 +41,7 @@ from attention_lite.lab import (
     ask_for,
     disc_mask,
     draw,
+    enlarge,
     frame_mask,
     load_checkpoint,
     masks,
@@ -48,7 +50,15 @@ from attention_lite.lab import (
     train,
     untrained,
 )
-from attention_lite.networks import AddedContext, LocalGate, PositionMixer, context_net, search_net
+from attention_lite.networks import (
+    AddedContext,
+    LocalGate,
+    PositionMixer,
+    context_net,
+    residual_net,
+    scale_net,
+    search_net,
+)
 
 SE = SEAttention(8, 2)
 SA = ScaledDotProductAttention(8, h=2)
@@ -177,7 +187,12 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
                              "x must have 8 channels on axis 1, got 4"),
     # networks
     "context_net name": (lambda: context_net("cbam"),
-                         "model must be one of se, none, local-gate, added-context; got 'cbam'"),
+                         "model must be one of se, none, local-gate, added-context, eca, eca-shuffled; got 'cbam'"),
+    "residual_net name": (lambda: residual_net("se"), "model must be one of cbam, none, cbam-average, cbam-max, "
+                          "cbam-3x3, cbam-spatial-first, cbam-parallel, cbam-plain, bam, bam-product, bam-first, "
+                          "bam-last; got 'se'"),
+    "scale_net name": (lambda: scale_net("SK"),
+                       "model must be one of sk, sk-even, psa, psa-open, psa-even; got 'SK'"),
     "search_net name": (lambda: search_net(None),
                         "model must be one of self-attention, none, conv; got None"),
     "LocalGate reduction": (lambda: LocalGate(10, 3),
@@ -202,6 +217,10 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
     "hide NaN": (lambda: OneDigit("test").sample(1, 0, hide=math.nan), "hide must be in [0, 1], got nan"),
     "hide text": (lambda: OneDigit("test").sample(1, 0, hide="all"), "hide must be in [0, 1], got 'all'"),
     "contrast -1": (lambda: OneDigit("test").sample(1, 0, contrast=-1), "contrast must be in [0, 1], got -1"),
+    "enlarge 0": (lambda: enlarge(OneDigit("test").sample(1, 0), 0), "side must be a positive number, got 0"),
+    "enlarge too far": (lambda: enlarge(OneDigit("test").sample(1, 0), 49),
+                        "side must be at most the picture's, 48 pixels, got 49"),
+    "enlarge three": (lambda: enlarge(CuedSearch("test").sample(1, 0), 9), "scenes must have one digit each, got 3"),
     "draw scale 0": (lambda: draw(scenes(), 0), "scale must be a positive integer, got 0"),
     "draw scale 1.5": (lambda: draw(scenes(), 1.5), "scale must be a positive integer, got 1.5"),
     "masks scale": (lambda: masks(scenes(), -1), "scale must be a positive integer, got -1"),
@@ -217,21 +236,22 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
                           "scenes must have a frame (frame is None): only context gating draws one"),
     # lab: training and checkpoints
     "train task": (lambda: train("reading", "se", 0),
-                   "task must be one of context-gating, cued-search, one-digit; got 'reading'"),
+                   f"task must be one of {', '.join(RECIPES)}; got 'reading'"),
     "train model": (lambda: train("context-gating", "conv", 0),
-                    "model must be one of se, none, local-gate, added-context in the task context-gating; got 'conv'"),
+                    "model must be one of se, none, local-gate, added-context, eca, eca-shuffled in the task "
+                    "context-gating; got 'conv'"),
     "train seed": (lambda: train("context-gating", "se", 0.5), "seed must be an integer, got 0.5"),
     "train steps 0": (lambda: train("context-gating", "se", 0, steps=0), "steps must be at least 3, got 0"),
     "train steps 9.5": (lambda: train("context-gating", "se", 0, steps=9.5),
                         "steps must be an integer, got 9.5"),
     "untrained task": (lambda: untrained(None, "se", 0),
-                       "task must be one of context-gating, cued-search, one-digit; got None"),
+                       f"task must be one of {', '.join(RECIPES)}; got None"),
     "untrained model": (lambda: untrained("one-digit", "SE", 0), "in the task one-digit; got 'SE'"),
     "untrained seed": (lambda: untrained("one-digit", "none", True), "seed must be an integer, got True"),
     "load task": (lambda: load_checkpoint("gating", "se", 0),
                   "task must be one of context-gating, cued-search"),
-    "load model": (lambda: load_checkpoint("context-gating", "eca", 0),
-                   "in the task context-gating; got 'eca'"),
+    "load model": (lambda: load_checkpoint("context-gating", "cbam", 0),
+                   "in the task context-gating; got 'cbam'"),
     "load seed": (lambda: load_checkpoint("context-gating", "se", 99),
                   "seed must be one of 0, 1, 2 in the task context-gating; got 99"),
     # lab: scores
@@ -302,8 +322,8 @@ CALLS |= {
     "PSA kernels even": (lambda: PSA(8, 2, (3, 4)), "kernels[1] must be odd, got 4"),
     "PSA kernels number": (lambda: PSA(8, 2, 3), "kernels must be a list or tuple with at least one entry, got 3"),
     "PSA kernels none": (lambda: PSA(8, 2, ()), "kernels must be a list or tuple with at least one entry, got ()"),
-    "position eighth": (lambda: PositionAttentionModule(12, True), "8 (of the published code) must divide channel"),
-    "DANet eighth": (lambda: DAModule(12, published=True), "8 (of the published code) must divide"),
+    "position eighth": (lambda: PositionAttentionModule(12, True), "channel must be a multiple of 8 if published is True, got 12"),
+    "DANet eighth": (lambda: DAModule(12, published=True), "d_model must be a multiple of 8 if published is True, got 12"),
     "EMSA h 3": (lambda: EMSA(8, h=3), "h must divide d_model, got h=3 and d_model=8"),
     "EMSA H alone": (lambda: EMSA(8, h=2, H=3), "H and W must be given together or not at all, got H=3 and W=None"),
     "EMSA W alone": (lambda: EMSA(8, h=2, W=3), "H and W must be given together or not at all, got H=None and W=3"),

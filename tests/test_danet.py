@@ -18,7 +18,7 @@ def position_reference(A: Tensor, w: Weights) -> tuple[Tensor, Tensor]:
     """Equations 1 and 2, a pair of places at a time: S (B, N, N) and E (B, C, H, W)."""
     height, width = A.shape[2:]
     A = A.flatten(2)
-    B, C, D = (torch.einsum("oc,bcn->bon", w[f"{name}.weight"][:, :, 0, 0], A) + w[f"{name}.bias"][:, None]
+    B, C, D = (torch.einsum("oc,bcn->bon", w[f"{name}.weight"], A) + w[f"{name}.bias"][:, None]
                for name in "BCD")
     maps, outputs = [], []
     for b in range(len(A)):
@@ -214,7 +214,7 @@ def test_rows_are_distributions_and_forward_applies_them(scale, published, heigh
     for A in (S, X):
         assert ((A >= 0) & (A <= 1)).all()
         torch.testing.assert_close(A.sum(-1), torch.ones_like(A[..., 0]), rtol=0, atol=1e-12)
-    read = torch.einsum("bji,bci->bcj", S[:, 0], position.D(x).flatten(2)).reshape(x.shape)
+    read = torch.einsum("bji,bic->bcj", S[:, 0], position.D(x.flatten(2).transpose(1, 2))).reshape(x.shape)
     torch.testing.assert_close(position(x), position.alpha * read + x, rtol=1e-10, atol=1e-9)
     read = torch.einsum("bji,bin->bjn", X, x.flatten(2)).reshape(x.shape)
     torch.testing.assert_close(channel(x), channel.beta * read + x, rtol=1e-10, atol=1e-9)
@@ -223,9 +223,9 @@ def test_rows_are_distributions_and_forward_applies_them(scale, published, heigh
 def test_which_place_reads_from_which():
     """One place is bright: all places read from it, and its number is row · W + column."""
     block = PositionAttentionModule(1).double()
-    for conv in (block.B, block.C, block.D):
-        nn.init.ones_(conv.weight)
-        nn.init.zeros_(conv.bias)
+    for layer in (block.B, block.C, block.D):
+        nn.init.ones_(layer.weight)
+        nn.init.zeros_(layer.bias)
     nn.init.ones_(block.C.bias)                            # every place asks: where is it bright?
     x = torch.zeros(1, 1, 2, 3, dtype=DOUBLE)
     x[0, 0, 1, 0] = 20
@@ -239,7 +239,8 @@ def test_which_place_reads_from_which():
 def test_no_division_by_the_root_of_the_width():
     torch.manual_seed(0)
     block, x = PositionAttentionModule(16).double(), torch.randn(1, 16, 2, 2, dtype=DOUBLE)
-    logits = block.C(x).flatten(2).transpose(1, 2) @ block.B(x).flatten(2)
+    tokens = x.flatten(2).transpose(1, 2)
+    logits = block.C(tokens) @ block.B(tokens).transpose(1, 2)
     assert_equal(block.attention(x)["position"][:, 0], logits.softmax(-1))
     assert not torch.allclose(block.attention(x)["position"][:, 0], (logits / 4).softmax(-1), atol=1e-3)
 

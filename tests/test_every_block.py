@@ -419,6 +419,7 @@ MASK = ", mask=torch.ones(side * side, dtype=torch.bool)"
     ("al.ScaledDotProductAttention(16, h=2)", False, MASK),
     ("al.PositionAttentionModule(16)", True, ""),
     ("al.PositionAttentionModule(16, published=True)", True, ""),
+    ("al.ScaledDotProductAttention(16, 4, 8, h=2)", False, ""),
     ("al.EMSA(16, h=2, apply_transform=False)", False, ""),
     ("al.EMSA(16, d_k=4, d_v=8, h=2, apply_transform=False)", False, ""),
 ])

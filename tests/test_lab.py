@@ -20,6 +20,7 @@ from torch import Tensor
 from attention_lite.lab import (
     RECIPES,
     TASKS,
+    AnySize,
     CuedSearch,
     OneDigit,
     Scenes,
@@ -27,6 +28,7 @@ from attention_lite.lab import (
     checkpoints,
     disc_mask,
     draw,
+    enlarge,
     frame_mask,
     load_checkpoint,
     masks,
@@ -266,6 +268,30 @@ def test_the_curriculum_runs_from_easy_to_the_task_itself(task):
     assert course[0][0] == (0 if task == "one-digit" else 1)
 
 
+def test_enlarging_changes_the_size_and_keeps_the_digit_inside():
+    scenes = AnySize("test").sample(60, 0)
+    for side in (9, 20.5, 48):
+        larger = enlarge(scenes, side)
+        assert (larger.side == side).all()
+        assert torch.equal(larger.glyph, scenes.glyph)
+        assert torch.equal(larger.photo, scenes.photo)
+        for centre in (larger.y, larger.x):
+            assert (centre >= side / 2).all()
+            assert (centre <= 48 - side / 2).all()
+    inside = (scenes.y > 14) & (scenes.y < 34) & (scenes.x > 14) & (scenes.x < 34)
+    moved = enlarge(scenes, 28)
+    assert torch.equal(moved.y[inside], scenes.y[inside])            # where it fits, it stays where it is
+    ink = [masks(enlarge(scenes, side)).sum((1, 2, 3)).mean() for side in (10.0, 20.0)]
+    assert ink[1] / ink[0] == pytest.approx(4, rel=0.1)
+
+
+def test_any_size_draws_every_size():
+    side = AnySize("train").sample(2000, 0).side
+    assert side.min() < 9.5
+    assert side.max() > 27.5
+    assert side.mean() == pytest.approx(18.5, abs=0.5)
+
+
 def test_selecting_scenes():
     scenes = CuedSearch("test").sample(6, 0)
     assert len(scenes[2:5]) == 3
@@ -488,7 +514,7 @@ def _test_side(task: str) -> tuple[Scenes, Tensor]:
     """The recorded test scenes and their pictures, drawn once for all models of a task."""
     if task not in _sides:
         _sides.clear()
-        scenes = TASKS[task]("test").sample(SCENES, TEST_SEED)
+        scenes = RECIPES[task].task("test").sample(SCENES, TEST_SEED)
         _sides[task] = scenes, pictures(scenes)
     return _sides[task]
 
@@ -509,10 +535,8 @@ def test_describe_measures_both_sides(monkeypatch):
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (["train", "cbam"], "error: model must be one of added-context, conv, local-gate, none, se, self-attention; "
-                        "got 'cbam'"),
-    (["train", "se", "--task", "reading"], "error: task must be one of context-gating, cued-search, one-digit; "
-                                           "got 'reading'"),
+    (["train", "vit"], f"error: model must be one of {', '.join(sorted({model for _, model, _ in RUNS}))}; got 'vit'"),
+    (["train", "se", "--task", "reading"], f"error: task must be one of {', '.join(RECIPES)}; got 'reading'"),
     (["train", "conv", "--task", "one-digit"], "error: model must be one of self-attention, none in the task "
                                                "one-digit; got 'conv'"),
     (["train", "se", "--seed", "0", "7"], "error: seed must be one of 0, 1, 2 in the task context-gating; got 7"),

@@ -1,17 +1,31 @@
 """The lab's networks: what their units see, where the block stands, and what the controls have in common with it."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from attention_lite import AttentionBlock, ScaledDotProductAttention, SEAttention
-from attention_lite.lab import TASKS, frame_mask, masks
+from attention_lite import (
+    AttentionBlock,
+    BAMBlock,
+    CBAMBlock,
+    ECAAttention,
+    ScaledDotProductAttention,
+    SEAttention,
+    record_attention,
+)
+from attention_lite.lab import RECIPES, TASKS, frame_mask, masks
 from attention_lite.networks import (
     AddedContext,
+    CBAMAblation,
     LocalGate,
     LocalMixer,
     PositionMixer,
+    Shuffled,
     context_net,
+    residual_net,
+    scale_net,
     search_net,
 )
 
@@ -103,23 +117,21 @@ def test_the_block_stands_between_stem_and_tail():
     torch.testing.assert_close(context(x), y)
 
 
-@pytest.mark.parametrize(("build", "model"), [
-    (build, model) for build, models in [
-        (context_net, ["se", "none", "local-gate", "added-context"]),
-        (search_net, ["self-attention", "none", "conv"])] for model in models])
-def test_every_network_answers_and_trains_all_its_parameters(build, model):
-    torch.manual_seed(0)
-    net = build(model).train()
-    optimiser = torch.optim.SGD(net.parameters(), lr=0.1)
-    for _ in range(2):                                     # two steps: a W_O of zeros passes nothing on in the first
-        optimiser.zero_grad()
-        scores = net(torch.rand(4, 3, 48, 48))
-        assert scores.shape == (4, 10)
-        nn.functional.cross_entropy(scores, torch.arange(4)).backward()
-        optimiser.step()
-    for name, p in net.named_parameters():
-        assert p.grad is not None, name
-        assert p.grad.abs().sum() > 0, name
+@pytest.mark.parametrize(("task", "model"), [(task, model) for task, r in RECIPES.items() for model in r.models])
+def test_every_network_answers_and_trains_all_its_parameters(task, model):
+    alive = set()
+    for seed in range(3):                # a gate with four hidden units may begin with all its ReLUs shut
+        torch.manual_seed(seed)
+        net = RECIPES[task].build(model).train()
+        optimiser = torch.optim.SGD(net.parameters(), lr=0.1)
+        for _ in range(2):               # two steps: a W_O of zeros passes nothing on in the first
+            optimiser.zero_grad()
+            scores = net(torch.rand(4, 3, 48, 48))
+            assert scores.shape == (4, 10)
+            nn.functional.cross_entropy(scores, torch.arange(4)).backward()
+            optimiser.step()
+        alive |= {name for name, p in net.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+    assert alive == {name for name, _ in net.named_parameters()}
 
 
 def test_parameters_of_controls():
@@ -154,6 +166,97 @@ def test_added_context_has_ses_squeeze_and_no_gate():
     x = torch.randn(2, 8, 3, 3, dtype=torch.float64)
     shift = torch.relu(x.mean((2, 3)) @ added.W1.weight.T) @ added.W2.weight.T
     torch.testing.assert_close(added(x), torch.relu(x + shift[:, :, None, None]), rtol=0, atol=1e-12)
+
+
+def test_shuffled_eca_is_eca_on_channels_in_another_order():
+    torch.manual_seed(0)
+    eca, order, x = ECAAttention(8, kernel_size=3).double(), torch.randperm(8), torch.rand(2, 8, 3, 3).double()
+    shuffled = Shuffled(eca, order)
+    torch.testing.assert_close(shuffled(x)[:, order], eca(x[:, order]), rtol=0, atol=1e-12)
+    assert not torch.allclose(shuffled(x), eca(x), atol=1e-3)
+    plain = Shuffled(eca, torch.arange(8))
+    torch.testing.assert_close(plain(x), eca(x), rtol=0, atol=1e-12)
+    assert not torch.equal(context_net("eca-shuffled").block.order, torch.arange(48))
+
+
+def test_gates_stand_where_their_papers_put_them():
+    cbam, bam, x = residual_net("cbam").eval(), residual_net("bam").eval(), torch.rand(2, 3, 48, 48)
+    assert [isinstance(block.gate, CBAMBlock) for block in cbam.blocks] == [True] * 3
+    assert [isinstance(b, BAMBlock) for b in bam.bottlenecks] == [True, True, False]
+    assert [isinstance(b, BAMBlock) for b in residual_net("bam-first").bottlenecks] == [True, False, False]
+    assert [isinstance(b, BAMBlock) for b in residual_net("bam-last").bottlenecks] == [False, False, True]
+    block, y = cbam.blocks[0], cbam.stem(x)
+    torch.testing.assert_close(block(y), torch.relu(block.skip(y) + block.gate(block.convs(y))))
+    plain = residual_net("cbam-plain").eval().blocks[0]
+    torch.testing.assert_close(plain(y), torch.relu(plain.gate(plain.convs(y))))
+    bottleneck = scale_net("sk").eval().blocks[0]
+    z = torch.rand(2, 32, 12, 12)
+    inside = bottleneck.expand(bottleneck.middle(bottleneck.reduce(z)))
+    torch.testing.assert_close(bottleneck(z), torch.relu(bottleneck.skip(z) + inside))
+
+
+def test_the_ablations_of_cbam():
+    torch.manual_seed(0)
+    whole, x = CBAMBlock(8, 2).double(), torch.randn(2, 8, 5, 5).double()
+
+    def ablated(**changes) -> CBAMAblation:
+        block = CBAMAblation(8, 2, **changes).double()
+        block.W0, block.W1 = whole.W0, whole.W1
+        if len(block.pools) == 2:
+            block.conv = whole.conv
+        return block
+
+    same = ablated()
+    torch.testing.assert_close(same(x), whole(x), rtol=0, atol=1e-12)
+    average, largest = ablated(pools=("mean",)), ablated(pools=("amax",))
+    torch.testing.assert_close(average.attention(x)["channel"],
+                               torch.sigmoid(whole.W1(torch.relu(whole.W0(x.mean((2, 3)))))))
+    torch.testing.assert_close(largest.attention(x)["channel"],
+                               torch.sigmoid(whole.W1(torch.relu(whole.W0(x.amax((2, 3)))))))
+    first, parallel = ablated(order="spatial first").attention(x), ablated(order="parallel").attention(x)
+    torch.testing.assert_close(first["spatial"], parallel["spatial"])         # both from the input itself
+    torch.testing.assert_close(parallel["channel"], whole.attention(x)["channel"])
+    scaled = x * first["spatial"][:, None]
+    torch.testing.assert_close(first["channel"], whole.attention(scaled)["channel"])
+    for block in (same, average, largest):
+        maps = block.attention(x)
+        torch.testing.assert_close(block(x), x * maps["channel"][:, :, None, None] * maps["spatial"][:, None])
+
+
+def test_bam_product_multiplies_the_branches():
+    torch.manual_seed(0)
+    block = residual_net("bam-product").bottlenecks[0].eval()
+    maps = block.attention(torch.randn(2, 24, 6, 6))
+    product = maps["channel_logits"][:, :, None, None] * maps["spatial_logits"][:, None]
+    torch.testing.assert_close(maps["channel_and_place"], torch.sigmoid(product))
+
+
+@pytest.mark.parametrize(("even", "mechanism"), [("sk-even", "sk"), ("psa-even", "psa")])
+def test_even_branches_are_the_mechanism_without_its_choice(even, mechanism):
+    torch.manual_seed(0)
+    control, net, x = scale_net(even).eval(), scale_net(mechanism).eval(), torch.rand(2, 3, 48, 48)
+    with record_attention(control) as maps:
+        control(x)
+    branches = 2 if mechanism == "sk" else 4
+    assert all((next(iter(m.values())) == 1 / branches).all() for m in maps.values())
+    assert parameters(control) < parameters(net)
+    own = {name for name, _ in control.named_parameters()}
+    assert own < {name for name, _ in net.named_parameters()}
+
+
+def test_open_psa_leaves_the_bounds_of_the_sigmoid():
+    torch.manual_seed(0)
+    closed, opened = (scale_net(model).blocks[0].middle[0].eval() for model in ("psa", "psa-open"))
+    opened.load_state_dict(closed.state_dict())
+    x = 100 * torch.rand(4, 32, 12, 12)
+    low, high = 1 / (1 + 3 * math.e), math.e / (math.e + 3)
+    confined, free = (block.attention(x)["split"] for block in (closed, opened))
+    assert low < confined.min()
+    assert confined.max() < high
+    assert free.max() > high
+    scores = torch.stack([w.W1(torch.relu(w.W0(conv(x).mean((2, 3)))))
+                          for w, conv in zip(opened.weights, opened.convs, strict=True)], 1)
+    torch.testing.assert_close(free, scores.softmax(1))
 
 
 def test_position_mixer_starts_as_the_identity():

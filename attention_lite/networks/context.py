@@ -112,8 +112,8 @@ def context_net(model: str) -> ContextNet:
     c = ContextNet.width
     return ContextNet(build(model, {
         "se": lambda: SEAttention(c, reduction=4), "none": nn.Identity,
-        "eca": lambda: ECAAttention(c), "eca-shuffled": lambda: Shuffled(ECAAttention(c), torch.randperm(c)),
-        "local-gate": lambda: LocalGate(c, reduction=4), "added-context": lambda: AddedContext(c, reduction=4)}))
+        "local-gate": lambda: LocalGate(c, reduction=4), "added-context": lambda: AddedContext(c, reduction=4),
+        "eca": lambda: ECAAttention(c), "eca-shuffled": lambda: Shuffled(ECAAttention(c), torch.randperm(c))}))
 
 
 def _check_widths(channel: int, reduction: int) -> None:
