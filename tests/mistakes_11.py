@@ -1,0 +1,23 @@
+"""Mistakes that people make in chapter 11, and a part of the sentence that each must get."""
+
+MISTAKES = {
+    "cost-eca": [(80, "a kernel of 3 in the first stage"), (22, "one block a stage"), (74, "not down"),
+                 (100, "add n · k"), ("86", "expected a number")],
+    "cost-cbam": [
+        (lambda C, r, k: 2 * C * C // r + k * k, "reads two maps"),
+        (lambda C, r, k: 4 * C * C // r + 2 * k * k, "Both pools share one"),
+        (lambda C, r, k: 2 * C * C // r, "forget the spatial gate"),
+        (lambda C, r, k: 2 * C * C // r + C + C // r + 2 * k * k, "count biases"),
+        (lambda C, r, k: 2 * C * C // r + 2 * C * k * k, "not all C channels"),
+        (lambda C, r, k: None, "returns nothing yet"),
+    ],
+    "cost-pairs": [
+        (lambda d, s: 2 * d * s * s, "They are shrunken first"),
+        (lambda d, s: d * (s + 1), "in both directions"),
+        (lambda d, s: 2 * d, "that is self-attention"),
+        (lambda d, s: d, "four projections"),
+        (lambda d, s: 7, "solve for N"),
+    ],
+    "cost-criticise": [("a", "a batch multiplies"), ("c", "another column"), ("d", "Which base"),
+                       ("x", "choose one of the letters")],
+}
