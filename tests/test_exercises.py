@@ -11,7 +11,7 @@ import pytest
 
 from attention_lite.exercises import _CHECKS, verdict
 
-CHAPTERS = sorted((Path(__file__).parents[1] / "book" / "chapters").glob("*.ipynb"))
+CHAPTERS = sorted((Path(__file__).parents[1] / "book" / "chapters").glob("[0-9][0-9]-*.ipynb"))
 MISTAKES = {name: mistakes for chapter in CHAPTERS
             for name, mistakes in importlib.import_module(f"mistakes_{chapter.name[:2]}").MISTAKES.items()}
 

@@ -1,0 +1,236 @@
+"""The gates of Part I as diagrams: boxes and arrows, drawn by matplotlib from the tables below. Lengths in inches."""
+
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Patch
+from matplotlib.path import Path
+from matplotlib.text import Text
+
+from attention_lite.figures import CYCLE
+
+WIDTH = 5.5          # of every diagram, so that all of them shrink alike on a phone
+LABEL, SHAPE = 10, 9     # points
+RADIUS = 0.11        # of a product or a sum
+INK = "#404040"      # of lines and shapes
+
+# Told apart by outline as well as by colour: ground, edge, line width, rounding.
+KINDS = {
+    "map": ("#DCEAF4", CYCLE[0], 1.0, 0.0),
+    "fixed": ("#FFFFFF", "#595959", 1.0, 0.06),
+    "learned": ("#DDF2EA", CYCLE[2], 2.0, 0.06),
+    "weights": ("#FBE6DA", CYCLE[1], 1.0, 0.17),
+}
+
+
+class Box(NamedTuple):
+    """A feature map ("map"), a step with nothing to learn ("fixed"), with weights ("learned"), or what makes gates or
+    attention weights ("weights"). x and y are its middle."""
+
+    label: str
+    x: float
+    y: float
+    width: float
+    kind: str
+    height: float = 0.36
+    rotation: float = 0
+
+
+class Join(NamedTuple):
+    """A product or a sum of what arrives, element by element: `sign` is × or +."""
+
+    sign: str
+    x: float
+    y: float
+
+
+class Arrow(NamedTuple):
+    """A line through `points` with a head at the last. `symbol` is what flows and `shape` its shape; they stand on
+    either side of the first segment, at the fraction `at` of it."""
+
+    points: tuple[tuple[float, float], ...]
+    symbol: str = ""
+    shape: str = ""
+    at: float = 0.5
+
+
+class Diagram(NamedTuple):
+    """One mechanism: its height, and all that is drawn."""
+
+    height: float
+    boxes: tuple[Box, ...]
+    joins: tuple[Join, ...]
+    arrows: tuple[Arrow, ...]
+
+
+MAP = r"$C\times H\times W$"
+MEAN = "mean over\nplaces"
+
+
+def _channel_gate(*inner: Box, arrows: tuple[Arrow, ...]) -> Diagram:
+    """SE and ECA: the map above, the gates below, and what makes one vector of another between them."""
+    x = inner[-1].x
+    return Diagram(
+        2.0,
+        (Box("$x$", 0.25, 1.75, 0.34, "map"), Box(MEAN, 1.05, 0.3, 0.84, "fixed", 0.44), *inner,
+         Box(r"$\sigma$", x, 1.02, 0.46, "weights"), Box(r"$\tilde x$", 5.25, 1.75, 0.34, "map")),
+        (Join("×", x, 1.75),),
+        (Arrow(((0.42, 1.75), (x - RADIUS, 1.75)), "", MAP, 0.6), Arrow(((1.05, 1.75), (1.05, 0.52))), *arrows,
+         Arrow(((x, 0.52), (x, 0.84)), "", "$C$"), Arrow(((x, 1.2), (x, 1.75 - RADIUS)), "$s$", "$C$"),
+         Arrow(((x + RADIUS, 1.75), (5.08, 1.75)), "", MAP)))
+
+
+SE = _channel_gate(
+    Box(r"$W_1$, $\delta$", 2.5, 0.3, 0.65, "learned", 0.44), Box("$W_2$", 3.8, 0.3, 0.5, "learned", 0.44),
+    arrows=(Arrow(((1.47, 0.3), (2.175, 0.3)), "$z$", "$C$"), Arrow(((2.825, 0.3), (3.55, 0.3)), "", "$C/r$")))
+
+ECA = _channel_gate(
+    Box("$k$ weights, slid\nalong the channels", 3.8, 0.3, 1.5, "learned", 0.44),
+    arrows=(Arrow(((1.47, 0.3), (3.05, 0.3)), "$z$", "$C$"),))
+
+CBAM = Diagram(
+    2.0,
+    (Box("$x$", 0.22, 1.75, 0.34, "map"), Box("mean, max\nover places", 0.8, 0.3, 0.94, "fixed", 0.44),
+     Box(r"$W_1$, $\delta$, $W_2$" "\nof each, sum", 2.22, 0.3, 1.02, "learned", 0.44),
+     Box(r"$\sigma$", 2.22, 1.02, 0.46, "weights"),
+     Box("mean, max\nover channels", 3.39, 0.3, 1.1, "fixed", 0.44),
+     Box(r"$k\times k$", 4.88, 0.3, 0.46, "learned", 0.44), Box(r"$\sigma$", 4.88, 1.02, 0.46, "weights"),
+     Box(r"$\tilde{\tilde x}$", 5.3, 1.75, 0.3, "map")),
+    (Join("×", 2.22, 1.75), Join("×", 4.88, 1.75)),
+    (Arrow(((0.39, 1.75), (2.11, 1.75)), "", MAP, 0.6), Arrow(((0.8, 1.75), (0.8, 0.52))),
+     Arrow(((1.27, 0.3), (1.71, 0.3)), "", r"$2\times C$"), Arrow(((2.22, 0.52), (2.22, 0.84)), "", "$C$"),
+     Arrow(((2.22, 1.2), (2.22, 1.64)), "$s$", "$C$"),
+     Arrow(((2.33, 1.75), (4.77, 1.75)), r"$\tilde x$", MAP, 0.72), Arrow(((3.39, 1.75), (3.39, 0.52))),
+     Arrow(((3.94, 0.3), (4.65, 0.3)), "", r"$2\times H\times W$"),
+     Arrow(((4.88, 0.52), (4.88, 0.84)), "", r"$H\times W$"),
+     Arrow(((4.88, 1.2), (4.88, 1.64)), "$g$", r"$H\times W$", 0.35), Arrow(((4.99, 1.75), (5.15, 1.75)))))
+
+BAM = Diagram(
+    2.7,
+    (Box("$x$", 0.22, 2.2, 0.34, "map"), Box(MEAN, 1.1, 1.3, 0.84, "fixed", 0.44),
+     Box(r"$W_1$, $\delta$, $W_2$, BN", 2.86, 1.3, 1.44, "learned", 0.44),
+     Box(r"$1\times 1$, $\delta$", 0.98, 0.3, 0.6, "learned", 0.44),
+     Box(r"$3\times 3$ at $d$, $\delta$, twice" "\n" r"$1\times 1$, BN", 2.86, 0.3, 1.44, "learned", 0.44),
+     Box(r"$\sigma$", 4.52, 0.8, 0.46, "weights"), Box("$y$", 5.31, 2.2, 0.3, "map")),
+    (Join("+", 4.08, 0.8), Join("×", 4.52, 2.2), Join("+", 4.92, 2.2)),
+    (Arrow(((0.39, 2.2), (4.41, 2.2)), "", MAP), Arrow(((0.5, 2.2), (0.5, 1.3), (0.68, 1.3))),
+     Arrow(((0.5, 1.3), (0.5, 0.3), (0.68, 0.3))), Arrow(((1.52, 1.3), (2.14, 1.3)), "$z$", "$C$"),
+     Arrow(((1.28, 0.3), (2.14, 0.3)), "", r"$(C/r)\times H\times W$"),
+     Arrow(((3.58, 1.3), (4.08, 1.3), (4.08, 0.91)), "$M_c$", "$C$"),
+     Arrow(((3.58, 0.3), (4.08, 0.3), (4.08, 0.69)), "$M_s$", r"$H\times W$"),
+     Arrow(((4.19, 0.8), (4.29, 0.8))), Arrow(((4.52, 0.98), (4.52, 2.09)), "$M$", MAP),
+     Arrow(((4.63, 2.2), (4.81, 2.2))), Arrow(((0.5, 2.2), (0.5, 2.58), (4.92, 2.58), (4.92, 2.31))),
+     Arrow(((5.03, 2.2), (5.16, 2.2)))))
+
+SK = Diagram(
+    2.3,
+    (Box("$x$", 0.2, 1.15, 0.3, "map"), Box(r"$3\times 3$" "\n" r"BN, $\delta$", 0.96, 2.0, 0.84, "learned", 0.44),
+     Box(r"$3\times 3$ at 2" "\n" r"BN, $\delta$", 0.96, 0.3, 0.84, "learned", 0.44),
+     Box(MEAN, 2.3, 1.15, 0.86, "fixed", 0.44),
+     Box(r"$W$, BN" "\n" r"$\delta$", 3.24, 1.15, 0.6, "learned", 0.44),
+     Box("$A$\n$B$", 3.92, 1.15, 0.26, "learned", 0.44),
+     Box("soft-\nmax", 4.48, 1.15, 0.54, "weights", 0.44), Box("$V$", 5.34, 1.15, 0.28, "map")),
+    (Join("+", 1.64, 1.15), Join("×", 4.48, 2.0), Join("×", 4.48, 0.3), Join("+", 4.94, 1.15)),
+    (Arrow(((0.35, 1.15), (0.44, 1.15), (0.44, 2.0), (0.54, 2.0))),
+     Arrow(((0.44, 1.15), (0.44, 0.3), (0.54, 0.3))),
+     Arrow(((1.38, 2.0), (4.37, 2.0)), "$U_1$", MAP), Arrow(((1.38, 0.3), (4.37, 0.3)), "$U_2$", MAP),
+     Arrow(((1.64, 2.0), (1.64, 1.26))), Arrow(((1.64, 0.3), (1.64, 1.04))), Arrow(((1.75, 1.15), (1.87, 1.15))),
+     Arrow(((2.73, 1.15), (2.94, 1.15)), "$s$", "$C$"), Arrow(((3.54, 1.15), (3.79, 1.15)), "$z$", "$d$"),
+     Arrow(((4.05, 1.15), (4.21, 1.15))),
+     Arrow(((4.48, 1.37), (4.48, 1.89)), "$a$", "$C$"), Arrow(((4.48, 0.93), (4.48, 0.41)), "$b$", "$C$"),
+     Arrow(((4.59, 2.0), (4.94, 2.0), (4.94, 1.26))), Arrow(((4.59, 0.3), (4.94, 0.3), (4.94, 1.04))),
+     Arrow(((5.05, 1.15), (5.2, 1.15)))))
+
+_ROWS = (2.15, 1.65, 1.15, 0.65)
+PSA = Diagram(
+    2.4,
+    (Box("$x$", 0.22, 1.4, 0.34, "map"),
+     *(Box(rf"${k}\times {k}$", 0.98, y, 0.6, "learned") for k, y in zip((3, 5, 7, 9), _ROWS, strict=True)),
+     Box("stack", 1.68, 1.4, 0.28, "fixed", 1.86, 90),
+     Box(MEAN, 2.45, 0.3, 0.84, "fixed", 0.44),
+     Box(r"$W_1$, $\delta$, $W_2$" "\nof each split", 3.57, 0.3, 1.0, "learned", 0.44),
+     Box(r"$\sigma$", 4.46, 0.3, 0.42, "weights"), Box("softmax", 4.46, 1.2, 0.74, "weights"),
+     Box("join", 4.87, 2.1, 0.28, "fixed", 0.46, 90), Box(r"$\tilde x$", 5.31, 2.1, 0.3, "map")),
+    (Join("×", 4.46, 2.1),),
+    (Arrow(((0.39, 1.4), (0.52, 1.4), (0.52, _ROWS[0]), (0.68, _ROWS[0]))),
+     *(Arrow(((0.52, 1.4), (0.52, y), (0.68, y))) for y in _ROWS[1:]),
+     *(Arrow(((1.28, y), (1.54, y))) for y in _ROWS),
+     Arrow(((1.82, 2.1), (4.35, 2.1)), "$F$", r"$S\times (C/S)\times H\times W$", 0.6),
+     Arrow(((2.45, 2.1), (2.45, 0.52))), Arrow(((2.87, 0.3), (3.07, 0.3))), Arrow(((4.07, 0.3), (4.25, 0.3))),
+     Arrow(((4.46, 0.48), (4.46, 1.02)), "$s$", r"$S\times (C/S)$"),
+     Arrow(((4.46, 1.38), (4.46, 1.99)), "$a$", r"$S\times (C/S)$", 0.4),
+     Arrow(((4.57, 2.1), (4.73, 2.1))), Arrow(((5.01, 2.1), (5.16, 2.1)))))
+
+DIAGRAMS = {"SE": SE, "ECA": ECA, "CBAM": CBAM, "BAM": BAM, "SK": SK, "PSA": PSA}
+
+
+class Drawn(NamedTuple):
+    """What `draw` made, for those who want to measure it."""
+
+    figure: Figure
+    boxes: list[tuple[Patch, Text]]
+    arrows: list[tuple[FancyArrowPatch, list[Text]]]
+
+
+def draw(name: str) -> Drawn:
+    """Draw one mechanism of `DIAGRAMS`.
+
+    Raises:
+        ValueError: if there is no such diagram.
+    """
+    if name not in DIAGRAMS:
+        raise ValueError(f"name must be one of {', '.join(DIAGRAMS)}; got {name!r}")
+    diagram = DIAGRAMS[name]
+    # Twice the screen's dots, since hair lines and small letters need them. The page shows it at half that size.
+    figure = plt.figure(figsize=(WIDTH, diagram.height), dpi=192, layout="none")
+    ax = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(0, diagram.height), aspect="equal")
+    ax.set_axis_off()
+    for x, y in _forks(diagram):
+        ax.add_patch(Circle((x, y), 0.03, color=INK, zorder=2))
+    return Drawn(figure, [_box(ax, box) for box in (*diagram.boxes, *diagram.joins)],
+                 [_arrow(ax, arrow) for arrow in diagram.arrows])
+
+
+def _forks(diagram: Diagram) -> set[tuple[float, float]]:
+    """Where an arrow leaves another arrow, not a box."""
+    starts = {arrow.points[0] for arrow in diagram.arrows}
+    extents = [(b.x, b.y, b.width / 2, b.height / 2) for b in diagram.boxes]
+    extents += [(join.x, join.y, RADIUS, RADIUS) for join in diagram.joins]
+    return {(px, py) for px, py in starts
+            if all(abs(px - x) > half_w + 1e-6 or abs(py - y) > half_h + 1e-6 for x, y, half_w, half_h in extents)}
+
+
+def _box(ax: Axes, box: Box | Join) -> tuple[Patch, Text]:
+    if isinstance(box, Join):
+        patch: Patch = Circle((box.x, box.y), RADIUS, facecolor="white", edgecolor="black", zorder=3)
+        text = ax.text(box.x, box.y, box.sign, fontsize=LABEL, ha="center", va="center_baseline", zorder=4)
+    else:
+        ground, edge, line, rounding = KINDS[box.kind]
+        style = f"round,pad=0,rounding_size={rounding}" if rounding else "square,pad=0"
+        patch = FancyBboxPatch((box.x - box.width / 2, box.y - box.height / 2), box.width, box.height, style,
+                               facecolor=ground, edgecolor=edge, linewidth=line, zorder=3)
+        text = ax.text(box.x, box.y, box.label, fontsize=LABEL, ha="center", va="center", linespacing=1.15,
+                       rotation=box.rotation, zorder=4)
+    ax.add_patch(patch)
+    return patch, text
+
+
+def _arrow(ax: Axes, arrow: Arrow) -> tuple[FancyArrowPatch, list[Text]]:
+    patch = FancyArrowPatch(path=Path(arrow.points), arrowstyle="-|>,head_length=3,head_width=1.8", color=INK,
+                            linewidth=1.1, shrinkA=0, shrinkB=0, joinstyle="miter", capstyle="butt", zorder=2)
+    ax.add_patch(patch)
+    (x0, y0), (x1, y1) = arrow.points[:2]
+    x, y, gap = x0 + arrow.at * (x1 - x0), y0 + arrow.at * (y1 - y0), 0.05
+    level = y0 == y1
+    texts = []
+    if arrow.symbol:
+        where = {"x": x, "y": y + gap, "ha": "center", "va": "bottom"} if level else {
+            "x": x - gap, "y": y, "ha": "right", "va": "center"}
+        texts.append(ax.text(s=arrow.symbol, fontsize=LABEL, **where))
+    if arrow.shape:
+        where = {"x": x, "y": y - gap, "ha": "center", "va": "top"} if level else {
+            "x": x + gap, "y": y, "ha": "left", "va": "center"}
+        texts.append(ax.text(s=arrow.shape, fontsize=SHAPE, color=INK, **where))
+    return patch, texts

@@ -1,0 +1,127 @@
+"""The diagrams of the gates: all six, and nothing in them runs into anything else, measured as drawn."""
+
+from itertools import combinations, pairwise
+
+import matplotlib.pyplot as plt
+import nbformat
+import numpy as np
+import pytest
+from matplotlib.transforms import Bbox
+
+from attention_lite import diagrams
+from attention_lite.diagrams import DIAGRAMS, WIDTH, Drawn, draw
+from conftest import ROOT
+
+PAGE = ROOT / "book" / "chapters" / "gates-on-one-page.ipynb"
+SMALLEST = 8             # points
+TOUCH = 0.01             # inches
+
+
+@pytest.fixture(params=DIAGRAMS)
+def drawn(request):
+    """Each diagram in turn, drawn."""
+    diagram = draw(request.param)
+    yield diagram
+    plt.close(diagram.figure)
+
+
+def inches(figure, artist) -> Bbox:
+    """What an artist covers, as the renderer has it."""
+    return artist.get_window_extent(figure.canvas.get_renderer()).transformed(figure.dpi_scale_trans.inverted())
+
+
+def labels(drawn: Drawn) -> list:
+    return [text for _, texts in drawn.arrows for text in texts]
+
+
+def inside(inner: Bbox, outer: Bbox) -> bool:
+    return outer.x0 < inner.x0 and inner.x1 < outer.x1 and outer.y0 < inner.y0 and inner.y1 < outer.y1
+
+
+def along(patch) -> np.ndarray:
+    """Points on an arrow's line, 0.01 inches apart, from its start to its tip."""
+    corners = patch._path_original.vertices
+    return np.concatenate([np.linspace(a, b, int(np.hypot(*(b - a)) / 0.01) + 2) for a, b in pairwise(corners)])
+
+
+def problems(drawn: Drawn) -> list[str]:
+    """What runs into what."""
+    figure = drawn.figure
+    boxes = [(text.get_text(), inches(figure, patch), inches(figure, text)) for patch, text in drawn.boxes]
+    free = [(text.get_text(), inches(figure, text)) for text in labels(drawn)]
+    page = Bbox.from_bounds(0, 0, *figure.get_size_inches())
+    found = [f"{name} leaves its box" for name, box, text in boxes if not inside(text, box)]
+    found += [f"{name} leaves the page" for name, extent in [(n, b) for n, b, _ in boxes] + free
+              if not inside(extent, page)]
+    solid = [(name, box) for name, box, _ in boxes] + free
+    found += [f"{a} overlaps {b}" for (a, one), (b, other) in combinations(solid, 2)
+              if one.padded(TOUCH).overlaps(other)]
+    for patch, _ in drawn.arrows:
+        points = along(patch)
+        for name, extent in solid:
+            within = extent.padded(-2 * TOUCH)
+            if within.width > 0 and within.height > 0 and any(within.contains(*p) for p in points):
+                found.append(f"an arrow runs through {name}")
+        ends = [box.padded(TOUCH) for _, box, _ in boxes]
+        if not any(end.contains(*points[-1]) for end in ends):
+            found.append(f"an arrow points at nothing, at {points[-1]}")
+        others = np.concatenate([along(other) for other, _ in drawn.arrows if other is not patch])
+        leaves = np.hypot(*(others - points[0]).T).min() < TOUCH
+        if not leaves and not any(end.contains(*points[0]) for end in ends):
+            found.append(f"an arrow comes from nothing, at {points[0]}")
+    return found
+
+
+def test_nothing_runs_into_anything(drawn):
+    assert problems(drawn) == []
+
+
+def test_text_is_large_enough_in_print_and_the_page_is_narrow(drawn):
+    texts = [text for _, text in drawn.boxes] + labels(drawn)
+    assert texts
+    assert all(text.get_fontsize() >= SMALLEST for text in texts)
+    assert not any("frac" in text.get_text() for text in texts)          # mathtext would make it smaller
+    assert drawn.figure.get_size_inches()[0] == WIDTH <= 5.6
+
+
+@pytest.mark.parametrize(("change", "problem"), [
+    (lambda d: d.boxes[0]._replace(label="the feature map"), "the feature map leaves its box"),
+    (lambda d: d.boxes[0]._replace(x=d.boxes[1].x, y=d.boxes[1].y), "$x$ overlaps mean over\nplaces"),
+    (lambda d: d.boxes[0]._replace(x=0.0), "$x$ leaves the page"),
+    (lambda d: d.boxes[0]._replace(x=1.0), "an arrow runs through $x$"),
+    (lambda d: d.boxes[0]._replace(y=1.0), "an arrow comes from nothing"),
+])
+def test_a_clumsy_diagram_is_found_out(monkeypatch, change, problem):
+    good = DIAGRAMS["SE"]
+    monkeypatch.setitem(DIAGRAMS, "SE", good._replace(boxes=(change(good), *good.boxes[1:])))
+    drawn = draw("SE")
+    assert any(found.startswith(problem) for found in problems(drawn))
+    plt.close(drawn.figure)
+
+
+def test_where_the_kinds_stand():
+    """Every mechanism starts and ends in a map, learns something, and makes its weights by a sigmoid or a softmax."""
+    for name, diagram in DIAGRAMS.items():
+        kinds = [box.kind for box in diagram.boxes]
+        assert kinds.count("map") == 2, name
+        assert {"fixed", "learned", "weights"} <= set(kinds), name
+        made = {box.label.replace("-\n", "") for box in diagram.boxes if box.kind == "weights"}
+        assert made == {"SK": {"softmax"}, "PSA": {r"$\sigma$", "softmax"}}.get(name, {r"$\sigma$"})
+
+
+def test_kinds_are_told_apart_without_colour():
+    outlines = {(line, rounding) for _, _, line, rounding in diagrams.KINDS.values()}
+    assert len(outlines) == len(diagrams.KINDS)
+
+
+def test_the_page_draws_all_six_with_words():
+    drawing = {cell.source: cell.metadata for cell in nbformat.read(PAGE, as_version=4).cells
+               if cell.cell_type == "code" and "diagrams.draw(" in cell.source}
+    assert [source.split('"')[1] for source in drawing] == list(DIAGRAMS) == ["SE", "ECA", "CBAM", "BAM", "SK", "PSA"]
+    for metadata in drawing.values():
+        assert len(metadata["mystnb"]["image"]["alt"].split()) > 15
+
+
+def test_an_unknown_name_is_refused():
+    with pytest.raises(ValueError, match=r"name must be one of SE, ECA, .*; got 'se'"):
+        draw("se")
