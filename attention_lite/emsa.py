@@ -32,7 +32,7 @@ class EMSA(AttentionBlock):
         ValueError: if a size is not a positive integer, a switch is not a boolean, only one of H and W is given, or
             `h` does not divide `d_model` while `d_k` or `d_v` is left to its default.
 
-    After IN the weights of a row sum to 0, not 1, and half of them are negative or so: the map is not a
+    After IN the weights of a row sum to 0, not 1, and about half of them or more are negative: the map is not a
     distribution. With `ratio=1` and `apply_transform=False` this is ScaledDotProductAttention.
     """
 

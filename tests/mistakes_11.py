@@ -18,6 +18,6 @@ MISTAKES = {
         (lambda d, s: d, "four projections"),
         (lambda d, s: 7, "solve for N"),
     ],
-    "cost-criticise": [("a", "a batch multiplies"), ("c", "another column"), ("d", "Which base"),
+    "cost-criticise": [("a", "a batch multiplies"), ("c", "another column"), ("d", "the same base"),
                        ("x", "choose one of the letters")],
 }

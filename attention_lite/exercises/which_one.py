@@ -64,7 +64,7 @@ def check_criticise(answer) -> None:
     choose(answer, "b", {
         "a": "MACs are counted for one image; a batch multiplies them all alike.",
         "c": "parameters are another column. The claim is about MACs, and it fails by itself.",
-        "d": "what counts is what each block adds to its own base. Which base has 4.11 G?",
+        "d": "what counts is what each block adds to its own base. Is it the same base?",
     })
 
 
