@@ -51,7 +51,7 @@ test: book ## Run every test: package, style, chapters cell by cell, pages, expl
 		tests $(CHAPTERS)
 	@echo "==> Done. The tests are in tests/; run one file with: $(BIN)/python -m pytest tests/test_book.py"
 
-bench: $(INSTALLED) ## Measure every block beside plain torch (a quarter of an hour on a quiet machine)
+bench: $(INSTALLED) ## Measure every block beside plain torch (over half an hour on a quiet machine)
 	@echo "==> Measuring"
 	@$(BIN)/python -m benchmarks
 

@@ -14,19 +14,19 @@ from attention_lite.self_attention import ScaledDotProductAttention
 from attention_lite.sk import SKAttention
 
 __all__ = [
-           "EMSA",
-           "PSA",
-           "AttentionBlock",
-           "BAMBlock",
-           "CBAMBlock",
-           "ChannelAttentionModule",
-           "DAModule",
-           "ECAAttention",
-           "ExternalAttention",
-           "PositionAttentionModule",
-           "SEAttention",
-           "SKAttention",
-           "ScaledDotProductAttention",
-           "record_attention",
+    "EMSA",
+    "PSA",
+    "AttentionBlock",
+    "BAMBlock",
+    "CBAMBlock",
+    "ChannelAttentionModule",
+    "DAModule",
+    "ECAAttention",
+    "ExternalAttention",
+    "PositionAttentionModule",
+    "SEAttention",
+    "SKAttention",
+    "ScaledDotProductAttention",
+    "record_attention",
 ]
 __version__ = "0.1.0"

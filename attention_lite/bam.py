@@ -83,4 +83,4 @@ class BAMBlock(AttentionBlock):
         Args and errors are those of `attention`.
         """
         M = self.attention(x)["channel_and_place"].to(x.dtype)
-        return torch.addcmul(x, x, M)                                                     # x + x * M in one pass
+        return x + x * M

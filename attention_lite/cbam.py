@@ -56,25 +56,25 @@ class CBAMBlock(AttentionBlock):
         Raises:
             ValueError: if `x` is not a (B, C, H, W) tensor with C = `channel` and the dtype of the weights.
         """
-        return self._gate(x)[0]
+        M_c, M_s, _ = self._gate(x)
+        return {"channel": M_c, "spatial": M_s[:, 0]}
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` multiplied by both gates: (B, C, H, W) -> (B, C, H, W).
 
         Args and errors are those of `attention`.
         """
-        maps, refined = self._gate(x)
-        return refined * maps["spatial"][:, None].to(x.dtype)     # (B, H, W) broadcasts over C
+        _, M_s, refined = self._gate(x)
+        return refined * M_s.to(x.dtype)                          # (B, 1, H, W) broadcasts over C
 
-    def _gate(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """Return both gates, and F': the input scaled by the first."""
+    def _gate(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return M_c (B, C), M_s (B, 1, H, W), and F' (B, C, H, W): the input scaled by M_c."""
         checks.feature_map("x", x, self.channel, self.W0.weight)
         M_c = torch.sigmoid(self._mlp(x.mean(dim=(2, 3))) + self._mlp(x.amax(dim=(2, 3))))        # (B, C)
-        refined = x * M_c[:, :, None, None].to(x.dtype)
-        pools = [refined.mean(dim=1), refined.amax(dim=1)]                                # two maps (B, H, W)
-        stacked = torch.stack(pools[::-1] if self.published else pools, dim=1)            # (B, 2, H, W)
-        M_s = torch.sigmoid(self.norm(self.conv(stacked)))[:, 0]                          # (B, H, W)
-        return {"channel": M_c, "spatial": M_s}, refined
+        refined = x * M_c[..., None, None].to(x.dtype)
+        pools = [refined.mean(dim=1, keepdim=True), refined.amax(dim=1, keepdim=True)]    # two maps (B, 1, H, W)
+        stacked = torch.cat(pools[::-1] if self.published else pools, dim=1)              # (B, 2, H, W)
+        return M_c, torch.sigmoid(self.norm(self.conv(stacked))), refined
 
     def _mlp(self, pooled: Tensor) -> Tensor:
         """The shared MLP: (B, C) -> (B, C/r) -> (B, C)."""

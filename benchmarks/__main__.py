@@ -38,6 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options.folder.mkdir(parents=True, exist_ok=True)        # refuses before the measuring, not after it
         results = run(options)
+        if options.update:
+            old = json.loads((options.folder / "results.json").read_text(encoding="utf-8"))
+            results = merged(old, results, options)
         for name, text in (("results.json", json.dumps(results, indent=1, ensure_ascii=False) + "\n"),
                            ("results.md", markdown(results))):
             write(options.folder / name, text)
@@ -57,15 +60,17 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="the smallest shapes, few rounds, nothing compiled")
     parser.add_argument("--blocks", nargs="+", choices=list(BLOCKS), metavar="BLOCK", default=list(BLOCKS),
                         help="default: all of " + "; ".join(BLOCKS))
-    parser.add_argument("--compile", choices=list(COMPILED), default="article",
+    parser.add_argument("--update", action="store_true", help="measure --blocks anew, for the results "
+                                                              "that are there; the growth curves stay")
+    parser.add_argument("--compile", choices=list(COMPILED), default="all",
                         help="at which shapes torch.compile takes part; it compiles for seconds at each")
     parser.add_argument("--threads", type=_positive(int), default=1, help="torch's threads; default: 1")
-    parser.add_argument("--seconds", type=_positive(float), default=0.8, help="measuring time of a cell; default: 0.8")
+    parser.add_argument("--seconds", type=_positive(float), default=0.5, help="measuring time of a cell; default: 0.5")
     parser.add_argument("--folder", type=Path, help="where the results go; default: benchmarks/ for all blocks, "
                                                     "_build/benchmarks/ for some of them and for a quick run")
     options = parser.parse_args(arguments)
     if options.folder is None:           # a partial run leaves the full results alone
-        partial = options.quick or set(options.blocks) != set(BLOCKS)
+        partial = options.quick or (set(options.blocks) != set(BLOCKS) and not options.update)
         options.folder = FOLDER.parent / "_build" / "benchmarks" if partial else FOLDER
     if options.quick:
         options.compile, options.seconds = "none", 0.02
@@ -86,7 +91,7 @@ def run(options: argparse.Namespace) -> dict:
     start = time.perf_counter()
     shapes = [SMALLEST] if options.quick else list(SHAPES)
     todo = cells(options.blocks, shapes)
-    sides = scaling.SIDES[:2] if options.quick else scaling.SIDES
+    sides = () if options.update else scaling.SIDES[:2] if options.quick else scaling.SIDES
     rows, curve = [], []
     with tqdm(total=len(todo) + len(sides), unit="cell") as bar:
         for block, shape, mode in todo:
@@ -103,8 +108,15 @@ def run(options: argparse.Namespace) -> dict:
         "run": {"date": date.today().isoformat(), "seconds": round(time.perf_counter() - start),
                 "quick": options.quick, "compile": options.compile, "seconds_a_cell": options.seconds},
         "rows": rows, "scaling": curve,
-        "exponents": scaling.exponents(curve), "emsa_savings": scaling.savings(curve),
-    }
+    } | ({} if options.update else {"exponents": scaling.exponents(curve), "emsa_savings": scaling.savings(curve)})
+
+
+def merged(old: dict, new: dict, options: argparse.Namespace) -> dict:
+    """The old results, with the rows of the blocks that were measured anew, and a note of when and how."""
+    rows = [row for row in old["rows"] if row["block"] not in options.blocks] + new["rows"]
+    rows.sort(key=lambda row: list(BLOCKS).index(row["block"]))
+    note = new["run"] | {"blocks": options.blocks, "machine": new["machine"]}
+    return old | {"rows": rows, "updates": [*old.get("updates", []), note]}
 
 
 def measure(block: str, shape: str, mode: str, compiled: bool, seconds: float) -> list[dict]:

@@ -39,10 +39,13 @@ def test_import_adds_nobody_elses_modules(imports):
         assert "attention_lite.se" in added
         assert {name.partition(".")[0] for name in added} - {"attention_lite"} <= set(sys.stdlib_module_names)
         assert not loaded & {"matplotlib", "ipywidgets", "anywidget", "skimage", "sklearn", "safetensors",
-                             "attention_lite.lab", "attention_lite.explorers", "attention_lite.exercises"}
+                             "attention_lite.lab", "attention_lite.explorers", "attention_lite.exercises",
+                             "attention_lite.networks", "attention_lite.published"}
 
 
 def test_public_names():
-    assert attention_lite.__all__ == ["AttentionBlock", "SEAttention", "ScaledDotProductAttention",
-                                      "record_attention"]
+    assert set(attention_lite.__all__) == {
+        "AttentionBlock", "record_attention", "SEAttention", "ECAAttention", "CBAMBlock", "BAMBlock", "SKAttention",
+        "PSA", "ScaledDotProductAttention", "DAModule", "PositionAttentionModule", "ChannelAttentionModule", "EMSA",
+        "ExternalAttention"}
     assert all(hasattr(attention_lite, name) for name in attention_lite.__all__)

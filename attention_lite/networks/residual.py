@@ -80,20 +80,20 @@ class CBAMAblation(CBAMBlock):
         self.pools, self.order = pools, order
         self.conv = nn.Conv2d(len(pools), 1, kernel_size, padding=kernel_size // 2, bias=False)
 
-    def _gate(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    def _gate(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         if self.order == "spatial first":
             M_s = self._spatial(x)
-            M_c = self._channel(x * M_s[:, None])
+            M_c = self._channel(x * M_s)
         else:
             M_c = self._channel(x)
-            M_s = self._spatial(x if self.order == "parallel" else x * M_c[:, :, None, None])
-        return {"channel": M_c, "spatial": M_s}, x * M_c[:, :, None, None]
+            M_s = self._spatial(x if self.order == "parallel" else x * M_c[..., None, None])
+        return M_c, M_s, x * M_c[..., None, None]
 
     def _channel(self, x: Tensor) -> Tensor:
         return torch.sigmoid(sum(self._mlp(getattr(x, pool)((2, 3))) for pool in self.pools))
 
     def _spatial(self, x: Tensor) -> Tensor:
-        return torch.sigmoid(self.conv(torch.stack([getattr(x, pool)(1) for pool in self.pools], 1)))[:, 0]
+        return torch.sigmoid(self.conv(torch.cat([getattr(x, pool)(1, keepdim=True) for pool in self.pools], 1)))
 
 
 def bam_product(channel: int, reduction: int) -> BAMBlock:
