@@ -74,7 +74,7 @@ class BAMBlock(AttentionBlock):
         checks.feature_map("x", x, self.channel, self.spatial_branch[0].weight)
         M_c = self.channel_branch(x.mean(dim=(2, 3)))                                     # (B, C)
         M_s = self.spatial_branch(x)                                                      # (B, 1, H, W)
-        M = torch.sigmoid(self.combine(M_c[:, :, None, None], M_s))                               # (B, C, H, W)
+        M = torch.sigmoid(self.combine(M_c[..., None, None], M_s))                               # (B, C, H, W)
         return {"channel_and_place": M, "channel_logits": M_c, "spatial_logits": M_s[:, 0]}
 
     def forward(self, x: Tensor) -> Tensor:
@@ -82,5 +82,4 @@ class BAMBlock(AttentionBlock):
 
         Args and errors are those of `attention`.
         """
-        M = self.attention(x)["channel_and_place"].to(x.dtype)
-        return x + x * M
+        return x + x * self.attention(x)["channel_and_place"].to(x.dtype)

@@ -265,7 +265,7 @@ def test_the_curriculum_runs_from_easy_to_the_task_itself(task):
     assert all(a[0] >= b[0] and a[1] <= b[1] for a, b in itertools.pairwise(course))
     assert course[0][1] == 0
     assert all(step == (0, 1) for step in course[60:])    # the last two fifths are the task as it is tested
-    assert course[0][0] == (0 if task == "one-digit" else 1)
+    assert course[0][0] == (1 if task in ("context-gating", "cued-search") else 0)    # where there are others to hide
 
 
 def test_enlarging_changes_the_size_and_keeps_the_digit_inside():

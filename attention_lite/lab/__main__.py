@@ -78,7 +78,7 @@ def _list() -> int:
         for model in recipe.models:
             for seed in recipe.seeds:
                 _, record = checkpoints.load_checkpoint(task, model, seed)
-                print(f"{task:16}{model:16}seed {seed}  parameters {record['parameters']:6}  "
+                print(f"{task:20}{model:20}seed {seed}  parameters {record['parameters']:6}  "
                       f"validation {record['validation_accuracy']:.3f}  test {record['test_accuracy']:.3f}")
     return 0
 
