@@ -26,8 +26,6 @@ from benchmarks.plain import Plain
 
 CONTESTANTS = ("ours", "plain", "compiled", "torch")
 MODES = ("forward", "step")
-
-
 ARTICLE = "article"
 # Batch, channels, height = width. EMSA's map in the article is 8 × 8.
 SHAPES = {ARTICLE: (50, 512, 7)} | {
@@ -67,8 +65,6 @@ BLOCKS = {
                                     tokens=True, side=8),
     "ExternalAttention": Block(lambda: ExternalAttention(512, 8), ExternalAttention, tokens=True),
 }
-CONTESTANTS = ("ours", "plain", "compiled", "torch")
-MODES = ("forward", "step")
 
 
 def cells(blocks: list[str], shapes: list[str]) -> list[tuple[str, str, str]]:
