@@ -3,10 +3,19 @@
 from attention_lite.lab import photographs, scoring
 from attention_lite.lab.checkpoints import load_checkpoint
 from attention_lite.lab.recipes import RECIPES
-from attention_lite.lab.scenes import Scenes, disc_mask, draw, frame_mask, masks
-from attention_lite.lab.tasks import TASKS, AnySize, ContextGating, CuedSearch, OneDigit, ask_for, enlarge
+from attention_lite.lab.scenes import Scenes, disc_mask, draw, frame_mask, masks, target_mask
+from attention_lite.lab.tasks import (
+    TASKS,
+    AnySize,
+    ContextGating,
+    CuedSearch,
+    CuedSegmentation,
+    OneDigit,
+    ask_for,
+    enlarge,
+)
 from attention_lite.lab.training import pictures, train, untrained
 
-__all__ = ["RECIPES", "TASKS", "AnySize", "ContextGating", "CuedSearch", "OneDigit", "Scenes", "ask_for", "disc_mask",
-           "draw", "enlarge", "frame_mask", "load_checkpoint", "masks", "photographs", "pictures", "scoring", "train",
+__all__ = ["RECIPES", "TASKS", "AnySize", "ContextGating", "CuedSearch", "CuedSegmentation", "OneDigit", "Scenes", "ask_for", "disc_mask",
+           "draw", "enlarge", "frame_mask", "load_checkpoint", "masks", "photographs", "pictures", "scoring", "target_mask", "train",
            "untrained"]

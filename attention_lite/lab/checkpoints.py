@@ -1,8 +1,6 @@
 """Trained weights on disk: safetensors in half precision, with the figures that they reached and how they were made."""
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
 import torch
@@ -10,6 +8,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
+from attention_lite.lab.files import write_whole
 from attention_lite.lab.recipes import RECIPES, check_run
 
 FOLDER = Path(__file__).parent / "checkpoints"
@@ -41,18 +40,7 @@ def save_checkpoint(net: nn.Module, record: dict, path: Path) -> None:
     data = save(weights, metadata={"record": json.dumps(record, sort_keys=True)})
     if len(data) > LARGEST:
         raise ValueError(f"net must take at most {LARGEST} bytes as a checkpoint, got {len(data)}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(partial, 0o644)
-        os.replace(partial, path)
-    except BaseException:                                         # Ctrl-C too
-        Path(partial).unlink(missing_ok=True)
-        raise
+    write_whole(path, data)
 
 
 def load_checkpoint(task: str, model: str, seed: int, folder: Path = FOLDER) -> tuple[nn.Module, dict]:

@@ -1,4 +1,4 @@
-"""What the lab trains: for each task and network its models, and settings chosen without a look at the test side."""
+"""What the lab trains: for each task and network its models, and settings chosen without the test side."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,20 +6,27 @@ from dataclasses import dataclass
 from torch import nn
 
 from attention_lite import checks
-from attention_lite.lab.tasks import AnySize, ContextGating, CuedSearch, OneDigit, Task
-from attention_lite.networks import context_net, residual_net, scale_net, search_net
+from attention_lite.lab.tasks import AnySize, ContextGating, CuedSearch, CuedSegmentation, OneDigit, Task
+from attention_lite.networks import context_net, residual_net, scale_net, search_net, segment_net
+
+
+# The ten mechanisms and their two controls: what the closing chapter trains, in the slot of one network a task.
+COMPARED = ("none", "conv", "se", "eca", "cbam", "bam", "sk", "psa", "self-attention", "danet", "emsa", "external")
+FIVE_SEEDS, THREE_SEEDS = (0, 1, 2, 3, 4), (0, 1, 2)
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How the networks of one task are trained.
 
-    models: what may stand in the network's slot, the mechanism first, its controls after.
-    lr: highest learning rate of the one-cycle schedule; the block's own parameters learn `block_lr` times as fast.
+    models: what may stand in the network's slot.
+    lr: highest learning rate of the one-cycle schedule; in the models of `fast`, the block's own parameters learn
+        `block_lr` times as fast.
     hidden, shown: the curriculum, as fractions of the training: digits that are not to be read stay hidden until
         `hidden` and are all shown from `shown` on.
     full_contrast: the photographs' contrast rises from 0 to 1 until this fraction of the training.
-    seeds: the seeds whose checkpoints the book ships and reports, all of them.
+    five_seeds: the models whose five seeds the book ships and reports, all of them; the others have the three of
+        `seeds`.
     """
 
     task: type[Task]
@@ -30,11 +37,17 @@ class Recipe:
     hidden: float
     shown: float
     full_contrast: float
-    seeds: tuple[int, ...]
+    five_seeds: tuple[str, ...] = ()
+    fast: tuple[str, ...] = ()
     block_lr: float = 1.0
     warm_up: float = 0.2
     batch: int = 64
     weight_decay: float = 1e-3
+    seeds = THREE_SEEDS
+
+    def seeds_of(self, model: str) -> tuple[int, ...]:
+        """The seeds of `model` that the book ships."""
+        return FIVE_SEEDS if model in self.five_seeds else self.seeds
 
     def hide(self, progress: float) -> float:
         """The probability that a digit which is not to be read is hidden, at `progress` in [0, 1] of the training."""
@@ -47,32 +60,40 @@ class Recipe:
         return min(1.0, progress / self.full_contrast)
 
 
+GATE_CONTROLS = ("local-gate", "added-context", "eca-shuffled")
+PARTS_OF_DANET = ("danet", "none", "conv", "danet-position", "danet-channel", "danet-channel-published")
+
 RECIPES: dict[str, Recipe] = {
-    "context-gating": Recipe(ContextGating, context_net,
-                             ("se", "none", "local-gate", "added-context", "eca", "eca-shuffled"), steps=1000,
-                             lr=2e-3, block_lr=5.0, hidden=0.25, shown=0.55, full_contrast=0.3, seeds=(0, 1, 2)),
-    "cued-search": Recipe(CuedSearch, search_net, ("self-attention", "none", "conv"), steps=1500,
-                          lr=1.5e-3, warm_up=0.15, hidden=0.2, shown=0.4, full_contrast=0.25, seeds=(0, 1, 2)),
-    "one-digit": Recipe(OneDigit, search_net, ("self-attention", "none"), steps=500, lr=2e-3,
-                        hidden=0.0, shown=0.0, full_contrast=0.3, seeds=(0, 1, 2)),
+    "context-gating": Recipe(ContextGating, context_net, COMPARED + GATE_CONTROLS, steps=1000, lr=2e-3,
+                             hidden=0.25, shown=0.55, full_contrast=0.3, five_seeds=COMPARED,
+                             fast=("se", "eca", *GATE_CONTROLS), block_lr=5.0),
+    "cued-search": Recipe(CuedSearch, search_net, (*COMPARED, "emsa-1", "emsa-4", "emsa-plain"), steps=1500,
+                          lr=1.5e-3, warm_up=0.15, hidden=0.2, shown=0.4, full_contrast=0.25, five_seeds=COMPARED),
+    "cued-segmentation": Recipe(CuedSegmentation, segment_net, PARTS_OF_DANET, steps=1500, lr=1.5e-3, warm_up=0.15,
+                                hidden=0.2, shown=0.4, full_contrast=0.25, five_seeds=PARTS_OF_DANET),
+    "one-digit": Recipe(OneDigit, search_net, COMPARED, steps=500, lr=2e-3, hidden=0.0, shown=0.0, full_contrast=0.3,
+                        five_seeds=COMPARED),
     "one-digit-residual": Recipe(OneDigit, residual_net, (
         "cbam", "none", "cbam-average", "cbam-max", "cbam-3x3", "cbam-spatial-first", "cbam-parallel", "cbam-plain",
-        "bam", "bam-product", "bam-first", "bam-last"), steps=600, lr=2e-3, hidden=0.0, shown=0.0,
-        full_contrast=0.3, seeds=(0, 1, 2)),
+        "bam", "bam-product", "bam-first", "bam-last"), steps=600, lr=2e-3, hidden=0.0, shown=0.0, full_contrast=0.3),
     "any-size": Recipe(AnySize, scale_net, ("sk", "sk-even", "psa", "psa-open", "psa-even"), steps=1000, lr=3e-3,
-                       hidden=0.0, shown=0.0, full_contrast=0.35, seeds=(0, 1, 2)),
+                       hidden=0.0, shown=0.0, full_contrast=0.35),
 }
+
+# The task that a mechanism is trained on by default: the one that its chapter uses.
+HOME = {"cbam": "one-digit-residual", "bam": "one-digit-residual", "sk": "any-size", "psa": "any-size",
+        "self-attention": "cued-search", "danet": "cued-segmentation", "emsa": "cued-search", "external": "one-digit"}
 
 
 def home_task(model: str) -> str:
-    """The task whose mechanism `model` is: the default of the training command.
+    """The task of the chapter on `model`: the default of the training command.
 
     Raises:
         ValueError: if no task knows `model`.
     """
     for name, recipe in RECIPES.items():
         if model in recipe.models:
-            return name
+            return HOME.get(model, name)
     known = sorted({m for recipe in RECIPES.values() for m in recipe.models})
     raise ValueError(f"model must be one of {', '.join(known)}; got {model!r}")
 
@@ -89,6 +110,6 @@ def check_run(task: str, model: str, seed: int) -> None:
     """Raise ValueError, with the list of those that exist, for an unknown task or model, or a seed not shipped."""
     check_model(task, model)
     checks.integer("seed", seed)
-    if seed not in RECIPES[task].seeds:
-        known = ", ".join(map(str, RECIPES[task].seeds))
-        raise ValueError(f"seed must be one of {known} in the task {task}; got {seed!r}")
+    seeds = RECIPES[task].seeds_of(model)
+    if seed not in seeds:
+        raise ValueError(f"seed must be one of {', '.join(map(str, seeds))} for {model} in the task {task}; got {seed!r}")

@@ -144,6 +144,15 @@ def masks(scenes: Scenes, scale: int = 1) -> Tensor:
     return _paste(glyphs, *flat, scenes.size, scale).unflatten(0, scenes.label.shape)
 
 
+def target_mask(scenes: Scenes, scale: int = 1) -> Tensor:
+    """How much of each pixel the digit covers that is to be read: (n, S, S) in [0, 1], S = size · scale.
+
+    Raises:
+        ValueError: if `scale` is not a positive integer.
+    """
+    return masks(scenes, scale)[torch.arange(len(scenes)), scenes.target]
+
+
 def disc_mask(scenes: Scenes, scale: int = 1) -> Tensor:
     """How much of each pixel the disc covers: (n, S, S) in [0, 1].
 

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attention_lite.lab.scenes import Scenes
+from attention_lite.lab.scenes import Scenes, target_mask
 from attention_lite.lab.training import pictures
 
 
@@ -18,6 +18,30 @@ def predictions(net: nn.Module, scenes: Scenes, batch: int = 250) -> Tensor:
 def accuracy(net: nn.Module, scenes: Scenes) -> float:
     """The share of scenes that `net` reads right."""
     return (predictions(net, scenes) == scenes.answer).float().mean().item()
+
+
+@torch.no_grad()
+def painted(net: nn.Module, scenes: Scenes, batch: int = 250) -> Tensor:
+    """The pixels that a segmenting `net` paints, those whose logit is above 0: bool (n, S, S)."""
+    return torch.cat([net(pictures(scenes[i:i + batch])) > 0 for i in range(0, len(scenes), batch)])
+
+
+def overlap(region: Tensor, truth: Tensor) -> Tensor:
+    """Intersection over union, IoU, of boolean regions (…, S, S): (…), in [0, 1]. Two empty regions agree: 1.
+
+    Raises:
+        ValueError: if the shapes differ or a region is not boolean.
+    """
+    if region.dtype != torch.bool or truth.dtype != torch.bool or region.shape != truth.shape:
+        got = f"{region.dtype} {tuple(region.shape)} and {truth.dtype} {tuple(truth.shape)}"
+        raise ValueError(f"region and truth must be boolean and of one shape, got {got}")
+    union = (region | truth).sum((-2, -1))
+    return torch.where(union == 0, 1.0, (region & truth).sum((-2, -1)) / union.clamp(min=1))
+
+
+def iou(net: nn.Module, scenes: Scenes) -> float:
+    """The mean IoU of what `net` paints with the digit that is asked for: the pixels it covers by more than half."""
+    return overlap(painted(net, scenes), target_mask(scenes) > 0.5).mean().item()
 
 
 def on_grid(mask: Tensor, grid: tuple[int, int]) -> Tensor:

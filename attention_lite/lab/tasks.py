@@ -1,13 +1,14 @@
-"""Four small tasks on photographs, each with a known truth to score attention maps against.
+"""Five small tasks on photographs, each with a known truth to score attention maps against.
 
 A task draws descriptions (`Scenes`) from a seed or a generator; `draw` turns them into pictures.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from attention_lite import checks
-from attention_lite.lab.scenes import CROPS, DIGITS, Scenes, digits
+from attention_lite.lab.scenes import CROPS, DIGITS, Scenes, digits, target_mask
 
 PRIMARIES = ("red", "green", "blue")
 PRIMARY_HUES = torch.tensor([0.0, 1 / 3, 2 / 3])
@@ -57,6 +58,10 @@ class Task:
             checks.integer("seed", seed)
             seed = torch.Generator().manual_seed(seed)
         return self._sample(n, seed, hide).replace(contrast=torch.full((n,), float(contrast)))
+
+    def loss(self, output: Tensor, scenes: Scenes) -> Tensor:
+        """What a training makes small: the cross-entropy of the class scores, (n, 10), with the right answers."""
+        return F.cross_entropy(output, scenes.answer)
 
     def _sample(self, n: int, generator: torch.Generator, hide: float) -> Scenes:
         raise NotImplementedError
@@ -155,6 +160,21 @@ class CuedSearch(Task):
             disc_colour=_vivid(hue.gather(1, target[:, None])[:, 0], generator))
 
 
+class CuedSegmentation(CuedSearch):
+    """The scenes of cued search: paint the digit of the disc's colour, and nothing else."""
+
+    name = "cued-segmentation"
+
+    def loss(self, output: Tensor, scenes: Scenes) -> Tensor:
+        """Cross-entropy of each pixel plus one minus the Dice overlap, of logits (n, S, S) with the digit's cover.
+
+        The digit is a small part of the picture: with cross-entropy alone, painting nothing would cost little.
+        """
+        truth, painted = target_mask(scenes), output.sigmoid()
+        dice = 2 * (painted * truth).sum((1, 2)) / (painted + truth).sum((1, 2))
+        return F.binary_cross_entropy_with_logits(output, truth) + 1 - dice.mean()
+
+
 class OneDigit(Task):
     """One digit of any colour anywhere on a photograph: read it. Its mask is the truth for spatial maps."""
 
@@ -202,4 +222,5 @@ def enlarge(scenes: Scenes, side: float) -> Scenes:
                           x=scenes.x.clamp(low, high))
 
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (ContextGating, CuedSearch, OneDigit, AnySize)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (ContextGating, CuedSearch, CuedSegmentation, OneDigit,
+                                                              AnySize)}

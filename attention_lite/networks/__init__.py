@@ -6,7 +6,10 @@ A control has the block's place, and often its parameters, but lacks what the bl
 from attention_lite.networks.context import AddedContext, ContextNet, LocalGate, Shuffled, context_net
 from attention_lite.networks.residual import CBAMAblation, ResidualNet, residual_net
 from attention_lite.networks.scale import ScaleNet, scale_net
-from attention_lite.networks.search import LocalMixer, PositionMixer, SearchNet, search_net
+from attention_lite.networks.search import SearchNet, search_net
+from attention_lite.networks.segment import SegmentNet, segment_net
+from attention_lite.networks.slot import LocalMixer, TokenMixer, slot_blocks
 
-__all__ = ["AddedContext", "CBAMAblation", "ContextNet", "LocalGate", "LocalMixer", "PositionMixer", "ResidualNet",
-           "ScaleNet", "SearchNet", "Shuffled", "context_net", "residual_net", "scale_net", "search_net"]
+__all__ = ["AddedContext", "CBAMAblation", "ContextNet", "LocalGate", "LocalMixer", "ResidualNet", "ScaleNet",
+           "SearchNet", "SegmentNet", "Shuffled", "TokenMixer", "context_net", "residual_net", "scale_net",
+           "search_net", "segment_net", "slot_blocks"]

@@ -7,7 +7,7 @@ from attention_lite import checks
 from attention_lite.block import AttentionBlock
 from attention_lite.eca import ECAAttention
 from attention_lite.networks.layers import build, conv_bn_relu
-from attention_lite.se import SEAttention
+from attention_lite.networks.slot import slot_blocks
 
 
 class ContextNet(nn.Module):
@@ -101,19 +101,18 @@ class Shuffled(AttentionBlock):
 
 
 def context_net(model: str) -> ContextNet:
-    """ContextNet with the block called `model`: "se", "eca", or a control.
+    """ContextNet with the block called `model`: one of `slot_blocks`, or a control of SE or ECA.
 
-    Controls: "none", "local-gate", "added-context"; "eca-shuffled", whose channels stand in another order from the
-    first step of the training on.
+    "local-gate", "added-context": see LocalGate and AddedContext. "eca-shuffled": ECA whose channels stand in another
+    order from the first step of the training on.
 
     Raises:
         ValueError: for any other name.
     """
     c = ContextNet.width
-    return ContextNet(build(model, {
-        "se": lambda: SEAttention(c, reduction=4), "none": nn.Identity,
+    return ContextNet(build(model, slot_blocks(c) | {
         "local-gate": lambda: LocalGate(c, reduction=4), "added-context": lambda: AddedContext(c, reduction=4),
-        "eca": lambda: ECAAttention(c), "eca-shuffled": lambda: Shuffled(ECAAttention(c), torch.randperm(c))}))
+        "eca-shuffled": lambda: Shuffled(ECAAttention(c), torch.randperm(c))}))
 
 
 def _check_widths(channel: int, reduction: int) -> None:
