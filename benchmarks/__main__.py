@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from attention_lite.lab.measuring import caller, does_not_fit, interleaved, peak_memory
 from benchmarks import scaling
 from benchmarks.cases import (
     ARTICLE,
@@ -24,7 +25,6 @@ from benchmarks.cases import (
     contestant,
     map_bytes,
 )
-from benchmarks.measuring import caller, does_not_fit, interleaved, peak_memory
 from benchmarks.table import markdown
 
 FOLDER = Path(__file__).parent

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from attention_lite import EMSA, ExternalAttention, PositionAttentionModule, ScaledDotProductAttention
 from attention_lite.fused import fused_attention
-from benchmarks.measuring import caller, does_not_fit, interleaved, peak_memory
+from attention_lite.lab.measuring import caller, does_not_fit, interleaved, peak_memory
 from benchmarks.plain import Plain
 
 SIDES = (7, 14, 28, 56, 112, 128)        # N = 49, 196, 784, 3136, 12544, 16384

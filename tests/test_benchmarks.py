@@ -10,8 +10,9 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from attention_lite.lab import measuring
 from benchmarks import __main__ as command_line
-from benchmarks import measuring, scaling
+from benchmarks import scaling
 from benchmarks.cases import ARTICLE, BLOCKS, CONTESTANTS, MODES, SHAPES, SMALLEST, TorchAttention, build
 from benchmarks.plain import Plain
 from benchmarks.table import markdown

@@ -1,6 +1,6 @@
 """The lab: photographs, tasks with a known truth, small trainings, and scores for the maps that come out."""
 
-from attention_lite.lab import photographs, scoring
+from attention_lite.lab import comparison, evidence, photographs, scoring
 from attention_lite.lab.checkpoints import load_checkpoint
 from attention_lite.lab.recipes import RECIPES
 from attention_lite.lab.scenes import Scenes, disc_mask, draw, frame_mask, masks, target_mask
@@ -16,6 +16,6 @@ from attention_lite.lab.tasks import (
 )
 from attention_lite.lab.training import pictures, train, untrained
 
-__all__ = ["RECIPES", "TASKS", "AnySize", "ContextGating", "CuedSearch", "CuedSegmentation", "OneDigit", "Scenes", "ask_for", "disc_mask",
-           "draw", "enlarge", "frame_mask", "load_checkpoint", "masks", "photographs", "pictures", "scoring", "target_mask", "train",
-           "untrained"]
+__all__ = ["RECIPES", "TASKS", "AnySize", "ContextGating", "CuedSearch", "CuedSegmentation", "OneDigit", "Scenes",
+           "ask_for", "comparison", "disc_mask", "draw", "enlarge", "evidence", "frame_mask", "load_checkpoint",
+           "masks", "photographs", "pictures", "scoring", "target_mask", "train", "untrained"]

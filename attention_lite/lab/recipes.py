@@ -9,7 +9,6 @@ from attention_lite import checks
 from attention_lite.lab.tasks import AnySize, ContextGating, CuedSearch, CuedSegmentation, OneDigit, Task
 from attention_lite.networks import context_net, residual_net, scale_net, search_net, segment_net
 
-
 # The ten mechanisms and their two controls: what the closing chapter trains, in the slot of one network a task.
 COMPARED = ("none", "conv", "se", "eca", "cbam", "bam", "sk", "psa", "self-attention", "danet", "emsa", "external")
 FIVE_SEEDS, THREE_SEEDS = (0, 1, 2, 3, 4), (0, 1, 2)
@@ -112,4 +111,5 @@ def check_run(task: str, model: str, seed: int) -> None:
     checks.integer("seed", seed)
     seeds = RECIPES[task].seeds_of(model)
     if seed not in seeds:
-        raise ValueError(f"seed must be one of {', '.join(map(str, seeds))} for {model} in the task {task}; got {seed!r}")
+        known = ", ".join(map(str, seeds))
+        raise ValueError(f"seed must be one of {known} for {model} in the task {task}; got {seed!r}")

@@ -1,6 +1,7 @@
-"""Train one network of the lab, deterministically, from its recipe and a seed; stop at any step and go on from there."""
+"""Train one network of the lab, deterministically, from its recipe and a seed; stop at any step, go on later."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +41,7 @@ class Training:
     """A training under way: `step` takes one step; `save` and `load` let another process go on, to the same end.
 
     net: the network, in training mode.  losses: one number a step.
+    seconds, cpu_seconds: the time that the steps took, on the clock and of the processor.
     scalars: the network's parameters that are single numbers, such as DANet's alpha and beta: their values before
         the first step and after every EVERY steps.
     """
@@ -50,6 +52,7 @@ class Training:
         self.side = self.recipe.task("train")
         self.generator = torch.Generator().manual_seed(100 + seed)
         self.optimiser, self.schedule = _optimiser(self.net, self.recipe, model, steps)
+        self.seconds = self.cpu_seconds = 0.0
         self.losses: list[float] = []
         self.scalars: dict[str, list[float]] = {}
         self._note_scalars()
@@ -60,6 +63,7 @@ class Training:
 
     def step(self) -> None:
         """Draw a batch, and take one step of the optimiser."""
+        start, cpu_start = time.perf_counter(), time.process_time()
         progress = len(self.losses) / self.steps
         scenes = self.side.sample(self.recipe.batch, self.generator, self.recipe.hide(progress),
                                   self.recipe.contrast(progress))
@@ -72,6 +76,8 @@ class Training:
         self.losses.append(loss.item())
         if len(self.losses) % EVERY == 0:
             self._note_scalars()
+        self.seconds += time.perf_counter() - start
+        self.cpu_seconds += time.process_time() - cpu_start
 
     def _note_scalars(self) -> None:
         for name, parameter in self.net.named_parameters():
@@ -84,8 +90,9 @@ class Training:
         tensors = {f"net.{name}": t.contiguous() for name, t in self.net.state_dict().items()}
         tensors |= {f"optimiser.{i}.{name}": t.contiguous() for i, s in state["state"].items() for name, t in s.items()}
         tensors["generator"] = self.generator.get_state()
-        numbers = {"losses": self.losses, "scalars": self.scalars, "steps": self.steps,
-                   "groups": state["param_groups"], "schedule": self.schedule.state_dict()}
+        numbers = {"losses": self.losses, "scalars": self.scalars, "steps": self.steps, "seconds": self.seconds,
+                   "cpu_seconds": self.cpu_seconds, "groups": state["param_groups"],
+                   "schedule": self.schedule.state_dict()}
         write_whole(path, save(tensors, metadata={"numbers": json.dumps(numbers)}))
 
     def load(self, path: Path) -> None:
@@ -109,6 +116,7 @@ class Training:
             self.schedule.load_state_dict(numbers["schedule"])
             self.generator.set_state(tensors["generator"])
             self.losses, self.scalars = numbers["losses"], numbers["scalars"]
+            self.seconds, self.cpu_seconds = numbers["seconds"], numbers["cpu_seconds"]
         except Exception as error:
             why = " ".join(str(error).split())
             raise ValueError(f"the stopped training {path} cannot go on ({why}); delete it to begin anew") from error

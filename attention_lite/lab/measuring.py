@@ -28,7 +28,7 @@ def caller(module: nn.Module, x: Tensor, mode: str) -> Callable[[], None]:
         return forward
 
     x = x.detach().clone().requires_grad_()
-    upstream = torch.randn_like(x)
+    upstream = torch.randn_like(module(x))
     leaves = [x, *module.parameters()]
 
     def step() -> None:

@@ -1,0 +1,250 @@
+"""The trainings behind the closing chapter: ten mechanisms and two controls, three tasks, five seeds, in one file.
+
+`compare` makes what is missing of the file, and `load` reads it, refusing one that is not whole.
+"""
+
+import json
+import math
+import multiprocessing
+import platform
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from attention_lite.lab import checkpoints, evidence, measuring, scoring
+from attention_lite.lab.files import write_whole
+from attention_lite.lab.recipes import COMPARED, FIVE_SEEDS, RECIPES
+from attention_lite.lab.runs import TEST_SEED, VALIDATION_SEED, finish
+from attention_lite.lab.training import pictures, untrained
+from attention_lite.published import macs
+
+FILE = Path(__file__).parent / "comparison.json"
+COMMAND = "python -m attention_lite.lab compare"
+TASKS = ("context-gating", "cued-search", "one-digit")
+# One row each; the seeds come last, so that a file half made has whole columns of the first seeds.
+RUNS = [(task, model, seed) for seed in FIVE_SEEDS for task in TASKS for model in COMPARED]
+MAP_SCENES = 500         # scenes, on each side, behind a map's score and the deletions
+COST_TASK = "cued-search"         # the network whose time and memory are measured
+COST_SECONDS = 20        # of measuring for one seed's twelve networks, forward and step each
+
+Run = tuple[str, str, int]
+
+
+def load(path: Path = FILE) -> dict[str, list[dict]]:
+    """Read the file of results: {"rows": [...], "costs": [...]}, one row a run, one cost a model and seed.
+
+    Raises:
+        ValueError: if the file is missing or not JSON, or a row is missing, doubled, unknown or without a number
+            that every row has; names the row.
+    """
+    results = _read(path)
+    wanted = {"rows": RUNS, "costs": [(COST_TASK, model, seed) for seed in FIVE_SEEDS for model in COMPARED]}
+    for part, runs in wanted.items():
+        seen = Counter(_run_of(row, part, path) for row in results[part])
+        for run, times in seen.items():
+            if run not in runs:
+                raise ValueError(f"{path.name}: {part} hold {_name(run)}, which is none of the comparison")
+            if times > 1:
+                raise ValueError(f"{path.name}: {part} hold {_name(run)} {times} times; delete all but one")
+        for run in runs:
+            if run not in seen:
+                raise ValueError(f"{path.name}: {part} lack {_name(run)}; make it with: {COMMAND}")
+    for part, keys in (("rows", ("accuracy", "parameters", "macs")), ("costs", ("forward", "step", "peak_bytes"))):
+        for row in results[part]:
+            for key in keys:
+                value = row.get(key)
+                if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+                    run = _name(_run_of(row, part, path))
+                    raise ValueError(f"{path.name}: {part}, {run}: {key} must be a finite number, got {value!r}")
+    return results
+
+
+def _read(path: Path) -> dict[str, list[dict]]:
+    if not path.is_file():
+        raise ValueError(f"no results {path}; make them with: {COMMAND}")
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path.name} is not JSON ({error}); make it anew with: {COMMAND}") from error
+    if not isinstance(results, dict) or any(not isinstance(results.get(k), list) for k in ("rows", "costs")):
+        raise ValueError(f"{path.name} must hold two lists, rows and costs; make it anew with: {COMMAND}")
+    return results
+
+
+def _run_of(row: Any, part: str, path: Path) -> Run:
+    try:
+        return row["task"], row["model"], row["seed"]
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"{path.name}: {part} hold a row without task, model and seed: {str(row)[:80]}") from error
+
+
+def _name(run: Run) -> str:
+    return f"the row {run[0]}, {run[1]}, seed {run[2]}"
+
+
+# Making the file
+
+
+def compare(path: Path = FILE, folder: Path = checkpoints.FOLDER, processes: int = 2,
+            stop: Callable[[], bool] = lambda: False) -> bool:
+    """Make every row that the file lacks, several trainings side by side, and then the costs.
+
+    A checkpoint that lies in `folder` is judged and not trained again. When `stop` says so, the trainings under way
+    leave their state in `folder`, and the next call goes on from there.
+
+    Returns whether the file is whole.
+
+    Raises:
+        ValueError: if the file or a stopped training's state is damaged.
+        OSError: if the file or the folder cannot be written.
+    """
+    results = _read(path) if path.exists() else {"rows": [], "costs": []}
+    results = {"command": COMMAND, "rows": results["rows"], "costs": results["costs"]}
+    known = {_run_of(row, "rows", path) for row in results["rows"]}
+    left = [run for run in RUNS if run not in known]
+    _write(path, results)                      # a folder that cannot be written is refused before the training
+    for row in _rows(left, folder, processes, stop):
+        results["rows"].append(row)
+        results["rows"].sort(key=lambda row: RUNS.index(_run_of(row, "rows", path)))
+        _write(path, results)
+    if len(results["rows"]) < len(RUNS):
+        return False
+    costed = {row["seed"] for row in results["costs"]}
+    for seed in (s for s in FIVE_SEEDS if s not in costed):
+        if stop():
+            return False
+        results["costs"] += costs(seed)
+        _write(path, results)
+    return True
+
+
+def _write(path: Path, results: dict) -> None:
+    """One row a line: differences between versions stay readable."""
+    parts = [f'"command": {json.dumps(results["command"])}']
+    for part in ("rows", "costs"):
+        rows = ",\n".join(json.dumps(row, ensure_ascii=False) for row in results[part])
+        parts.append(f'"{part}": [\n{rows}\n]' if rows else f'"{part}": []')
+    write_whole(path, ("{\n" + ",\n".join(parts) + "\n}\n").encode())
+
+
+def _rows(left: list[Run], folder: Path, processes: int, stop: Callable[[], bool]) -> Iterator[dict]:
+    """The rows of the runs that are left, as they come, with a progress bar over all their steps."""
+    context = multiprocessing.get_context("spawn")
+    counter, stopping = context.Value("q", 0), context.Event()
+    total = sum(RECIPES[task].steps for task, _, _ in left)
+    with tqdm(total=total, desc=f"{len(left)} runs", unit="step", disable=not left) as bar, \
+            ProcessPoolExecutor(processes, context, _begin, (counter, stopping)) as pool:
+        under_way: set[Future] = set()
+        waiting = list(left)
+        try:
+            while waiting or under_way:
+                if stop():
+                    stopping.set()
+                    waiting.clear()
+                while waiting and len(under_way) < processes:
+                    under_way.add(pool.submit(_row, *waiting.pop(0), folder))
+                done, under_way = wait(under_way, timeout=0.5, return_when=FIRST_COMPLETED)
+                bar.update(counter.value - bar.n)
+                for found in (future.result() for future in done):
+                    if found is not None:
+                        bar.set_postfix_str(f"{found['task']} {found['model']} {found['seed']}")
+                        yield found
+        finally:
+            stopping.set()       # whatever ends this: the others save their state before the pool lets go
+
+
+_counter: Any = None         # in a worker: the steps of all workers, and whether to stop
+_stopping: Event | None = None
+
+
+def _begin(counter: Any, stopping: Event) -> None:
+    """Set a worker up: one thread, and deaf to Ctrl-C, of which its parent tells it."""
+    global _counter, _stopping
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)     # nets this small train slower on two threads, and sums differ in the last bit
+    _counter, _stopping = counter, stopping
+
+
+def _row(task: str, model: str, seed: int, folder: Path) -> dict | None:
+    """In a worker: one row; None if told to stop before it was done."""
+    counted, steps = 0, RECIPES[task].steps
+
+    def count(more: int) -> None:
+        nonlocal counted
+        counted += more
+        with _counter.get_lock():
+            _counter.value += more
+
+    def stop() -> bool:
+        count(1)                 # asked once before each step
+        return _stopping.is_set()
+
+    trained = checkpoints.path_of(task, model, seed, folder).exists()
+    if not trained and finish(task, model, seed, folder, progress=False, stop=stop) is None:
+        return None
+    count(steps - counted)       # those of an earlier call
+    return None if _stopping.is_set() else row(task, model, seed, folder)
+
+
+def row(task: str, model: str, seed: int, folder: Path = checkpoints.FOLDER) -> dict:
+    """Judge a checkpoint: its row in the file."""
+    net, record = checkpoints.load_checkpoint(task, model, seed, folder)
+    side = RECIPES[task].task
+    validation = side("validation").sample(MAP_SCENES, VALIDATION_SEED)
+    test = side("test").sample(MAP_SCENES, TEST_SEED)
+    found = {
+        "task": task, "model": model, "seed": seed, "accuracy": record["test_accuracy"],
+        "validation_accuracy": record["validation_accuracy"], "parameters": record["parameters"],
+        "macs": macs(net, side.size), "scenes": record["scenes"], "map_scenes": MAP_SCENES,
+        "steps": record["steps"], "cpu_seconds": record.get("cpu_seconds"), "torch": record["torch"],
+        "python": record["python"],
+    }
+    score = evidence.map_score(task, net, validation, test)
+    if score is not None:
+        chosen, found["map_score"] = score
+        found["map_score_untrained"] = evidence.map_score(task, untrained(task, model, seed), validation, test)[1]
+        found["map_chance"] = evidence.chance(task, test, getattr(net, "grid", (1, 1)))
+        deleted = evidence.deletion(task, net, test, chosen)
+        if deleted is not None:
+            found["deletion"] = deleted | {"nothing": scoring.accuracy(net, test)}
+    return found
+
+
+def costs(seed: int) -> list[dict]:
+    """Time and memory of the twelve networks of one seed, measured side by side in this process on one thread.
+
+    forward: seconds for one picture without gradients.  step: seconds for a training step of 64 pictures.
+    peak_bytes: the most that such a step holds at a time beyond the network, its input and its optimiser.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        nets = {model: untrained(COST_TASK, model, seed) for model in COMPARED}
+        scenes = RECIPES[COST_TASK].task("train").sample(RECIPES[COST_TASK].batch, seed)
+        images = pictures(scenes)
+        forward = {model: measuring.caller(net, images[:1], "forward") for model, net in nets.items()}
+        seconds = measuring.interleaved(forward, COST_SECONDS)
+        step = {model: measuring.caller(net, images, "step") for model, net in nets.items()}
+        step_seconds = measuring.interleaved(step, COST_SECONDS)
+        memory = {model: measuring.peak_memory(call) for model, call in step.items()}
+    finally:
+        torch.set_num_threads(threads)
+    made = {"torch": torch.__version__, "python": platform.python_version(), "processor": _processor(),
+            "made": time.strftime("%Y-%m-%d")}
+    return [{"task": COST_TASK, "model": model, "seed": seed, "forward": seconds[model]["median"],
+             "step": step_seconds[model]["median"], "peak_bytes": memory[model], **made} for model in COMPARED]
+
+
+def _processor() -> str:
+    """The processor's name, where Linux tells it."""
+    info = Path("/proc/cpuinfo")
+    names = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
+    return names[0].split(":", 1)[1].strip() if names else platform.processor()
