@@ -92,4 +92,15 @@ def choose(answer: Any, right: str, sentences: dict[str, str]) -> None:
         raise Wrong(sentences[answer.strip().lower()])
 
 
-from attention_lite.exercises import bam, cbam, eca, psa, se, self_attention, sk, weighted_average, which_one  # noqa: E402, F401  (they register their checks)
+from attention_lite.exercises import (  # noqa: E402, F401  (they register their checks)
+    bam,
+    cbam,
+    danet,
+    eca,
+    psa,
+    se,
+    self_attention,
+    sk,
+    weighted_average,
+    which_one,
+)
