@@ -36,6 +36,8 @@ def _parser() -> argparse.ArgumentParser:
     training.add_argument("--task", help="default: the task of the model's chapter")
     training.add_argument("--seed", type=int, nargs="+", default=[0], help="one or more")
     training.add_argument("--folder", type=Path, default=checkpoints.FOLDER, help="default: the package's own")
+    training.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="default: cpu. A GPU is faster, and "
+                                                                                   "its results are other digits")
     comparing = commands.add_parser("compare", help="make what is missing of the closing chapter's results: all "
                                                     "trainings and measurements; Ctrl-C, and it goes on later")
     comparing.add_argument("--file", type=Path, default=comparison.FILE, help="default: the package's own")
@@ -54,7 +56,7 @@ def _train(options: argparse.Namespace) -> int:
     figure, _ = figure_of(task)
     with stop_on_ctrl_c() as stop:
         for seed in options.seed:
-            record = finish(task, options.model, seed, options.folder, stop=stop)
+            record = finish(task, options.model, seed, options.folder, stop=stop, device=options.device)
             if record is None:
                 state = state_of(task, options.model, seed, options.folder)
                 print(f"stopped; its state lies in {state}: the same command goes on from there", file=sys.stderr)

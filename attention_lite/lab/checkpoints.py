@@ -65,6 +65,7 @@ def load_checkpoint(task: str, model: str, seed: int, folder: Path = FOLDER) -> 
     return net.to(memory_format=torch.channels_last).eval(), record
 
 
-def command(task: str, model: str, seed: int) -> str:
+def command(task: str, model: str, seed: int, device: str = "cpu") -> str:
     """The command that makes a checkpoint."""
-    return f"python -m attention_lite.lab train {model} --task {task} --seed {seed}"
+    elsewhere = "" if device == "cpu" else f" --device {device}"
+    return f"python -m attention_lite.lab train {model} --task {task} --seed {seed}{elsewhere}"

@@ -69,7 +69,7 @@ RECIPES: dict[str, Recipe] = {
     "cued-search": Recipe(CuedSearch, search_net, (*COMPARED, "emsa-1", "emsa-4", "emsa-plain"), steps=1500,
                           lr=1.5e-3, warm_up=0.15, hidden=0.2, shown=0.4, full_contrast=0.25, five_seeds=COMPARED),
     "cued-segmentation": Recipe(CuedSegmentation, segment_net, PARTS_OF_DANET, steps=1500, lr=1.5e-3, warm_up=0.15,
-                                hidden=0.2, shown=0.4, full_contrast=0.25, five_seeds=PARTS_OF_DANET),
+                                hidden=0.2, shown=0.4, full_contrast=0.25),
     "one-digit": Recipe(OneDigit, search_net, COMPARED, steps=500, lr=2e-3, hidden=0.0, shown=0.0, full_contrast=0.3,
                         five_seeds=COMPARED),
     "one-digit-residual": Recipe(OneDigit, residual_net, (

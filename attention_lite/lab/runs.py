@@ -26,7 +26,7 @@ def figure_of(task: str) -> tuple[str, Callable]:
 
 
 def finish(task: str, model: str, seed: int, folder: Path, progress: bool = True,
-           stop: Callable[[], bool] = lambda: False) -> dict | None:
+           stop: Callable[[], bool] = lambda: False, device: str = "cpu") -> dict | None:
     """Train a model to the end and write its checkpoint, or, if `stop` says so between two steps, its state so far.
 
     A state that an earlier call left in `folder` is taken up, and gone once the checkpoint is there: the result is
@@ -39,14 +39,14 @@ def finish(task: str, model: str, seed: int, folder: Path, progress: bool = True
         ValueError: if the state that lies in `folder` is damaged.
         OSError: if the folder cannot be written.
     """
-    training = Training(task, model, seed, RECIPES[task].steps)
+    training = Training(task, model, seed, RECIPES[task].steps, device)
     state = state_of(task, model, seed, folder)
     if state.exists():
         training.load(state)
     if not run(training, f"{task} {model} seed {seed}", progress, stop):
         training.save(state)
         return None
-    record = describe(task, model, seed, checkpoints.round_to_half(training.net.eval()), training)
+    record = describe(task, model, seed, checkpoints.round_to_half(training.net.eval().cpu()), training)
     checkpoints.save_checkpoint(training.net, record, checkpoints.path_of(task, model, seed, folder))
     state.unlink(missing_ok=True)
     return record
@@ -62,9 +62,9 @@ def describe(task: str, model: str, seed: int, net: nn.Module, training: Trainin
     losses = training.losses
     figure, measure = figure_of(task)
     record = {
-        "command": checkpoints.command(task, model, seed), "steps": len(losses),
+        "command": checkpoints.command(task, model, seed, training.device), "steps": len(losses),
         "task": task, "model": model, "seed": seed,
-        "python": platform.python_version(), "torch": torch.__version__,
+        "python": platform.python_version(), "torch": torch.__version__, "device": _name_of(training.device),
         "seconds": round(training.seconds), "cpu_seconds": round(training.cpu_seconds),
         "parameters": sum(p.numel() for p in net.parameters()),
         "losses": [round(sum(losses[i:i + EVERY]) / len(losses[i:i + EVERY]), 3) for i in range(0, len(losses), EVERY)],
@@ -75,6 +75,10 @@ def describe(task: str, model: str, seed: int, net: nn.Module, training: Trainin
     for split, scenes_seed in (("validation", VALIDATION_SEED), ("test", TEST_SEED)):
         record[f"{split}_{figure}"] = measure(net, RECIPES[task].task(split).sample(SCENES, scenes_seed))
     return record
+
+
+def _name_of(device: str) -> str:
+    return device if device == "cpu" else torch.cuda.get_device_name(device)
 
 
 @contextmanager

@@ -61,7 +61,7 @@ class Task:
 
     def loss(self, output: Tensor, scenes: Scenes) -> Tensor:
         """What a training makes small: the cross-entropy of the class scores, (n, 10), with the right answers."""
-        return F.cross_entropy(output, scenes.answer)
+        return F.cross_entropy(output, scenes.answer.to(output.device))
 
     def _sample(self, n: int, generator: torch.Generator, hide: float) -> Scenes:
         raise NotImplementedError
@@ -170,7 +170,7 @@ class CuedSegmentation(CuedSearch):
 
         The digit is a small part of the picture: with cross-entropy alone, painting nothing would cost little.
         """
-        truth, painted = target_mask(scenes), output.sigmoid()
+        truth, painted = target_mask(scenes).to(output.device), output.sigmoid()
         dice = 2 * (painted * truth).sum((1, 2)) / (painted + truth).sum((1, 2))
         return F.binary_cross_entropy_with_logits(output, truth) + 1 - dice.mean()
 

@@ -46,9 +46,9 @@ class Training:
         the first step and after every EVERY steps.
     """
 
-    def __init__(self, task: str, model: str, seed: int, steps: int) -> None:
-        self.recipe, self.steps = RECIPES[task], steps
-        self.net = untrained(task, model, seed).train()
+    def __init__(self, task: str, model: str, seed: int, steps: int, device: str = "cpu") -> None:
+        self.recipe, self.steps, self.device = RECIPES[task], steps, device
+        self.net = untrained(task, model, seed).to(device).train()
         self.side = self.recipe.task("train")
         self.generator = torch.Generator().manual_seed(100 + seed)
         self.optimiser, self.schedule = _optimiser(self.net, self.recipe, model, steps)
@@ -67,7 +67,8 @@ class Training:
         progress = len(self.losses) / self.steps
         scenes = self.side.sample(self.recipe.batch, self.generator, self.recipe.hide(progress),
                                   self.recipe.contrast(progress))
-        loss = self.side.loss(self.net(pictures(scenes)), scenes)
+        output = self.net(pictures(scenes).to(self.device))
+        loss = self.side.loss(output, scenes)
         self.optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.net.parameters(), 2.0)
