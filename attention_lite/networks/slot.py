@@ -48,6 +48,18 @@ class TokenMixer(nn.Module):
         return x + self.block(tokens).transpose(1, 2).unflatten(2, x.shape[2:])
 
 
+class Skip(nn.Module):
+    """x + layer(x): the skip of the residual block in which a paper places its layer."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        return x + self.layer(x)
+
+
 class LocalMixer(nn.Module):
     """Control for whatever mixes places: a residual 3×3 convolution that sees neighbours only.
 
@@ -73,8 +85,8 @@ def emsa(channel: int, ratio: int = 2, apply_transform: bool = True) -> TokenMix
 def slot_blocks(channel: int) -> dict[str, Callable[[], nn.Module]]:
     """How to build each mechanism for a slot of `channel` channels, by the name of its model, and the two controls.
 
-    SE, ECA and CBAM multiply what passes, BAM multiplies and adds it, SK and PSA are a convolution, DANet stands with
-    1 × 1 convolutions around its branches, and the blocks of tokens stand in a TokenMixer. "none" is the identity;
+    SE, ECA and CBAM multiply what passes, BAM multiplies and adds it, SK and PSA have a Skip, DANet stands with 1 × 1
+    convolutions around its branches, and the blocks of tokens stand in a TokenMixer. "none" is the identity;
     "conv" is a LocalMixer of about as many parameters as self-attention.
     """
     c = channel
@@ -85,8 +97,8 @@ def slot_blocks(channel: int) -> dict[str, Callable[[], nn.Module]]:
         "eca": lambda: ECAAttention(c),
         "cbam": lambda: CBAMBlock(c, reduction=4),
         "bam": lambda: BAMBlock(c, reduction=4),
-        "sk": lambda: SKAttention(c, reduction=2, group=4, L=16),
-        "psa": lambda: nn.Sequential(PSA(c, reduction=2, groups=(2, 4, 6, 12)), nn.BatchNorm2d(c), nn.ReLU()),
+        "sk": lambda: Skip(SKAttention(c, reduction=2, group=4, L=16)),
+        "psa": lambda: Skip(nn.Sequential(PSA(c, reduction=2, groups=(2, 4, 6, 12)), nn.BatchNorm2d(c), nn.ReLU())),
         "self-attention": lambda: TokenMixer(c, ScaledDotProductAttention(c, WIDTH, WIDTH, HEADS)),
         "danet": lambda: DAModule(c, kernel_size=1),
         "emsa": lambda: emsa(c),
