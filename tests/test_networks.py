@@ -1,18 +1,26 @@
 """The lab's networks: what their units see, where the block stands, and what the controls have in common with it."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from attention_lite import (
+    EMSA,
+    PSA,
     AttentionBlock,
     BAMBlock,
     CBAMBlock,
+    ChannelAttentionModule,
+    DAModule,
     ECAAttention,
+    ExternalAttention,
+    PositionAttentionModule,
     ScaledDotProductAttention,
     SEAttention,
+    SKAttention,
     record_attention,
 )
 from attention_lite.lab import RECIPES, TASKS, frame_mask, masks
@@ -21,13 +29,17 @@ from attention_lite.networks import (
     CBAMAblation,
     LocalGate,
     LocalMixer,
-    PositionMixer,
+    SegmentNet,
     Shuffled,
+    TokenMixer,
     context_net,
     residual_net,
     scale_net,
     search_net,
+    segment_net,
+    slot_blocks,
 )
+from attention_lite.networks.slot import Skip
 
 
 def parameters(module: nn.Module) -> int:
@@ -111,7 +123,7 @@ def test_the_block_stands_between_stem_and_tail():
     assert context.stem(torch.rand(2, 3, 64, 64)).shape == (2, 48, 16, 16)
     assert search.stem(torch.rand(2, 3, 48, 48)).shape == (2, 48, *search.grid)
     assert isinstance(context.block, SEAttention)
-    assert isinstance(search.block.sa, ScaledDotProductAttention)
+    assert isinstance(search.block.block, ScaledDotProductAttention)
     x = torch.rand(2, 3, 64, 64)
     y = context.head(context.tail(context.block(context.stem(x))).flatten(2).max(2)[0])
     torch.testing.assert_close(context(x), y)
@@ -119,16 +131,17 @@ def test_the_block_stands_between_stem_and_tail():
 
 @pytest.mark.parametrize(("task", "model"), [(task, model) for task, r in RECIPES.items() for model in r.models])
 def test_every_network_answers_and_trains_all_its_parameters(task, model):
-    alive = set()
+    alive, side = set(), RECIPES[task].task("train")
     for seed in range(3):                # a gate with four hidden units may begin with all its ReLUs shut
         torch.manual_seed(seed)
         net = RECIPES[task].build(model).train()
         optimiser = torch.optim.SGD(net.parameters(), lr=0.1)
         for _ in range(2):               # two steps: a W_O of zeros passes nothing on in the first
             optimiser.zero_grad()
-            scores = net(torch.rand(4, 3, 48, 48))
-            assert scores.shape == (4, 10)
-            nn.functional.cross_entropy(scores, torch.arange(4)).backward()
+            scenes = side.sample(4, seed)
+            output = net(torch.rand(4, 3, side.size, side.size))
+            assert output.shape == ((4, side.size, side.size) if isinstance(net, SegmentNet) else (4, 10))
+            side.loss(output, scenes).backward()
             optimiser.step()
         alive |= {name for name, p in net.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
     assert alive == {name for name, _ in net.named_parameters()}
@@ -142,7 +155,7 @@ def test_parameters_of_controls():
     assert len({parameters(context_net(m)) for m in ("se", "local-gate", "added-context")}) == 1
     mixer = parameters(search_net("self-attention"))
     assert abs(parameters(search_net("conv")) / mixer - 1) < 0.01           # "about as many parameters"
-    assert parameters(search_net("none")) == mixer - parameters(PositionMixer(48))
+    assert parameters(search_net("none")) == mixer - parameters(slot_blocks(48)["self-attention"]())
 
 
 def test_local_gate_gates_each_place_by_itself():
@@ -259,16 +272,34 @@ def test_open_psa_leaves_the_bounds_of_the_sigmoid():
     torch.testing.assert_close(free, scores.softmax(1))
 
 
-def test_position_mixer_starts_as_the_identity():
+TOKEN_BLOCKS: dict[str, Callable[[], AttentionBlock]] = {
+    "self-attention": lambda: ScaledDotProductAttention(8, 3, 3, 2),
+    "EMSA": lambda: EMSA(8, 3, 3, 2, ratio=2), "EMSA plain": lambda: EMSA(8, h=2, apply_transform=False),
+    "external": lambda: ExternalAttention(8, S=4, h=2)}
+
+
+@pytest.mark.parametrize("name", TOKEN_BLOCKS)
+def test_token_mixer_starts_as_the_identity(name):
     torch.manual_seed(0)
-    x = torch.randn(2, 8, 3, 4)
-    mixer = PositionMixer(8)
+    x = torch.randn(2, 8, 4, 4)
+    mixer = TokenMixer(8, TOKEN_BLOCKS[name]())
     assert torch.equal(mixer(x), x)
-    assert torch.equal(mixer.sa.W_Q.weight, mixer.sa.W_K.weight)
-    nn.init.normal_(mixer.sa.W_O.weight)
-    tokens = nn.functional.layer_norm(x.permute(0, 2, 3, 1), (8,)).reshape(2, 12, 8)
-    expected = x + mixer.sa(tokens).reshape(2, 3, 4, 8).permute(0, 3, 1, 2)
+    if name != "external":                                 # a memory has no queries and keys
+        assert torch.equal(mixer.block.W_Q.weight, mixer.block.W_K.weight)
+    nn.init.normal_(mixer.block.W_O.weight)
+    nn.init.normal_(mixer.norm.weight)
+    tokens = nn.functional.layer_norm(x.permute(0, 2, 3, 1), (8,), mixer.norm.weight).reshape(2, 16, 8)
+    expected = x + mixer.block(tokens).reshape(2, 4, 4, 8).permute(0, 3, 1, 2)
     torch.testing.assert_close(mixer(x), expected)
+    assert not torch.allclose(mixer(x), x, atol=0.1)
+
+
+def test_token_mixer_takes_maps_that_are_not_square():
+    torch.manual_seed(0)
+    mixer, x = TokenMixer(8, ScaledDotProductAttention(8, h=2)), torch.randn(2, 8, 3, 4)
+    nn.init.normal_(mixer.block.W_O.weight)
+    tokens = nn.functional.layer_norm(x.permute(0, 2, 3, 1), (8,)).reshape(2, 12, 8)
+    torch.testing.assert_close(mixer(x), x + mixer.block(tokens).reshape(2, 3, 4, 8).permute(0, 3, 1, 2))
 
 
 def test_local_mixer_sees_neighbours_only():
@@ -277,3 +308,96 @@ def test_local_mixer_sees_neighbours_only():
     assert torch.equal(mixer(x.float()), x.float())        # it starts as the identity
     dense(mixer)(x)[0, :, 3, 3].sum().backward()
     assert box(x.grad.abs().sum((0, 1)) > 0) == (2, 2, 3, 3)
+
+
+# The slot of the compared networks
+
+MECHANISM = {"se": SEAttention, "eca": ECAAttention, "cbam": CBAMBlock, "bam": BAMBlock, "sk": SKAttention, "psa": PSA,
+             "self-attention": ScaledDotProductAttention, "danet": DAModule, "emsa": EMSA,
+             "external": ExternalAttention}
+
+
+@pytest.mark.parametrize("build", [context_net, search_net])
+def test_every_mechanism_stands_in_the_slot_and_nothing_else_differs(build):
+    bare = build("none")
+    rest = {name: p.shape for name, p in bare.named_parameters()}
+    assert list(slot_blocks(48)) == ["none", "conv", *MECHANISM]
+    for model, kind in MECHANISM.items():
+        net = build(model)
+        outermost = next(m for m in net.block.modules() if isinstance(m, AttentionBlock))
+        assert type(outermost) is kind
+        assert {n: p.shape for n, p in net.named_parameters() if not n.startswith("block.")} == rest
+        assert parameters(net) == parameters(bare) + parameters(net.block)
+    assert not any(isinstance(m, AttentionBlock) for m in [*bare.modules(), *build("conv").modules()])
+
+
+def test_skip_adds_its_input():
+    torch.manual_seed(0)
+    x = torch.rand(2, 48, 4, 4)
+    for model in ("sk", "psa"):
+        block = slot_blocks(48)[model]().eval()
+        assert isinstance(block, Skip)
+        torch.testing.assert_close(block(x), x + block.layer(x))
+        assert not torch.allclose(block(x), x, atol=1e-3)
+
+
+def test_variants_of_emsa_differ_in_what_their_names_say():
+    built = {m: search_net(m).block.block for m in ("emsa", "emsa-1", "emsa-4", "emsa-plain", "self-attention")}
+    assert {m: b.ratio for m, b in built.items() if m != "self-attention"} == {
+        "emsa": 2, "emsa-1": 1, "emsa-4": 4, "emsa-plain": 2}
+    assert [m for m, b in built.items() if getattr(b, "mix", None) is not None] == ["emsa", "emsa-1", "emsa-4"]
+    assert {(b.h, b.W_Q.out_features) for b in built.values()} == {(4, 64)}        # all with self-attention's heads
+
+
+# The network that paints
+
+def test_what_stands_behind_segment_nets_block_sees_too_little():
+    """Four places of 4 pixels across at most: a digit, of 13 to 16 pixels. The disc is 16 to 45 pixels away."""
+    net = dense(segment_net("none"))
+    features = torch.rand(1, 48, 12, 12, dtype=torch.float64).requires_grad_()
+    picture = torch.rand(1, 3, 48, 48, dtype=torch.float64)
+
+    def behind(f: Tensor) -> Tensor:                       # the forward pass from the block's output on
+        return net.head(torch.cat([net.enlarge(net.tail(f)), picture], 1))[:, 0]
+
+    torch.testing.assert_close(behind(net.block(net.stem(picture))), net(picture))
+    for pixel, seen in [((25, 25), (5, 5, 3, 3)), ((24, 24), (4, 4, 4, 4)), ((0, 47), (0, 10, 2, 2))]:
+        features.grad = None
+        behind(features)[0, pixel[0], pixel[1]].backward()
+        assert box(features.grad.abs().sum((0, 1)) > 0) == seen
+
+
+@pytest.mark.parametrize(("model", "everything"), [
+    ("none", False), ("conv", False), ("danet-position", True), ("danet-channel", True),
+    ("danet-channel-published", True), ("danet", True)])
+def test_segment_net_sees_the_whole_picture_only_through_attention(model, everything):
+    torch.manual_seed(0)
+    net = dense(segment_net(model))
+    for p in net.parameters():
+        if p.dim() == 0:
+            nn.init.ones_(p)                               # alpha and beta start at zero, where no gradient passes
+    x = torch.rand(1, 3, 48, 48, dtype=torch.float64).requires_grad_()
+    net(x)[0, 24, 24].backward()
+    seen = x.grad.abs().sum((0, 1)) > 0
+    assert seen.all() == everything
+    if not everything:                                     # the far cells are 32 pixels away, on both sides
+        assert box(seen)[2:] == ((29, 29) if model == "none" else (37, 37))
+
+
+def test_parameters_of_segment_nets_blocks():
+    branch = 2 * (48 * 48 + 2 * 48)                        # two 1 × 1 convolutions, each with its batch norm
+    blocks = {m: segment_net(m).block for m in RECIPES["cued-segmentation"].models}
+    counts = {m: parameters(block) for m, block in blocks.items()}
+    position = parameters(PositionAttentionModule(48))
+    assert counts["none"] == branch
+    assert counts["danet-channel"] == counts["danet-channel-published"] == branch + 1      # beta
+    assert counts["danet-position"] == branch + position
+    assert counts["danet"] == parameters(DAModule(48, kernel_size=1)) == 2 * branch + position + 1
+    whole = {m: parameters(segment_net(m)) for m in blocks}
+    assert abs(whole["conv"] / whole["danet"] - 1) < 0.01                   # "about as many parameters"
+    assert {whole[m] - counts[m] for m in blocks} == {whole["none"] - branch}
+    assert isinstance(blocks["danet-position"][1], PositionAttentionModule)
+    assert [blocks[m][1].published for m in ("danet-channel", "danet-channel-published")] == [False, True]
+    assert isinstance(blocks["danet-channel"][1], ChannelAttentionModule)
+    convolutions = {m: {c.kernel_size for c in b.modules() if isinstance(c, nn.Conv2d)} for m, b in blocks.items()}
+    assert all(sizes == {(1, 1)} for m, sizes in convolutions.items() if m != "conv")
