@@ -1,4 +1,4 @@
-"""Three explorers of attention on photographs: ipywidgets in a notebook, the same ES module in a static page.
+"""Explorers of attention on photographs, and of a table: ipywidgets in a notebook, the same ES module in a static page.
 
 They know arrays and nothing of torch: anything that `numpy.asarray` reads will do, CPU tensors included.
 """
@@ -6,49 +6,23 @@ They know arrays and nothing of torch: anything that `numpy.asarray` reads will 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import anywidget
 import numpy as np
 import traitlets
 
 from attention_lite.explorers import arrays
+from attention_lite.explorers.base import PhotographExplorer
 from attention_lite.explorers.packing import Packer, cover, nice_above, nice_around, outline
+from attention_lite.explorers.table import Column, TableExplorer
 
-__all__ = ["GatesExplorer", "PositionsExplorer", "ScalesExplorer"]
+__all__ = ["Column", "GatesExplorer", "PositionsExplorer", "ScalesExplorer", "TableExplorer"]
 
-HERE = Path(__file__).parent
 SIMILARITIES = ("dot", "scaled dot", "cosine", "distance")
 SHOWS = ("photograph", "both", "map")
 
 
-class _Explorer(anywidget.AnyWidget):
-    """What the explorers share: the module, the style, the packed arrays, and state checked as it is set."""
-
-    _esm = HERE / "explorer.js"
-    _css = HERE / "explorer.css"
-
-    kind = traitlets.Unicode().tag(sync=True)
-    spec = traitlets.Dict().tag(sync=True)
-    data = traitlets.Bytes().tag(sync=True)
-    image = traitlets.Int(0).tag(sync=True)
-
-    _summary = ""
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._summary})"
-
-    def _check(self, name: str, value: Any) -> Any:
-        """Return `value` if trait `name` may take it; ValueError otherwise."""
-        raise NotImplementedError
-
-    @traitlets.validate("image")
-    def _valid(self, proposal: Any) -> Any:
-        return self._check(proposal["trait"].name, proposal["value"])
-
-
-class PositionsExplorer(_Explorer):
+class PositionsExplorer(PhotographExplorer):
     """Point at a place of a photograph and see the weights with which it attends to every place.
 
     Arguments:
@@ -213,7 +187,7 @@ class PositionsExplorer(_Explorer):
         return self._check(proposal["trait"].name, proposal["value"])
 
 
-class GatesExplorer(_Explorer):
+class GatesExplorer(PhotographExplorer):
     """See the gate of every channel, what it lets through of the features, and what the net answers.
 
     Arguments:
@@ -375,7 +349,7 @@ class GatesExplorer(_Explorer):
         return self._check(proposal["trait"].name, proposal["value"])
 
 
-class ScalesExplorer(_Explorer):
+class ScalesExplorer(PhotographExplorer):
     """Change the size of an object in a photograph and see which of its branches each block picks.
 
     A block has M branches with kernels of different sizes, named from the smallest to the largest, and gives each

@@ -41,8 +41,10 @@ def traits(widget: dict[str, Any]) -> dict[str, Any]:
 
 
 def fallback(state: dict[str, Any]) -> str:
-    """Return what a reader without JavaScript sees: the photograph shown at the start, with alt text."""
+    """Return what a reader without JavaScript sees: the photograph shown at the start, with alt text; or the table."""
     spec = state["spec"]
+    if state["kind"] == "table":
+        return plain_table(spec)
     images = spec["arrays"]["images"]
     variants = images["shape"][1] if len(images["shape"]) == 5 else 1
     file = images["files"][state["image"] * variants + state.get("variant", 0)]
@@ -57,6 +59,21 @@ def fallback(state: dict[str, Any]) -> str:
     return (
         f'<img class="dark-light" src="data:image/jpeg;base64,{jpeg}" alt="{escape(alt)}">'
         "<p>With JavaScript switched on, you can point at this photograph and see the attention move.</p>"
+    )
+
+
+def plain_table(spec: dict[str, Any]) -> str:
+    """Return a table explorer's numbers as a plain table."""
+    head = "".join(f'<th scope="col">{escape(c["name"])}</th>' for c in [{"name": "row"}, *spec["columns"]])
+    body = "".join(
+        f'<tr><th scope="row">{escape(name)}</th>'
+        + "".join(f"<td>{escape(cell.get('text', '–'))}</td>" for cell in cells)
+        + "</tr>"
+        for name, cells in zip(spec["rows"], spec["cells"], strict=True)
+    )
+    return (
+        f'<div class="ax-scroll"><table><caption>{escape(spec["caption"])}</caption><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div><p>With JavaScript switched on, you can sort and filter this table.</p>"
     )
 
 

@@ -1,0 +1,41 @@
+"""What the explorers share: the ES module and its style, state that is checked as it is set, a photograph chosen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+HERE = Path(__file__).parent
+
+
+class Explorer(anywidget.AnyWidget):
+    """What all explorers share: the module, the style, the packed arrays."""
+
+    _esm = HERE / "explorer.js"
+    _css = HERE / "explorer.css"
+
+    kind = traitlets.Unicode().tag(sync=True)
+    spec = traitlets.Dict().tag(sync=True)
+    data = traitlets.Bytes().tag(sync=True)
+
+    _summary = ""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._summary})"
+
+    def _check(self, name: str, value: Any) -> Any:
+        """Return `value` if trait `name` may take it; ValueError otherwise."""
+        raise NotImplementedError
+
+
+class PhotographExplorer(Explorer):
+    """What the explorers of photographs share besides: which one is shown."""
+
+    image = traitlets.Int(0).tag(sync=True)
+
+    @traitlets.validate("image")
+    def _valid(self, proposal: Any) -> Any:
+        return self._check(proposal["trait"].name, proposal["value"])
