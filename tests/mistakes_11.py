@@ -1,6 +1,23 @@
 """Mistakes that people make in chapter 11, and a part of the sentence that each must get."""
 
+import math
+import statistics
+
+
+def _s(values):
+    return statistics.stdev(values) / math.sqrt(len(values))
+
+
 MISTAKES = {
+    "compare-interval": [
+        (lambda v: 2.776 * statistics.pstdev(v) / math.sqrt(5), "not by n = 5"),
+        (lambda v: 2.776 * statistics.stdev(v), "divide by √n"),
+        (lambda v: 1.96 * _s(v), "for many trainings"),
+        (lambda v: 5.552 * _s(v), "the whole width"),
+        (lambda v: _s(v), "standard error"),
+        (lambda v: 0.5, "compute t · s"),
+        (lambda v: None, "returns nothing yet"),
+    ],
     "cost-eca": [(80, "a kernel of 3 in the first stage"), (22, "one block a stage"), (74, "not down"),
                  (100, "add n · k"), ("86", "expected a number")],
     "cost-cbam": [

@@ -1,4 +1,7 @@
-"""Checks of the closing chapter's exercises: what each block costs."""
+"""Checks of the closing chapter's exercises: what each block costs, and what five trainings tell."""
+
+import math
+import statistics
 
 from attention_lite.exercises import Wrong, choose, exercise
 
@@ -68,7 +71,28 @@ def check_criticise(answer) -> None:
     })
 
 
-def _number(function, *arguments: int) -> float:
+@exercise("compare-interval")
+def check_interval(half_width) -> None:
+    """half_width(values): half the width of the 95 % interval of five numbers, by Student's t."""
+    for values in ([0.9, 0.91, 0.92, 0.93, 0.94], [0.95, 0.69, 0.92, 0.92, 0.89], [2.0, 2.0, 2.0, 2.0, 7.0]):
+        got = _number(half_width, list(values))
+        s, t = statistics.stdev(values), 2.776
+        right = t * s / math.sqrt(5)
+        if abs(got - right) < 2e-3 * right:
+            continue
+        wrong = {
+            t * statistics.pstdev(values) / math.sqrt(5): "the sum of squares is divided by n − 1 = 4, not by n = 5.",
+            t * s: "divide by √n: the mean of five scatters less than one training.",
+            1.96 * s / math.sqrt(5): "1.96 is for many trainings. For five, Student's t is 2.776.",
+            2 * right: "that is the whole width. Half of it is asked for.",
+            s / math.sqrt(5): "that is the standard error. Multiply it by t = 2.776.",
+            t * s * s / math.sqrt(5): "take the root of the variance before you use it.",
+        }
+        near = next((words for value, words in wrong.items() if abs(got - value) < 2e-3 * value), None)
+        raise Wrong(f"for {values} you give {got:.4f}: " + (near or "compute t · s / √5 with t = 2.776."))
+
+
+def _number(function, *arguments: object) -> float:
     if not callable(function):
         raise Wrong(f"expected a function, got {type(function).__name__}.")
     n = function(*arguments)

@@ -1882,7 +1882,7 @@ class Table extends Explorer {
     if (this.laid !== ground) {
       this.laid = ground;
       this.plot.setAttribute("viewBox", `0 0 ${width} ${height}`);
-      this.plot.setAttribute("height", height);
+      this.plot.style.height = `${height}px`;
       this.layAxes(width, height, x, y, at);
       this.marks.forEach((mark, r) => this.placeMark(mark, r, x, y, at));
     }
