@@ -47,17 +47,19 @@ from attention_lite.lab import (
     masks,
     photographs,
     scoring,
+    target_mask,
     train,
     untrained,
 )
+from attention_lite.lab.recipes import COMPARED
 from attention_lite.networks import (
     AddedContext,
     LocalGate,
-    PositionMixer,
     context_net,
     residual_net,
     scale_net,
     search_net,
+    segment_net,
 )
 
 SE = SEAttention(8, 2)
@@ -186,15 +188,19 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
     "record block's input": (lambda: [SE(X[:, :4]) for _ in [record(SE)]],
                              "x must have 8 channels on axis 1, got 4"),
     # networks
-    "context_net name": (lambda: context_net("cbam"),
-                         "model must be one of se, none, local-gate, added-context, eca, eca-shuffled; got 'cbam'"),
+    "context_net name": (lambda: context_net("emsa-4"),
+                         f"model must be one of {', '.join((*COMPARED, 'local-gate', 'added-context'))}, eca-shuffled; "
+                         "got 'emsa-4'"),
     "residual_net name": (lambda: residual_net("se"), "model must be one of cbam, none, cbam-average, cbam-max, "
                           "cbam-3x3, cbam-spatial-first, cbam-parallel, cbam-plain, bam, bam-product, bam-first, "
                           "bam-last; got 'se'"),
     "scale_net name": (lambda: scale_net("SK"),
                        "model must be one of sk, sk-even, psa, psa-open, psa-even; got 'SK'"),
     "search_net name": (lambda: search_net(None),
-                        "model must be one of self-attention, none, conv; got None"),
+                        f"model must be one of {', '.join(COMPARED)}, emsa-1, emsa-4, emsa-plain; got None"),
+    "segment_net name": (lambda: segment_net("se"),
+                         "model must be one of danet, danet-position, danet-channel, danet-channel-published, none, "
+                         "conv; got 'se'"),
     "LocalGate reduction": (lambda: LocalGate(10, 3),
                             "reduction must divide channel, got reduction=3 and channel=10"),
     "LocalGate channel": (lambda: LocalGate(0, 1), "channel must be a positive integer, got 0"),
@@ -203,7 +209,6 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
     "AddedContext reduction": (lambda: AddedContext(8, 0), "reduction must be a positive integer, got 0"),
     "AddedContext input": (lambda: ADDED(X[0]),
                            "x must have 4 dimensions (B, C, H, W), got 3: shape (8, 3, 3)"),
-    "PositionMixer heads": (lambda: PositionMixer(8, h=0), "h must be a positive integer, got 0"),
     # lab: photographs and tasks
     "photograph name": (lambda: photographs.load("lena"), "name must be one of astronaut, brick, camera"),
     "photograph list": (lambda: photographs.load(["china"]), "; got ['china']"),
@@ -223,6 +228,7 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
     "enlarge three": (lambda: enlarge(CuedSearch("test").sample(1, 0), 9), "scenes must have one digit each, got 3"),
     "draw scale 0": (lambda: draw(scenes(), 0), "scale must be a positive integer, got 0"),
     "draw scale 1.5": (lambda: draw(scenes(), 1.5), "scale must be a positive integer, got 1.5"),
+    "target scale": (lambda: target_mask(scenes(), 1.5), "scale must be a positive integer, got 1.5"),
     "masks scale": (lambda: masks(scenes(), -1), "scale must be a positive integer, got -1"),
     "disc scale": (lambda: disc_mask(scenes("cued-search"), 0), "scale must be a positive integer, got 0"),
     "disc without disc": (lambda: disc_mask(scenes()),
@@ -237,9 +243,9 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
     # lab: training and checkpoints
     "train task": (lambda: train("reading", "se", 0),
                    f"task must be one of {', '.join(RECIPES)}; got 'reading'"),
-    "train model": (lambda: train("context-gating", "conv", 0),
-                    "model must be one of se, none, local-gate, added-context, eca, eca-shuffled in the task "
-                    "context-gating; got 'conv'"),
+    "train model": (lambda: train("context-gating", "vit", 0),
+                    f"model must be one of {', '.join(RECIPES['context-gating'].models)} in the task context-gating; "
+                    "got 'vit'"),
     "train seed": (lambda: train("context-gating", "se", 0.5), "seed must be an integer, got 0.5"),
     "train steps 0": (lambda: train("context-gating", "se", 0, steps=0), "steps must be at least 3, got 0"),
     "train steps 9.5": (lambda: train("context-gating", "se", 0, steps=9.5),
@@ -250,10 +256,13 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
     "untrained seed": (lambda: untrained("one-digit", "none", True), "seed must be an integer, got True"),
     "load task": (lambda: load_checkpoint("gating", "se", 0),
                   "task must be one of context-gating, cued-search"),
-    "load model": (lambda: load_checkpoint("context-gating", "cbam", 0),
-                   "in the task context-gating; got 'cbam'"),
+    "load model": (lambda: load_checkpoint("context-gating", "emsa-4", 0),
+                   "in the task context-gating; got 'emsa-4'"),
     "load seed": (lambda: load_checkpoint("context-gating", "se", 99),
-                  "seed must be one of 0, 1, 2 in the task context-gating; got 99"),
+                  "seed must be one of 0, 1, 2, 3, 4 for se in the task context-gating; got 99"),
+    "load seed of three": (lambda: load_checkpoint("cued-search", "emsa-4", 3),
+                           "seed must be one of 0, 1, 2 for emsa-4 in the task cued-search; got 3"),
+    "load seed True": (lambda: load_checkpoint("context-gating", "se", True), "seed must be an integer, got True"),
     # lab: scores
     "mass grid": (lambda: scoring.mass_on(MAPS, torch.ones(3, 3, dtype=torch.bool)),
                   "where must broadcast to the maps (2, 3, 4, 4), got (3, 3)"),
@@ -265,6 +274,11 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
                            "queries must have shape (2, 4, 4), got (1, 4, 4)"),
     "variance group": (lambda: scoring.explained_variance(torch.ones(4, 2), torch.zeros(3)),
                        "gates and group must have shapes (n, C) and (n,), got (4, 2) and (3,)"),
+    "overlap shapes": (lambda: scoring.overlap(MAPS > 0, MAPS[0] > 0),
+                       "region and truth must be boolean and of one shape, got torch.bool (2, 3, 4, 4) and "
+                       "torch.bool (3, 4, 4)"),
+    "overlap region": (lambda: scoring.overlap(MAPS, MAPS > 0), "region and truth must be boolean and of one shape"),
+    "overlap truth": (lambda: scoring.overlap(MAPS > 0, MAPS), "region and truth must be boolean and of one shape"),
     # exercises
     "exercise name": (lambda: check("se-sqeeze", None), "; got 'se-sqeeze'"),
 }

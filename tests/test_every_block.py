@@ -372,8 +372,12 @@ def test_cuda_agrees_with_the_cpu(case):
         torch.testing.assert_close(a.cpu(), b, rtol=1e-4, atol=1e-4)
     y.square().sum().backward()
     expected.square().sum().backward()
-    for a, b in zip([*moved, *twin.parameters()], [*x, *block.parameters()], strict=True):
-        torch.testing.assert_close(a.grad.cpu(), b.grad, rtol=1e-3, atol=1e-3)
+    leaves = zip([*moved, *twin.parameters()], [*x, *block.parameters()], strict=True)
+    pairs = [(a.grad.cpu(), b.grad) for a, b in leaves]
+    # A gradient that is zero but for rounding, as of a bias before a batch norm, is rounded at the size of the others.
+    tolerance = 1e-3 * max(1, *(b.abs().max().item() for _, b in pairs))
+    for a, b in pairs:
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=tolerance)
 
 
 @pytest.mark.cuda
