@@ -1,4 +1,4 @@
-"""The gates of Part I as diagrams: boxes and arrows, drawn by matplotlib from the tables below. Lengths in inches."""
+"""The mechanisms as diagrams: boxes and arrows, drawn by matplotlib from the tables below. Lengths in inches."""
 
 from typing import NamedTuple
 
@@ -163,7 +163,87 @@ PSA = Diagram(
      Arrow(((4.46, 1.38), (4.46, 1.99)), "$a$", r"$S\times (C/S)$", 0.4),
      Arrow(((4.57, 2.1), (4.73, 2.1))), Arrow(((5.01, 2.1), (5.16, 2.1)))))
 
-DIAGRAMS = {"SE": SE, "ECA": ECA, "CBAM": CBAM, "BAM": BAM, "SK": SK, "PSA": PSA}
+_HEADS = r"$h\times N\times d_k$"
+SELF_ATTENTION = Diagram(
+    2.0,
+    (Box("$X$", 0.22, 1.7, 0.34, "map"), Box("$W_Q$", 1.2, 1.7, 0.4, "learned"),
+     Box("$W_K$", 1.2, 1.1, 0.4, "learned"), Box("$W_V$", 1.2, 0.3, 0.4, "learned"),
+     Box(r"$QK^\top\!/\sqrt{d_k}$", 2.62, 1.4, 0.9, "fixed", 0.96),
+     Box("softmax\nover keys", 4.2, 1.4, 0.82, "weights", 0.44), Box("$AV$", 4.2, 0.3, 0.46, "fixed"),
+     Box("$W_O$", 4.82, 0.3, 0.4, "learned"), Box("$Y$", 5.3, 0.3, 0.3, "map")),
+    (),
+    (Arrow(((0.39, 1.7), (1.0, 1.7)), "", r"$N\times C$", 0.36), Arrow(((0.85, 1.7), (0.85, 1.1), (1.0, 1.1))),
+     Arrow(((0.85, 1.1), (0.85, 0.3), (1.0, 0.3))),
+     Arrow(((1.4, 1.7), (2.17, 1.7)), "$Q$", _HEADS, 0.46), Arrow(((1.4, 1.1), (2.17, 1.1)), "$K$", _HEADS, 0.46),
+     Arrow(((1.4, 0.3), (3.97, 0.3)), "$V$", r"$h\times N\times d_v$"),
+     Arrow(((3.07, 1.4), (3.79, 1.4)), "$S$", r"$h\times N\times N$", 0.47),
+     Arrow(((4.2, 1.18), (4.2, 0.48)), "$A$", r"$h\times N\times N$"),
+     Arrow(((4.43, 0.3), (4.62, 0.3))), Arrow(((5.02, 0.3), (5.15, 0.3)))))
+
+DANET = Diagram(
+    3.5,
+    (Box("$x$", 0.2, 1.64, 0.3, "map"), Box("conv", 0.82, 2.3, 0.44, "learned"),
+     Box("conv", 0.82, 0.98, 0.44, "learned"),
+     Box("$W_Q$", 1.7, 3.2, 0.4, "learned"), Box("$W_K$", 1.7, 2.74, 0.4, "learned"),
+     Box("$W_V$", 1.7, 2.3, 0.4, "learned"), Box(r"$QK^\top$", 2.42, 2.97, 0.5, "fixed", 0.82),
+     Box("softmax\nover keys", 3.62, 2.97, 0.82, "weights", 0.44), Box("$AV$", 3.62, 2.3, 0.42, "fixed"),
+     Box(r"$\alpha$", 4.1, 2.3, 0.26, "learned"), Box("conv", 4.9, 2.3, 0.44, "learned"),
+     Box(r"$xx^\top$", 1.94, 0.98, 0.48, "fixed"),
+     Box("softmax\nover channels", 3.55, 0.98, 1.1, "weights", 0.44), Box("$Rx$", 3.55, 0.3, 0.42, "fixed"),
+     Box(r"$\beta$", 4.1, 0.3, 0.26, "learned"), Box("conv", 4.9, 0.3, 0.44, "learned"),
+     Box("$y$", 5.3, 1.3, 0.26, "map")),
+    (Join("+", 4.48, 2.3), Join("+", 4.48, 0.3), Join("+", 4.9, 1.3)),
+    (Arrow(((0.35, 1.64), (0.46, 1.64), (0.46, 2.3), (0.6, 2.3))),
+     Arrow(((0.46, 1.64), (0.46, 0.98), (0.6, 0.98))),
+     Arrow(((1.04, 2.3), (1.5, 2.3))), Arrow(((1.26, 2.3), (1.26, 2.74), (1.5, 2.74))),
+     Arrow(((1.26, 2.74), (1.26, 3.2), (1.5, 3.2))), Arrow(((1.9, 3.2), (2.17, 3.2)), "$Q$"),
+     Arrow(((1.9, 2.74), (2.17, 2.74)), "$K$"), Arrow(((2.67, 2.97), (3.21, 2.97)), "$S$", r"$N\times N$", 0.45),
+     Arrow(((3.62, 2.75), (3.62, 2.48)), "$A$", r"$N\times N$"),
+     Arrow(((1.9, 2.3), (3.41, 2.3)), "$V$", r"$N\times C$"), Arrow(((3.83, 2.3), (3.97, 2.3))),
+     Arrow(((4.23, 2.3), (4.37, 2.3))), Arrow(((1.26, 2.3), (1.26, 1.74), (4.48, 1.74), (4.48, 2.19))),
+     Arrow(((4.59, 2.3), (4.68, 2.3))), Arrow(((4.9, 2.12), (4.9, 1.41))),
+     Arrow(((1.04, 0.98), (1.7, 0.98))), Arrow(((2.18, 0.98), (3.0, 0.98)), "$T$", r"$C\times C$"),
+     Arrow(((3.55, 0.76), (3.55, 0.48)), "$R$", r"$C\times C$"),
+     Arrow(((1.26, 0.98), (1.26, 0.3), (3.34, 0.3))), Arrow(((3.76, 0.3), (3.97, 0.3))),
+     Arrow(((4.23, 0.3), (4.37, 0.3))), Arrow(((1.26, 0.98), (1.26, 1.48), (4.48, 1.48), (4.48, 0.41))),
+     Arrow(((4.59, 0.3), (4.68, 0.3))), Arrow(((4.9, 0.48), (4.9, 1.19))), Arrow(((5.01, 1.3), (5.17, 1.3)))))
+
+EMSA = Diagram(
+    2.3,
+    (Box("$X$", 0.2, 2.0, 0.3, "map"), Box("DWConv\n" r"$\div\,s$, LN", 0.92, 0.86, 0.74, "learned", 0.46),
+     Box("$W_Q$", 2.0, 2.0, 0.4, "learned"), Box("$W_K$", 2.0, 1.4, 0.4, "learned"),
+     Box("$W_V$", 2.0, 0.3, 0.4, "learned"), Box(r"$QK^\top\!/\sqrt{d_k}$", 2.95, 1.7, 0.9, "fixed", 0.96),
+     Box("mix\nheads", 3.98, 1.7, 0.56, "learned", 0.44),
+     Box("softmax\nover keys", 4.96, 1.7, 0.82, "weights", 0.44), Box("IN", 3.98, 0.98, 0.4, "weights"),
+     Box(r"$\hat AV$", 3.98, 0.3, 0.46, "fixed"), Box("$W_O$", 4.7, 0.3, 0.4, "learned"),
+     Box("$Y$", 5.3, 0.3, 0.3, "map")),
+    (),
+    (Arrow(((0.35, 2.0), (1.8, 2.0)), "", r"$N\times C$"),
+     Arrow(((0.46, 2.0), (0.46, 0.86), (0.55, 0.86))),
+     Arrow(((1.29, 0.86), (1.62, 0.86), (1.62, 1.4), (1.8, 1.4))), Arrow(((1.62, 0.86), (1.62, 0.3), (1.8, 0.3))),
+     Arrow(((2.2, 2.0), (2.5, 2.0)), "$Q$"), Arrow(((2.2, 1.4), (2.5, 1.4)), "$K$"),
+     Arrow(((2.2, 0.3), (3.75, 0.3)), "$V$", r"$h\times N'\!\times d_v$"), Arrow(((3.4, 1.7), (3.7, 1.7)), "$S$"),
+     Arrow(((4.26, 1.7), (4.55, 1.7)), r"$\tilde S$"),
+     Arrow(((4.96, 1.48), (4.96, 0.98), (4.18, 0.98)), "$A$"),
+     Arrow(((3.98, 0.8), (3.98, 0.48)), r"$\hat A$", r"$h\times N\times N'$"),
+     Arrow(((4.21, 0.3), (4.5, 0.3))), Arrow(((4.9, 0.3), (5.15, 0.3)))))
+
+EXTERNAL = Diagram(
+    1.85,
+    (Box("$X$", 0.22, 1.45, 0.34, "map"), Box("$M_k$", 1.15, 1.45, 0.42, "learned"),
+     Box("softmax\nover places", 2.59, 1.45, 0.94, "weights", 0.44),
+     Box(r"$\div$ sum over" "\nslots", 4.2, 1.45, 0.98, "weights", 0.44),
+     Box("$M_v$", 4.2, 0.3, 0.42, "learned"), Box("$W_O$", 4.8, 0.3, 0.4, "learned"),
+     Box("$Y$", 5.3, 0.3, 0.3, "map")),
+    (),
+    (Arrow(((0.39, 1.45), (0.94, 1.45)), "", r"$N\times C$"),
+     Arrow(((1.36, 1.45), (2.12, 1.45)), "$L$", r"$h\times N\times S$", 0.46),
+     Arrow(((3.06, 1.45), (3.71, 1.45)), r"$\hat A$", r"$h\times N\times S$", 0.46),
+     Arrow(((4.2, 1.23), (4.2, 0.48)), "$A$", r"$h\times N\times S$"), Arrow(((4.41, 0.3), (4.6, 0.3))),
+     Arrow(((5.0, 0.3), (5.15, 0.3)))))
+
+DIAGRAMS = {"SE": SE, "ECA": ECA, "CBAM": CBAM, "BAM": BAM, "SK": SK, "PSA": PSA,
+            "self-attention": SELF_ATTENTION, "DANet": DANET, "EMSA": EMSA, "external": EXTERNAL}
 
 
 class Drawn(NamedTuple):

@@ -1,4 +1,4 @@
-"""The diagrams of the gates: all six, and nothing in them runs into anything else, measured as drawn."""
+"""The diagrams of the mechanisms: all ten, and nothing in them runs into anything else, measured as drawn."""
 
 from itertools import combinations, pairwise
 
@@ -12,7 +12,12 @@ from attention_lite import diagrams
 from attention_lite.diagrams import DIAGRAMS, WIDTH, Drawn, draw
 from conftest import ROOT
 
-PAGE = ROOT / "book" / "chapters" / "gates-on-one-page.ipynb"
+PAGES = {"gates-on-one-page": ["SE", "ECA", "CBAM", "BAM", "SK", "PSA"],
+         "positions-on-one-page": ["self-attention", "DANet", "EMSA", "external"]}
+MADE_BY = {                                              # what makes the weights, if not a sigmoid
+    "SK": {"softmax"}, "PSA": {r"$\sigma$", "softmax"}, "self-attention": {"softmax\nover keys"},
+    "DANet": {"softmax\nover keys", "softmax\nover channels"}, "EMSA": {"softmax\nover keys", "IN"},
+    "external": {"softmax\nover places", "$\\div$ sum over\nslots"}}
 SMALLEST = 8             # points
 TOUCH = 0.01             # inches
 
@@ -100,13 +105,20 @@ def test_a_clumsy_diagram_is_found_out(monkeypatch, change, problem):
 
 
 def test_where_the_kinds_stand():
-    """Every mechanism starts and ends in a map, learns something, and makes its weights by a sigmoid or a softmax."""
+    """Every mechanism starts and ends in a map, learns something, and makes its weights by what its paper says."""
     for name, diagram in DIAGRAMS.items():
         kinds = [box.kind for box in diagram.boxes]
         assert kinds.count("map") == 2, name
-        assert {"fixed", "learned", "weights"} <= set(kinds), name
+        assert {"learned", "weights"} <= set(kinds), name
         made = {box.label.replace("-\n", "") for box in diagram.boxes if box.kind == "weights"}
-        assert made == {"SK": {"softmax"}, "PSA": {r"$\sigma$", "softmax"}}.get(name, {r"$\sigma$"})
+        assert made == MADE_BY.get(name, {r"$\sigma$"})
+
+
+def test_what_is_learned_makes_no_values_in_external_attention_alone():
+    """Self-attention, DANet and EMSA take values from the picture, external attention from its memory."""
+    for name in PAGES["positions-on-one-page"]:
+        learned = {box.label for box in DIAGRAMS[name].boxes if box.kind == "learned"}
+        assert ("$W_V$" in learned) == (name != "external") == ("$M_v$" not in learned), name
 
 
 def test_kinds_are_told_apart_without_colour():
@@ -114,12 +126,18 @@ def test_kinds_are_told_apart_without_colour():
     assert len(outlines) == len(diagrams.KINDS)
 
 
-def test_the_page_draws_all_six_with_words():
-    drawing = {cell.source: cell.metadata for cell in nbformat.read(PAGE, as_version=4).cells
+@pytest.mark.parametrize(("page", "names"), PAGES.items())
+def test_the_pages_draw_each_mechanism_with_words(page, names):
+    cells = nbformat.read(ROOT / "book" / "chapters" / f"{page}.ipynb", as_version=4).cells
+    drawing = {cell.source: cell.metadata for cell in cells
                if cell.cell_type == "code" and "diagrams.draw(" in cell.source}
-    assert [source.split('"')[1] for source in drawing] == list(DIAGRAMS) == ["SE", "ECA", "CBAM", "BAM", "SK", "PSA"]
+    assert [source.split('"')[1] for source in drawing] == names
     for metadata in drawing.values():
         assert len(metadata["mystnb"]["image"]["alt"].split()) > 15
+
+
+def test_the_pages_draw_every_diagram_once():
+    assert [name for names in PAGES.values() for name in names] == list(DIAGRAMS)
 
 
 def test_an_unknown_name_is_refused():
