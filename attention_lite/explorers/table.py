@@ -43,7 +43,7 @@ class TableExplorer(Explorer):
         columns: K `Column`s, two at least.
         values: (R, K) numbers; NaN where a row has none.
         low, high: (R, K) ends of an interval around each value; NaN where there is none.
-        points: (R, K, S) the S single numbers behind each value (one a seed, say); NaN where there are none.
+        points: (R, K, S) the single numbers behind each value, S at most (one a seed, say); NaN where there are fewer.
         groups: R words, four different ones at most; the reader can hide a group.
         links: R addresses, relative to the page, or "" for none.
         interval_name, points_name: what the intervals and the points are, in words.
@@ -168,7 +168,8 @@ def _cell(column: Column, value: float, *ends: float, single: np.ndarray | None,
     if ends and not np.isnan(ends).any():
         cell["low"], cell["high"] = (float(end) for end in ends)
         cell["ends"] = [format(end, column.form) for end in ends]
-    if single is not None and not np.isnan(single[at]).any():
-        cell["points"] = [float(point) for point in single[at]]
-        cell["each"] = [format(point, column.form) for point in single[at]]
+    known = [] if single is None else single[at][~np.isnan(single[at])].tolist()
+    if known:
+        cell["points"] = known
+        cell["each"] = [format(point, column.form) for point in known]
     return cell
