@@ -12,7 +12,6 @@ from attention_lite.networks import context_net, residual_net, scale_net, search
 # The ten mechanisms and their two controls: what the closing chapter trains, in the slot of one network a task.
 COMPARED = ("none", "conv", "se", "eca", "cbam", "bam", "sk", "psa", "self-attention", "danet", "emsa", "external")
 FIVE_SEEDS, THREE_SEEDS = (0, 1, 2, 3, 4), (0, 1, 2)
-WITH_FIVE = tuple(model for model in COMPARED if model not in ("sk", "psa"))     # these two train slowest: three
 
 
 @dataclass(frozen=True)
@@ -65,14 +64,14 @@ PARTS_OF_DANET = ("danet", "none", "conv", "danet-position", "danet-channel", "d
 
 RECIPES: dict[str, Recipe] = {
     "context-gating": Recipe(ContextGating, context_net, COMPARED + GATE_CONTROLS, steps=1000, lr=2e-3,
-                             hidden=0.25, shown=0.55, full_contrast=0.3, five_seeds=WITH_FIVE,
+                             hidden=0.25, shown=0.55, full_contrast=0.3, five_seeds=COMPARED,
                              fast=("se", "eca", *GATE_CONTROLS), block_lr=5.0),
     "cued-search": Recipe(CuedSearch, search_net, (*COMPARED, "emsa-1", "emsa-4", "emsa-plain"), steps=1500,
-                          lr=1.5e-3, warm_up=0.15, hidden=0.2, shown=0.4, full_contrast=0.25, five_seeds=WITH_FIVE),
+                          lr=1.5e-3, warm_up=0.15, hidden=0.2, shown=0.4, full_contrast=0.25, five_seeds=COMPARED),
     "cued-segmentation": Recipe(CuedSegmentation, segment_net, PARTS_OF_DANET, steps=1500, lr=1.5e-3, warm_up=0.15,
                                 hidden=0.2, shown=0.4, full_contrast=0.25),
     "one-digit": Recipe(OneDigit, search_net, COMPARED, steps=500, lr=2e-3, hidden=0.0, shown=0.0, full_contrast=0.3,
-                        five_seeds=WITH_FIVE),
+                        five_seeds=COMPARED),
     "one-digit-residual": Recipe(OneDigit, residual_net, (
         "cbam", "none", "cbam-average", "cbam-max", "cbam-3x3", "cbam-spatial-first", "cbam-parallel", "cbam-plain",
         "bam", "bam-product", "bam-first", "bam-last"), steps=600, lr=2e-3, hidden=0.0, shown=0.0, full_contrast=0.3),
