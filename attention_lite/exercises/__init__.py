@@ -97,6 +97,7 @@ from attention_lite.exercises import (  # noqa: E402, F401  (they register their
     cbam,
     danet,
     eca,
+    emsa,
     external,
     psa,
     se,
