@@ -317,8 +317,8 @@ def test_rows_have_scores_where_the_mechanism_has_such_weights(shipped):
         assert (row["map_chance"] == 0) == (row["task"] == "context-gating"), row
         names = {"one-digit": {"largest", "features", "random", "nothing"}, "cued-search": set(),
                  "context-gating": {"largest", "smallest", "random", "nothing"}}[row["task"]]
-        if row["task"] == "context-gating" and row["model"] in ("sk", "psa", "danet"):
-            names = set()                                  # which do not rank channels by one number each
+        if row["task"] == "context-gating" and row["model"] in ("sk", "danet"):
+            names = set()                                  # which do not have one number for each channel
         assert set(row.get("deletion", {})) == names, row
         if names:
             assert all(0 <= value <= 1 for value in row["deletion"].values()), row
