@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from attention_lite.explorers import Column, TableExplorer
 from conftest import ROOT, watch_context
@@ -163,7 +163,7 @@ def test_two_columns_lie_against_each_other_on_axes_that_stay(opened: Page):
     opened.get_by_label("control").uncheck()
     assert place("alpha") == before                                      # filtering moves no axis
     opened.get_by_label("Up", exact=True).select_option(label="map")
-    assert opened.locator(".ax-point:visible").count() == 2               # gamma has no map, plain is hidden
+    expect(opened.locator(".ax-point:visible")).to_have_count(2)          # gamma has no map, plain is hidden
     steps = np.log([0.5, 1.0, 1.2, 3.5])
     opened.get_by_label("control").check()
     opened.get_by_label("Up", exact=True).select_option(label="price")

@@ -615,7 +615,7 @@ class Explorer {
   makeTable(rows) {
     this.table = element("table");
     this.details = element("details", { class: "ax-values", ontoggle: () => this.touch() });
-    this.details.append(element("summary", {}, "Values as a table"), element("div", { class: "ax-scroll", tabindex: 0, role: "region", "aria-label": "Values as a table" }, this.table));
+    this.details.append(element("summary", {}, "Values as a table"), element("div", { class: "ax-scroll", tabindex: 0, role: "group", "aria-label": "Values as a table" }, this.table));
     this.tableRows = rows;
     return this.details;
   }
