@@ -107,8 +107,15 @@ def opened(browser: Browser, file: Path) -> Iterator[Page]:
     assert watch.errors == []
 
 
+def drawn(page: Page) -> Page:
+    """The page, when it has drawn what was last asked of it: the explorer draws in the next frame."""
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    return page
+
+
 def shown(page: Page) -> list[str]:
     """The names of the rows that are shown, in order."""
+    drawn(page)
     return [line.locator("th").inner_text().strip() for line in page.locator("tbody tr").all() if line.is_visible()]
 
 
@@ -116,8 +123,8 @@ def heading(page: Page, name: str) -> Locator:
     return page.locator("thead th", has=page.get_by_role("button", name=name))
 
 
-def status(page: Page) -> str:
-    return page.get_by_role("status").inner_text()
+def says(page: Page, words: str) -> None:
+    expect(drawn(page).get_by_role("status")).to_contain_text(words)
 
 
 def test_a_heading_sorts_the_better_side_first_and_then_reverses(opened: Page):
@@ -138,8 +145,8 @@ def test_a_heading_sorts_the_better_side_first_and_then_reverses(opened: Page):
 def test_groups_and_bounds_filter_the_table_and_the_plot(opened: Page):
     opened.get_by_label("reader").uncheck()
     assert shown(opened) == ["plain", "alpha"]
-    assert "2 of 4 rows are shown" in status(opened)
-    assert opened.locator(".ax-point:visible").count() == 2
+    says(opened, "2 of 4 rows are shown")
+    expect(opened.locator(".ax-point:visible")).to_have_count(2)
     opened.get_by_label("reader").check()
     opened.get_by_label("Keep only rows by").select_option(label="score")
     assert shown(opened) == NAMES
@@ -154,7 +161,7 @@ def test_groups_and_bounds_filter_the_table_and_the_plot(opened: Page):
 
 def test_two_columns_lie_against_each_other_on_axes_that_stay(opened: Page):
     def place(name: str) -> tuple[float, float]:
-        box = opened.locator(".ax-point", has_text=name).locator(".ax-shape").bounding_box()
+        box = drawn(opened).locator(".ax-point", has_text=name).locator(".ax-shape").bounding_box()
         return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
     assert place("alpha")[0] > place("beta")[0] > place("plain")[0]       # score, across
@@ -172,21 +179,21 @@ def test_two_columns_lie_against_each_other_on_axes_that_stay(opened: Page):
 
 
 def test_a_row_is_read_out_in_words_by_pointer_and_by_keyboard(opened: Page):
-    assert "All 4 rows are shown" in status(opened)
+    says(opened, "All 4 rows are shown")
     opened.locator("tbody tr").nth(1).click()
-    assert "alpha, gate." in status(opened)
-    assert "accuracy, first task: 0.93, 95 % interval 0.88 to 0.98, seeds 0.91, 0.93, 0.95." in status(opened)
+    says(opened, "alpha, gate.")
+    says(opened, "accuracy, first task: 0.93, 95 % interval 0.88 to 0.98, seeds 0.91, 0.93, 0.95.")
     opened.locator("tbody tr").nth(1).focus()
     opened.keyboard.press("ArrowDown")
-    assert "beta, reader." in status(opened)
+    says(opened, "beta, reader.")
     assert opened.locator(".ax-point.ax-chosen .ax-label").text_content() == "beta"
     opened.mouse.move(0, 0)
     opened.get_by_label("Across").select_option(label="map")
     opened.locator("tbody tr").nth(3).focus()
-    assert "map: none, no map of places." in status(opened)
+    says(opened, "map: none, no map of places.")
     opened.get_by_label("Across").select_option(label="score")
     opened.locator(".ax-point", has_text="plain").locator(".ax-target").hover()
-    assert "plain, control." in status(opened)
+    says(opened, "plain, control.")
     assert opened.locator("tbody tr.ax-chosen th").inner_text().strip() == "plain"
     assert opened.locator("tbody th a").first.get_attribute("href") == "a.html"
 
@@ -218,7 +225,7 @@ def test_phone_dark_mode_and_axe(browser: Browser, file: Path, name: str, width:
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     if width < 500:
         page.locator("tbody tr").nth(2).tap()
-        assert "beta, reader." in status(page)
+        says(page, "beta, reader.")
         assert min(box.bounding_box()["height"] for box in page.locator("thead button").all()) >= 44
     violations = Axe().run(page).response["violations"]
     assert [(v["id"], v["nodes"][0]["html"][:100]) for v in violations] == []
