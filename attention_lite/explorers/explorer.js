@@ -1941,20 +1941,23 @@ class Table extends Explorer {
     mark.singles.replaceChildren(...range(count).map((s) => this.svg("circle", { r: 2, cx: at.x(a.points?.[s] ?? a.value), cy: at.y(b.points?.[s] ?? b.value) })));
   }
 
-  // Beside its mark, on the first side where it covers no other name and no mark.
+  // Beside its mark, on the first side where it covers no other name and no mark. Where there is none, the name is
+  // seen only while its mark is chosen.
   placeLabels(width, height) {
     const seen = this.marks.filter((mark) => mark.seen);
     const taken = seen.map(({ px, py }) => [px - 6, py - 6, px + 6, py + 6]);
     for (const mark of seen) {
       const w = 6.6 * mark.label.textContent.length;
-      const sides = [[9, 4, "start"], [-9, 4, "end"], [0, -11, "middle"], [0, 19, "middle"], [9, -9, "start"], [9, 16, "start"], [-9, -9, "end"], [-9, 16, "end"], [9, -22, "start"], [9, 29, "start"]];
+      const sides = [[9, 4, "start"], [-9, 4, "end"], [0, -11, "middle"], [0, 19, "middle"], [9, -9, "start"], [9, 16, "start"], [-9, -9, "end"], [-9, 16, "end"], ...[-22, 29, -35, 42].flatMap((dy) => [[9, dy, "start"], [-9, dy, "end"]])];
       const box = ([dx, dy, anchor]) => {
         const left = mark.px + dx - (anchor === "end" ? w : anchor === "middle" ? w / 2 : 0);
         return [left, mark.py + dy - 10, left + w, mark.py + dy + 3];
       };
       const free = (b) => b[0] >= PLOT.left && b[2] <= width && b[1] >= 0 && b[3] <= height - PLOT.bottom + 4 && taken.every((t) => b[2] < t[0] || b[0] > t[2] || b[3] < t[1] || b[1] > t[3]);
-      const side = sides.find((s) => free(box(s))) ?? sides[0];
-      taken.push(box(side));
+      const found = sides.find((s) => free(box(s)));
+      const side = found ?? sides[mark.px > width / 2 ? 1 : 0];
+      if (found) taken.push(box(found));
+      mark.group.classList.toggle("ax-crowded", !found);
       mark.label.setAttribute("x", mark.px + side[0]);
       mark.label.setAttribute("y", mark.py + side[1]);
       mark.label.setAttribute("text-anchor", side[2]);
