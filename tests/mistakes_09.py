@@ -114,6 +114,10 @@ def _ratio(fits):
     return least_ratio
 
 
+def _keys(H, W, s):
+    return H * W if s == 1 else _side(H, s) * _side(W, s)
+
+
 MISTAKES = {
     "emsa-size": [
         (_no_padding, "without padding the last ones have no room"),
@@ -149,9 +153,10 @@ MISTAKES = {
         (0, "choose one of the letters"),
     ],
     "emsa-ratio": [
-        (_ratio(lambda H, W, h, b, s: 4 * H * W * _side(H, s) * _side(W, s) <= b), "each head has a map of its own"),
-        (_ratio(lambda H, W, h, b, s: h * H * W * _side(H, s) * _side(W, s) <= b), "a weight takes 4 bytes"),
-        (_ratio(lambda H, W, h, b, s: 4 * h * (_side(H, s) * _side(W, s)) ** 2 <= b), "the queries are not shrunken"),
+        (_ratio(lambda H, W, h, b, s: 4 * H * W * _keys(H, W, s) <= b), "each head has a map of its own"),
+        (_ratio(lambda H, W, h, b, s: h * H * W * _keys(H, W, s) <= b), "a weight takes 4 bytes"),
+        (_ratio(lambda H, W, h, b, s: 4 * h * _keys(H, W, s) ** 2 <= b), "the queries are not shrunken"),
         (_ratio(lambda H, W, h, b, s: 4 * h * (H * W) ** 2 / s <= b), "by about s², not by s"),
+        (_ratio(lambda H, W, h, b, s: 4 * h * H * W * _side(H, s) * _side(W, s) <= b), "keeps all H · W keys"),
     ],
 }

@@ -138,7 +138,7 @@ def _sign_slips(P: Tensor) -> Iterator[tuple[str, Tensor]]:
         (1 - P) / (1 - P).sum(1, keepdim=True))
     yield "one minus a weight is not yet a weight, and its size is not right either: the rows sum to C − 1.", 1 - P
     yield "a softmax of −P treats weights as if they were scores: take the logarithm of P first.", (-P).softmax(1)
-    yield "a softmax of max − P still treats weights as if they were scores, and only to a row's own maximum.", (
+    yield "max − P turns the order round, but not the sizes. What becomes of e to the power of −t?", (
         (P.amax(1, keepdim=True) - P) / (P.amax(1, keepdim=True) - P).sum(1, keepdim=True))
     yield "those are still the published code's weights: a softmax of log P gives P back. Where is the minus?", P
     yield "a transpose changes who reads from whom; the sign changes from whom one reads.", P.T

@@ -167,7 +167,8 @@ def check_shift(choice) -> None:
 
 
 _BUDGETS = ((56, 56, 8, 100), (56, 56, 8, 20), (107, 160, 1, 20), (28, 28, 2, 50), (30, 50, 4, 9), (28, 28, 8, 4),
-            (64, 64, 4, 4 * 4 * 4096 * 1024 / 1e6))       # the last is full to the byte at s = 2
+            (64, 64, 4, 4 * 4 * 4096 * 1024 / 1e6),       # full to the byte at s = 2
+            (12, 12, 1, 0.08))                            # too little for 144 keys, enough for 11 × 11
 
 
 @exercise("emsa-ratio")
@@ -183,11 +184,14 @@ def check_ratio(least_ratio) -> None:
 
 
 def _least_ratio(H: int, W: int, h: int, megabytes: float, bytes_: int = 4, both: bool = False,
-                 linear: bool = False) -> int:
-    """The right answer, or that of a usual slip: fewer bytes a weight, shrunken queries too, N / s for N / s²."""
+                 linear: bool = False, always: bool = False) -> int:
+    """The right answer, or that of a usual slip: fewer bytes a weight, shrunken queries too, N / s for N / s², or a
+    convolution at s = 1, where the block has none."""
     s = 1
     while s < 1024:
-        keys = H * W / s if linear else _shrunken(H, s) * _shrunken(W, s)
+        keys = _shrunken(H, s) * _shrunken(W, s) if s > 1 or always else H * W
+        if linear:
+            keys = H * W / s
         if h * (keys if both else H * W) * keys * bytes_ <= megabytes * 1e6:
             break
         s *= 2
@@ -206,6 +210,8 @@ def _wrong_ratio(given: list, right: list[int]) -> str:
             [_least_ratio(*case, both=True) for case in _BUDGETS],
         "shrinking both sides by s divides the number of keys by about s², not by s.":
             [_least_ratio(*case, linear=True) for case in _BUDGETS],
+        "at s = 1 the block has no convolution, and keeps all H · W keys.":
+            [_least_ratio(*case, always=True) for case in _BUDGETS],
     }
     for sentence, numbers in known.items():
         if given == numbers:

@@ -222,8 +222,8 @@ def row(task: str, model: str, seed: int, folder: Path = checkpoints.FOLDER) -> 
 def costs(seed: int) -> list[dict]:
     """Time and memory of the twelve networks of one seed, measured side by side in this process on one thread.
 
-    forward: seconds for one picture without gradients.  step: seconds for a training step of 64 pictures.
-    peak_bytes: the most that such a step holds at a time beyond the network, its input and its optimiser.
+    forward: seconds for one picture without gradients.  step: seconds for a forward and a backward pass of 64
+    pictures.  peak_bytes: the most that such a step holds at a time beyond the network and its input.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
