@@ -42,7 +42,7 @@ class SEAttention(AttentionBlock):
             x: feature map, (B, C, H, W), floating point.
 
         Returns:
-            {"channel": s}: s has shape (B, C), each value in (0, 1). The gates are independent of each other:
+            {"channel": s}: s has shape (B, C), each value in (0, 1). Each is a sigmoid of its own score:
             no axis sums to one.
 
         Raises:

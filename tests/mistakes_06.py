@@ -46,7 +46,6 @@ class _StillAList(_Pyramid):
 
 
 class _StillInPlace(_Pyramid):
-    @torch.no_grad()
     def forward(self, x):
         for i, split in enumerate(x.chunk(len(self.convs), 1)):
             split.copy_(self.convs[i](x))
@@ -54,7 +53,6 @@ class _StillInPlace(_Pyramid):
 
 
 class _IntoACopy(_Pyramid):
-    @torch.no_grad()
     def forward(self, x):
         return _StillInPlace.forward(self, x.clone())
 

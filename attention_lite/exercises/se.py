@@ -72,7 +72,7 @@ def _what_is_wrong(s: torch.Tensor, x: torch.Tensor, W1: torch.Tensor, W2: torch
 @exercise("se-scale")
 def check_scale(scale) -> None:
     """scale(x, s): (B, C, H, W), (B, C) -> (B, C, H, W), each channel times its gate."""
-    for b, c, h, w in ((2, 5, 3, 4), (2, 3, 3, 3), (3, 3, 3, 3), (1, 6, 1, 2)):
+    for b, c, h, w in ((3, 3, 3, 3), (2, 3, 3, 3), (2, 5, 3, 4), (1, 6, 1, 2)):      # those where slips fit come first
         x, s = torch.randn(b, c, h, w), torch.rand(b, c)
         y = call(scale, x, s)
         expect_shape(y, (b, c, h, w), "(B, C, H, W)")
