@@ -189,9 +189,7 @@ def _least_ratio(H: int, W: int, h: int, megabytes: float, bytes_: int = 4, both
     convolution at s = 1, where the block has none."""
     s = 1
     while s < 1024:
-        keys = _shrunken(H, s) * _shrunken(W, s) if s > 1 or always else H * W
-        if linear:
-            keys = H * W / s
+        keys = _shrunken(H, s) * _shrunken(W, s) if always or (s > 1 and not linear) else H * W / s
         if h * (keys if both else H * W) * keys * bytes_ <= megabytes * 1e6:
             break
         s *= 2

@@ -205,7 +205,7 @@ def row(task: str, model: str, seed: int, folder: Path = checkpoints.FOLDER) -> 
         "task": task, "model": model, "seed": seed, "accuracy": record["test_accuracy"],
         "validation_accuracy": record["validation_accuracy"], "parameters": record["parameters"],
         "macs": macs(net, side.size), "scenes": record["scenes"], "map_scenes": MAP_SCENES,
-        "steps": record["steps"], "seconds": record["seconds"], "cpu_seconds": record.get("cpu_seconds"),
+        "steps": record["steps"], "seconds": record["seconds"], "cpu_seconds": record["cpu_seconds"],
         "torch": record["torch"], "python": record["python"], "device": record.get("device", "cpu"),
     }
     score = evidence.map_score(task, net, validation, test)
