@@ -123,13 +123,28 @@ def queries_keys_values(queries: Tensor, keys: Tensor | None, values: Tensor | N
 
 
 def boolean_mask(name: str, mask: Tensor, shape: tuple[int, ...]) -> None:
-    """Raise ValueError unless `mask` is boolean and broadcasts to `shape`."""
+    """Raise ValueError unless `mask` is boolean and broadcasts to `shape` without a guess."""
+    _boolean(name, mask)
+    got, last = tuple(mask.shape), shape[len(shape) - mask.dim():]
+    if mask.dim() == 3:
+        raise ValueError(f"{name} must have four dimensions (B, h, N_q, N_k), or at most two, (N_q, N_k), got three: "
+                         f"shape {got}; give it {name}[:, None] if the first is B, {name}[None] if it is h")
+    if mask.dim() > len(shape) or any(m not in (1, s) for m, s in zip(got, last, strict=True)):
+        raise ValueError(f"{name} must broadcast to (B, h, N_q, N_k) = {shape}, got shape {got}; "
+                         "what hides keys of a sample, (B, N_k), is key_mask")
+
+
+def key_mask(name: str, mask: Tensor, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless `mask` is boolean and of `shape` (B, N_k)."""
+    _boolean(name, mask)
+    if tuple(mask.shape) != shape:
+        raise ValueError(f"{name} must have the shape (B, N_k) = {shape}, got {tuple(mask.shape)}")
+
+
+def _boolean(name: str, mask: Tensor) -> None:
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
         got = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
         raise ValueError(f"{name} must be a boolean tensor (True where a query may see a key), got {got}")
-    got, last = tuple(mask.shape), shape[len(shape) - mask.dim():]
-    if mask.dim() > len(shape) or any(m not in (1, s) for m, s in zip(got, last, strict=True)):
-        raise ValueError(f"{name} must broadcast to (B, h, N_q, N_k) = {shape}, got shape {got}")
 
 
 def _finite(value: float) -> bool:

@@ -52,7 +52,7 @@ class ScaledDotProductAttention(AttentionBlock):
         self.W_O = nn.Linear(h * d_v, d_model, bias=bias)
 
     def attention(self, queries: Tensor, keys: Tensor | None = None, values: Tensor | None = None,
-                  mask: Tensor | None = None) -> dict[str, Tensor]:
+                  mask: Tensor | None = None, key_mask: Tensor | None = None) -> dict[str, Tensor]:
         """Return the attention weights.
 
         Args:
@@ -60,7 +60,10 @@ class ScaledDotProductAttention(AttentionBlock):
             keys: (B, N_k, d_model); default: `queries`, which makes it self-attention.
             values: (B, N_k, d_model); default: `keys`. They change no weight, and are checked all the same.
             mask: boolean, broadcastable to (B, h, N_q, N_k); True where a query may attend to a key
-                (as in F.scaled_dot_product_attention; torch.nn.MultiheadAttention means the opposite).
+                (as in F.scaled_dot_product_attention; torch.nn.MultiheadAttention means the opposite). Two axes are
+                (N_q, N_k); three are refused, for the first could be B or h: make them four.
+            key_mask: boolean, (B, N_k); True where a key is there for all queries of its sample. Where sequences of
+                some `lengths` are padded to N tokens, it is `torch.arange(N) < lengths[:, None]`.
 
         Returns:
             {"position": A}: A has shape (B, h, N_q, N_k), each value in [0, 1]; the last axis, over the keys,
@@ -69,7 +72,7 @@ class ScaledDotProductAttention(AttentionBlock):
         Raises:
             ValueError: if an argument has another type, dtype, number of dimensions, width, batch or length.
         """
-        keys, values, mask = self._complete(queries, keys, values, mask)
+        keys, values, mask = self._complete(queries, keys, values, mask, key_mask)
         Q, K = self._heads(self.W_Q(queries)), self._heads(self.W_K(keys))    # each (B, h, N, d_k)
         scores = Q @ K.transpose(-2, -1) / math.sqrt(self.d_k)                # (B, h, N_q, N_k)
         if mask is None:
@@ -78,13 +81,13 @@ class ScaledDotProductAttention(AttentionBlock):
         return {"position": A.masked_fill(~mask.any(dim=-1, keepdim=True), 0.0)}  # no key to attend to: zeros
 
     def forward(self, queries: Tensor, keys: Tensor | None = None, values: Tensor | None = None,
-                mask: Tensor | None = None) -> Tensor:
+                mask: Tensor | None = None, key_mask: Tensor | None = None) -> Tensor:
         """Return the attended values, (B, N_q, d_model), through torch's fused kernel.
 
         Args and errors are those of `attention`. The N_q × N_k map is not stored if the kernel can avoid it.
         A query that may attend to no key gets zeros from every head: its output is W_O's bias, if any.
         """
-        keys, values, mask = self._complete(queries, keys, values, mask)
+        keys, values, mask = self._complete(queries, keys, values, mask, key_mask)
         Q, K, V = self._heads(self.W_Q(queries)), self._heads(self.W_K(keys)), self._heads(self.W_V(values))
         dropout = self.dropout if self.training else 0.0
         heads = fused_attention(Q, K, V, 1 / math.sqrt(self.d_k), mask, dropout)                  # (B, h, N_q, d_v)
@@ -96,11 +99,15 @@ class ScaledDotProductAttention(AttentionBlock):
         """Split the last axis into heads: (B, N, h·d) -> (B, h, N, d)."""
         return x.unflatten(-1, (self.h, -1)).transpose(1, 2)
 
-    def _complete(self, queries: Tensor, keys: Tensor | None, values: Tensor | None,
-                  mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Fill in the default keys and values, give the mask four dimensions, and check them all."""
+    def _complete(self, queries: Tensor, keys: Tensor | None, values: Tensor | None, mask: Tensor | None,
+                  key_mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Fill in the default keys and values, make both masks one of four dimensions, and check them all."""
         keys, values = checks.queries_keys_values(queries, keys, values, self.d_model, self.W_Q.weight)
         if mask is not None:
             checks.boolean_mask("mask", mask, (queries.shape[0], self.h, queries.shape[1], keys.shape[1]))
             mask = mask.reshape((1,) * (4 - mask.dim()) + mask.shape)     # torch's kernel wants two or more
+        if key_mask is not None:
+            checks.key_mask("key_mask", key_mask, tuple(keys.shape[:2]))
+            of_keys = key_mask[:, None, None]                             # (B, 1, 1, N_k)
+            mask = of_keys if mask is None else mask & of_keys
         return keys, values, mask

@@ -178,6 +178,17 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
                       "mask must broadcast to (B, h, N_q, N_k) = (2, 2, 5, 5), got shape (2, 3, 5, 5)"),
     "SA mask dimensions": (sa(mask=torch.ones(1, 2, 2, 5, 5, dtype=torch.bool)),
                            "mask must broadcast to (B, h, N_q, N_k) = (2, 2, 5, 5), got shape (1, 2, 2, 5, 5)"),
+    "SA mask of the keys": (sa(mask=torch.ones(2, 5, dtype=torch.bool)),
+                            "got shape (2, 5); what hides keys of a sample, (B, N_k), is key_mask"),
+    "SA mask of B or h": (sa(mask=torch.ones(2, 5, 5, dtype=torch.bool)),
+                          "mask must have four dimensions (B, h, N_q, N_k), or at most two, (N_q, N_k), got three: "
+                          "shape (2, 5, 5); give it mask[:, None] if the first is B, mask[None] if it is h"),
+    "SA key_mask numbers": (sa(key_mask=torch.ones(2, 5)),
+                            "key_mask must be a boolean tensor (True where a query may see a key), got torch.float32"),
+    "SA key_mask of one sample": (sa(key_mask=torch.ones(5, dtype=torch.bool)),
+                                  "key_mask must have the shape (B, N_k) = (2, 5), got (5,)"),
+    "SA key_mask in attention": (sa(to="attention", key_mask=torch.ones(2, 4, dtype=torch.bool)),
+                                 "key_mask must have the shape (B, N_k) = (2, 5), got (2, 4)"),
     "SA mask in attention": (sa(to="attention", mask=torch.ones(3, dtype=torch.bool)),
                              "mask must broadcast to (B, h, N_q, N_k) = (2, 2, 5, 5), got shape (3,)"),
     # record_attention

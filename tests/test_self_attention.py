@@ -170,7 +170,7 @@ def test_with_a_causal_mask_order_matters():
 
 
 @pytest.mark.parametrize(
-    "shape", [(), (1,), (5,), (1, 5), (4, 1), (4, 5), (2, 4, 5), (3, 1, 1, 5), (3, 2, 4, 5), (3, 1, 4, 1)])
+    "shape", [(), (1,), (5,), (1, 5), (4, 1), (4, 5), (1, 2, 4, 5), (3, 1, 1, 5), (3, 2, 4, 5), (3, 1, 4, 1)])
 def test_masks_broadcast(shape):
     torch.manual_seed(0)
     sa = ScaledDotProductAttention(6, 2, 3, h=2).double()
@@ -182,6 +182,21 @@ def test_masks_broadcast(shape):
     found = sa.attention(queries, keys, mask=mask)["position"]
     torch.testing.assert_close(found, A, rtol=0, atol=1e-10)
     assert (found[~full] == 0).all()
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_key_mask_is_of_samples_even_where_all_sizes_are_equal(masked):
+    """Four samples, four heads, four queries, four keys: a guess by the shape would take another axis."""
+    torch.manual_seed(0)
+    sa, x = ScaledDotProductAttention(8, h=4).double(), torch.randn(4, 4, 8, dtype=DOUBLE)
+    there = torch.arange(4) < torch.tensor([4, 1, 3, 2])[:, None]                  # as the docstring says
+    mask = torch.rand(4, 4) > 0.3 if masked else None
+    full = there[:, None, None].expand(4, 4, 4, 4)
+    A, expected = reference(x, x, x, copies(sa), 4, full if mask is None else full & mask)
+    torch.testing.assert_close(sa(x, mask=mask, key_mask=there), expected, rtol=0, atol=1e-10)
+    torch.testing.assert_close(sa.attention(x, mask=mask, key_mask=there)["position"], A, rtol=0, atol=1e-10)
+    padded = x.masked_fill(~there[..., None], 7.0)
+    torch.testing.assert_close(sa(padded, mask=mask, key_mask=there)[there], expected[there], rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("bias", [False, True])
