@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from attention_lite.lab import checkpoints, comparison
+from attention_lite.lab import checkpoints, comparison, regions
 from attention_lite.lab.recipes import RECIPES, check_run, home_task
 from attention_lite.lab.runs import figure_of, finish, state_of, stop_on_ctrl_c
 
@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        return {"train": _train, "compare": _compare, "list": _list}[options.command](options)
+        return {"train": _train, "compare": _compare, "list": _list, "regions": _regions}[options.command](options)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -44,6 +44,11 @@ def _parser() -> argparse.ArgumentParser:
     comparing.add_argument("--folder", type=Path, default=checkpoints.FOLDER, help="where the checkpoints lie")
     comparing.add_argument("--processes", type=int, default=2, help="trainings side by side; default: 2")
     commands.add_parser("list", help="list the checkpoints and their figures")
+    showing = commands.add_parser("regions", help="the regions drawn by hand on a photograph: write their picture, or "
+                                                  "draw another")
+    showing.add_argument("photograph")
+    showing.add_argument("--picture", type=Path, help="where the picture goes; default: PHOTOGRAPH-regions.png")
+    showing.add_argument("--draw", metavar="REGION", help="open a window instead, and store what is clicked")
     return parser
 
 
@@ -74,6 +79,17 @@ def _compare(options: argparse.Namespace) -> int:
             print("stopped; what is done is kept: the same command goes on from there", file=sys.stderr)
             return 130
     print(f"{len(comparison.load(options.file)['rows'])} rows -> {options.file}")
+    return 0
+
+
+def _regions(options: argparse.Namespace) -> int:
+    if options.draw:
+        regions.draw_by_hand(options.photograph, options.draw)
+        print(f"{options.draw} of {options.photograph} -> {regions.FILE}")
+        return 0
+    picture = options.picture or Path(f"{options.photograph}-regions.png")
+    regions.save_overlay(options.photograph, picture)
+    print(f"{options.photograph} -> {picture}")
     return 0
 
 
