@@ -95,6 +95,12 @@ def feature_map(name: str, x: Tensor, channel: int | None, weight: Tensor) -> No
         raise ValueError(f"{name} must have at least one channel, one row and one column, got shape {tuple(shape)}")
 
 
+def sides(name: str, x: Tensor, multiple: int) -> None:
+    """Raise ValueError unless `multiple` divides the height and the width of `x`, (B, C, H, W)."""
+    if x.shape[2] % multiple or x.shape[3] % multiple:
+        raise ValueError(f"{name} must have a height and a width that {multiple} divides, got shape {tuple(x.shape)}")
+
+
 def tokens(name: str, x: Tensor, d_model: int, weight: Tensor) -> None:
     """Raise ValueError unless `x` is a sequence (B, N, d_model) with N >= 1, of the dtype of `weight`."""
     floating(name, x, weight)

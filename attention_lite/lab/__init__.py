@@ -1,6 +1,6 @@
 """The lab: photographs, tasks with a known truth, small trainings, and scores for the maps that come out."""
 
-from attention_lite.lab import comparison, evidence, photographs, regions, scoring
+from attention_lite.lab import comparison, evidence, photographs, pretrained, regions, scoring
 from attention_lite.lab.checkpoints import load_checkpoint
 from attention_lite.lab.recipes import RECIPES
 from attention_lite.lab.scenes import Scenes, disc_mask, draw, frame_mask, masks, target_mask
@@ -18,4 +18,5 @@ from attention_lite.lab.training import pictures, train, untrained
 
 __all__ = ["RECIPES", "TASKS", "AnySize", "ContextGating", "CuedSearch", "CuedSegmentation", "OneDigit", "Scenes",
            "ask_for", "comparison", "disc_mask", "draw", "enlarge", "evidence", "frame_mask", "load_checkpoint",
-           "masks", "photographs", "pictures", "regions", "scoring", "target_mask", "train", "untrained"]
+           "masks", "photographs", "pictures", "pretrained", "regions", "scoring", "target_mask", "train",
+           "untrained"]

@@ -15,7 +15,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        return {"train": _train, "compare": _compare, "list": _list, "regions": _regions}[options.command](options)
+        return {"train": _train, "compare": _compare, "networks": _networks, "list": _list,
+                "regions": _regions}[options.command](options)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -43,6 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     comparing.add_argument("--file", type=Path, default=comparison.FILE, help="default: the package's own")
     comparing.add_argument("--folder", type=Path, default=checkpoints.FOLDER, help="where the checkpoints lie")
     comparing.add_argument("--processes", type=int, default=2, help="trainings side by side; default: 2")
+    commands.add_parser("networks", help="compare the rebuilt pretrained networks with onnxruntime and transformers "
+                                         "on the book's photographs; needs the extra test")
     commands.add_parser("list", help="list the checkpoints and their figures")
     showing = commands.add_parser("regions", help="the regions drawn by hand on a photograph: write their picture, or "
                                                   "draw another")
@@ -91,6 +94,17 @@ def _regions(options: argparse.Namespace) -> int:
     regions.save_overlay(options.photograph, picture)
     print(f"{options.photograph} -> {picture}")
     return 0
+
+
+def _networks(_: argparse.Namespace) -> int:
+    from attention_lite.lab.equalities import equalities  # its oracles come with the extra test
+
+    torch.set_num_threads(1)
+    all_hold = True
+    for equality in equalities():
+        print(equality, flush=True)
+        all_hold &= equality.holds
+    return 0 if all_hold else 1
 
 
 def _list(_: argparse.Namespace) -> int:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+import torch
+from torch import Tensor
 
 CC0 = "CC0 1.0"
 PUBLIC_DOMAIN = "public domain"
@@ -69,6 +71,25 @@ def load(name: str) -> np.ndarray:
     if name not in tuple(PHOTOGRAPHS):
         raise ValueError(f"name must be one of {', '.join(sorted(PHOTOGRAPHS))}; got {name!r}")
     return _read(name)
+
+
+def picture(photograph: np.ndarray, side: int = 224, stretched: bool = False) -> Tensor:
+    """Return a photograph as a network takes it: (1, 3, side, side), RGB in [0, 1].
+
+    Args:
+        photograph: uint8, (H, W, 3).
+        side: in pixels.
+        stretched: whether all of it is squeezed into the square; else the largest square around its middle is taken.
+    """
+    from skimage.transform import resize
+
+    if not stretched:
+        height, width = photograph.shape[:2]
+        short = min(height, width)
+        top, left = (height - short) // 2, (width - short) // 2
+        photograph = photograph[top:top + short, left:left + short]
+    resized = resize(photograph, (side, side), anti_aliasing=True)
+    return torch.tensor(resized.transpose(2, 0, 1)[None], dtype=torch.float32)
 
 
 @cache

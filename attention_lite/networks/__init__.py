@@ -1,4 +1,4 @@
-"""The small networks that the lab trains: a place for an attention block in each, and controls that can stand there.
+"""The small networks that the lab trains, a place for an attention block in each, and networks that others trained.
 
 A control has the block's place, and often its parameters, but lacks what the block is said to bring.
 """
@@ -9,7 +9,8 @@ from attention_lite.networks.scale import ScaleNet, scale_net
 from attention_lite.networks.search import SearchNet, search_net
 from attention_lite.networks.segment import SegmentNet, segment_net
 from attention_lite.networks.slot import LocalMixer, TokenMixer, slot_blocks
+from attention_lite.networks.vision_transformer import SaliencyNet, VisionTransformer
 
-__all__ = ["AddedContext", "CBAMAblation", "ContextNet", "LocalGate", "LocalMixer", "ResidualNet", "ScaleNet",
-           "SearchNet", "SegmentNet", "Shuffled", "TokenMixer", "context_net", "residual_net", "scale_net",
-           "search_net", "segment_net", "slot_blocks"]
+__all__ = ["AddedContext", "CBAMAblation", "ContextNet", "LocalGate", "LocalMixer", "ResidualNet", "SaliencyNet",
+           "ScaleNet", "SearchNet", "SegmentNet", "Shuffled", "TokenMixer", "VisionTransformer", "context_net",
+           "residual_net", "scale_net", "search_net", "segment_net", "slot_blocks"]
