@@ -1,6 +1,7 @@
 """The one style of the book's figures: sizes, colours, and maps on fixed limits with a colour bar."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,13 +9,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+from attention_lite.as_array import as_array
+
 # Okabe and Ito's colours, distinguishable with any kind of colour vision.
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7")
 MAP = "viridis"           # weights and gates: from nothing to much
 
 
 def use_style() -> None:
-    """Set matplotlib's defaults for the book. Figures keep a light ground in dark mode too."""
+    """Set matplotlib's defaults for the book, over its own ones: none of the reader's settings is left.
+
+    Figures keep a light ground in dark mode too.
+    """
+    plt.rcdefaults()                      # a reader's image.origin would turn every map upside down
     plt.rcParams.update({
         "figure.dpi": 96, "savefig.dpi": 144, "savefig.bbox": "tight", "figure.facecolor": "white",
         "font.size": 11, "axes.titlesize": 11, "axes.labelsize": 11, "legend.fontsize": 10, "legend.frameon": False,
@@ -28,27 +35,29 @@ def panels(rows: int, columns: int, width: float = 2.6, height: float = 2.6) -> 
     return plt.subplots(rows, columns, figsize=(columns * width, rows * height), squeeze=False)
 
 
-def picture(ax: Axes, image: np.ndarray, title: str = "") -> None:
-    """Show an RGB image (H, W, 3) without axes."""
-    ax.imshow(np.asarray(image))
+def picture(ax: Axes, image: Any, title: str = "") -> None:
+    """Show an RGB image (H, W, 3), an array or a tensor, without axes."""
+    ax.imshow(as_array("image", image))
     ax.set_title(title)
     ax.set_axis_off()
 
 
-def heat(ax: Axes, weights: np.ndarray, limits: tuple[float, float], title: str = "", cmap: str = MAP) -> AxesImage:
-    """Show a map (h, w) on fixed limits, without axes; returns what a colour bar needs."""
-    shown = ax.imshow(np.asarray(weights), cmap=cmap, vmin=limits[0], vmax=limits[1])
+def heat(ax: Axes, weights: Any, limits: tuple[float, float], title: str = "", cmap: str = MAP) -> AxesImage:
+    """Show a map (h, w), an array or a tensor, on fixed limits, without axes; returns what a colour bar needs."""
+    low, high = as_array("limits", limits)
+    shown = ax.imshow(as_array("weights", weights), cmap=cmap, vmin=low, vmax=high)
     ax.set_title(title)
     ax.set_axis_off()
     return shown
 
 
-def outline(ax: Axes, mask: np.ndarray, shape: tuple[int, int], colour: str = "white") -> None:
-    """Draw the edge of a boolean mask (H, W) over a map of another shape (h, w)."""
-    height, width = np.asarray(mask).shape
+def outline(ax: Axes, mask: Any, shape: tuple[int, int], colour: str = "white") -> None:
+    """Draw the edge of a boolean mask (H, W), an array or a tensor, over a map of another shape (h, w)."""
+    mask = as_array("mask", mask).astype(float)
+    height, width = mask.shape
     y = (np.arange(height) + 0.5) * shape[0] / height - 0.5
     x = (np.arange(width) + 0.5) * shape[1] / width - 0.5
-    ax.contour(x, y, np.asarray(mask, dtype=float), levels=[0.5], colors=[colour], linewidths=1.5)
+    ax.contour(x, y, mask, levels=[0.5], colors=[colour], linewidths=1.5)
 
 
 def colour_bar(figure: Figure, shown: AxesImage, axes: Axes | Sequence[Axes] | np.ndarray, label: str) -> None:

@@ -1,6 +1,7 @@
 """Explorers of attention on photographs, and of a table: ipywidgets in a notebook, the same ES module in a static page.
 
-They know arrays and nothing of torch: anything that `numpy.asarray` reads will do, CPU tensors included.
+They know arrays and nothing of torch: anything that `numpy.asarray` reads will do, and any tensor of torch, with
+gradient, in bfloat16, on another device.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import traitlets
 
+from attention_lite.as_array import as_array
 from attention_lite.explorers import arrays
 from attention_lite.explorers.base import PhotographExplorer
 from attention_lite.explorers.packing import Packer, cover, nice_above, nice_around, outline
@@ -87,7 +89,8 @@ class PositionsExplorer(PhotographExplorer):
         marks: Sequence[Sequence[tuple[int, int, str]]] | None = None,
         alt: str | Sequence[str] = "",
     ) -> None:
-        pictures = arrays.images(images if np.ndim(images) != 3 else np.asarray(images)[None], ("P",))
+        pictures = as_array("images", images)
+        pictures = arrays.images(pictures[None] if pictures.ndim == 3 else pictures, ("P",))
         count, size = len(pictures), pictures.shape[1:3]
         rows, columns = arrays.grid(grid, size)
         places = rows * columns
@@ -99,8 +102,8 @@ class PositionsExplorer(PhotographExplorer):
         if keys is not None and queries is None:
             raise ValueError("keys must come with queries, got keys alone")
         if queries is not None:
-            q = arrays.numbers("queries", _lead(queries, count), (count, "heads", places, "d"))
-            k = q if keys is None else arrays.numbers("keys", _lead(keys, count), q.shape)
+            q = arrays.numbers("queries", _lead("queries", queries, count), (count, "heads", places, "d"))
+            k = q if keys is None else arrays.numbers("keys", _lead("keys", keys, count), q.shape)
             heads, source = q.shape[1], (q, k)
         else:
             table = _score_table(scores, weights, count, places)
@@ -161,7 +164,7 @@ class PositionsExplorer(PhotographExplorer):
         elif outline_names is not None:
             raise ValueError(f"outline_names must come with outlines, got {list(outline_names)} alone")
         if values is not None:
-            colours = arrays.numbers("values", _lead(values, count, 3), (count, places, 3))
+            colours = arrays.numbers("values", _lead("values", values, count, 3), (count, places, 3))
             packer.add("values", arrays.within("values", colours, 0, 1).astype(np.float32))
         if queries is not None:
             packer.add_vectors("queries", q)
@@ -262,9 +265,9 @@ class GatesExplorer(PhotographExplorer):
         channels = gate.shape[2]
         feature = arrays.numbers("features", features, (count, variants, channels, "h", "w"))
         grid = arrays.grid(feature.shape[3:], size)
-        forcings = 0 if forced is None else np.shape(forced)[0] if np.ndim(forced) else 0
         if forced is not None:
             forced = arrays.within("forced", arrays.numbers("forced", forced, ("F", channels)), 0, 1)
+        forcings = 0 if forced is None else len(forced)
         if answers is not None:
             answers = arrays.numbers("answers", answers, (count, variants, 1 + forcings, "K"))
             arrays.distributions("answers", answers)
@@ -320,7 +323,8 @@ class GatesExplorer(PhotographExplorer):
         if truth is not None:
             packer.add("truth", arrays.classes("truth", truth, (count, variants), classes).astype(np.int16))
         if candidates is not None:
-            things = np.shape(candidates)[1] if np.ndim(candidates) == 2 else 0
+            candidates = as_array("candidates", candidates)
+            things = candidates.shape[1] if candidates.ndim == 2 else 0
             candidates = arrays.classes("candidates", candidates, (count, things), classes)
             spec["candidateNames"] = arrays.names("candidate_names", candidate_names, things, "thing {}")
             packer.add("candidates", candidates.astype(np.int16))
@@ -529,7 +533,8 @@ def _band(spread: Any, mean: np.ndarray | None, shape: tuple[int, ...]) -> np.nd
 
 def _fields(fields: Any, blocks: int, branches: int) -> list[list[float]]:
     """Return the side of each branch's field in each block."""
-    array = arrays.numbers("fields", fields, (branches,) if np.ndim(fields) == 1 else (blocks, branches))
+    array = as_array("fields", fields)
+    array = arrays.numbers("fields", array, (branches,) if array.ndim == 1 else (blocks, branches))
     if (array <= 0).any():
         raise ValueError(f"fields must be positive, got {array.tolist()}")
     return np.broadcast_to(array, (blocks, branches)).tolist()
@@ -558,9 +563,9 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def _lead(value: Any, count: int, dimensions: int = 4) -> np.ndarray:
+def _lead(name: str, value: Any, count: int, dimensions: int = 4) -> np.ndarray:
     """Return `value` with the axes of length one that may be left out when there is one photograph."""
-    array = np.asarray(value)
+    array = as_array(name, value)
     while count == 1 and 2 <= array.ndim < dimensions:
         array = array[None]
     return array
@@ -570,11 +575,11 @@ def _score_table(scores: Any, weights: Any, count: int, places: int) -> np.ndarr
     """Return scores (P, heads, N, N): those given, or the logarithm of the weights."""
     shape = (count, "heads", places, places)
     if scores is not None:
-        table = arrays.numbers("scores", _lead(scores, count), shape, minus_inf=True)
+        table = arrays.numbers("scores", _lead("scores", scores, count), shape, minus_inf=True)
         if np.isneginf(table).all(-1).any():
             raise ValueError("scores must leave every query something to attend to, got a row of −inf")
         return table
-    table = arrays.distributions("weights", arrays.numbers("weights", _lead(weights, count), shape))
+    table = arrays.distributions("weights", arrays.numbers("weights", _lead("weights", weights, count), shape))
     with np.errstate(divide="ignore"):
         return np.log(table)
 
@@ -611,7 +616,7 @@ def _pack_outlines(
     packer: Packer, outlines: Any, names: Any, count: int, size: tuple[int, int], grid: tuple[int, int]
 ) -> list[str]:
     """Pack the edges of each region and the share of each place that it covers; return the names."""
-    masks = np.asarray(outlines)
+    masks = as_array("outlines", outlines)
     if masks.dtype != bool:
         raise ValueError(f"outlines must be boolean, got dtype {masks.dtype}")
     if masks.ndim != 4 or masks.shape[0] != count or masks.shape[2:] != size or masks.shape[1] < 1:

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from attention_lite.as_array import as_array
+
 SUM_TOLERANCE = 1e-3
 
 
 def images(value: Any, leading: tuple[str, ...]) -> np.ndarray:
     """Return photographs as uint8, shape (*leading, H, W, 3); ValueError on anything else."""
-    image = np.asarray(value)
+    image = as_array("images", value)
     wanted = f"uint8 ({', '.join((*leading, 'H', 'W', '3'))})"
     if image.ndim == 3 + len(leading) and image.shape[-1] == 4:
         raise ValueError(
@@ -32,7 +34,7 @@ def images(value: Any, leading: tuple[str, ...]) -> np.ndarray:
 
 def numbers(name: str, value: Any, shape: tuple[int | str, ...], *, minus_inf: bool = False) -> np.ndarray:
     """Return `value` as a float array of `shape` (a string stands for any length ≥ 1) of finite numbers."""
-    array = np.asarray(value)
+    array = as_array(name, value)
     wanted = f"({', '.join(map(str, shape))})"
     fits = array.ndim == len(shape) and all(
         got >= 1 if isinstance(want, str) else got == want
@@ -111,7 +113,7 @@ def names(name: str, value: Sequence[str] | None, count: int, default: str) -> l
 
 def classes(name: str, value: Any, shape: tuple[int, ...], count: int) -> np.ndarray:
     """Return integer class numbers 0 … count − 1 of the given shape."""
-    array = np.asarray(value)
+    array = as_array(name, value)
     if array.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
     if not np.issubdtype(array.dtype, np.integer):

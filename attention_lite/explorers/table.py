@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import traitlets
 
+from attention_lite.as_array import as_array
 from attention_lite.explorers import arrays
 from attention_lite.explorers.base import Explorer
 
@@ -146,7 +147,7 @@ def _columns(columns: Any) -> list[Column]:
 
 def _table(name: str, value: Any, shape: tuple[int | str, ...]) -> np.ndarray:
     """Return numbers of `shape`, NaN allowed."""
-    array = np.asarray(value, dtype=float)
+    array = np.asarray(as_array(name, value), dtype=float)
     known = np.where(np.isnan(array), 0.0, array)
     arrays.numbers(name, known, shape)
     return array

@@ -9,6 +9,7 @@ from safetensors.torch import save
 from torch import nn
 
 from attention_lite.lab.files import write_whole
+from attention_lite.lab.precision import float32
 from attention_lite.lab.recipes import RECIPES, check_run
 
 FOLDER = Path(__file__).parent / "checkpoints"
@@ -43,6 +44,7 @@ def save_checkpoint(net: nn.Module, record: dict, path: Path) -> None:
     write_whole(path, data)
 
 
+@float32()
 def load_checkpoint(task: str, model: str, seed: int, folder: Path = FOLDER) -> tuple[nn.Module, dict]:
     """Return the trained network, in eval mode and float32, and the record of how it was made and what it reached.
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attention_lite.block import AttentionBlock
+from attention_lite.lab.precision import float32
 from attention_lite.lab.scenes import Scenes, disc_mask, target_mask
 from attention_lite.lab.scoring import explained_variance, mass_on, on_grid, peak_on, query_maps
 from attention_lite.lab.training import pictures
@@ -105,7 +106,7 @@ def points_at_digit(net: nn.Module, scenes: Scenes) -> Tensor | None:
         maps = place_maps(weights_of(net, images), net.grid)
         if maps is None:
             return None
-        found.append(peak_on(maps, on_grid(target_mask(part), net.grid)[:, None]).float())
+        found.append(peak_on(maps, on_grid(target_mask(part), net.grid)[:, None]))
     return torch.cat(found).mean(0)
 
 
@@ -138,6 +139,7 @@ def map_score(task: str, net: nn.Module, validation: Scenes, test: Scenes) -> tu
 # Does it matter what the weights call important?
 
 
+@float32()
 def deletion(task: str, net: nn.Module, scenes: Scenes, chosen: int) -> dict[str, float] | None:
     """The accuracy after a tenth of the places or channels is taken away: those with the largest weights, or random.
 

@@ -1,11 +1,11 @@
 """Photographs cut into places, and what each place looks like, in numbers that nobody had to learn."""
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from attention_lite import checks
+from attention_lite.as_array import as_array
 from attention_lite.lab import photographs
 
 LAB_UNIT = 10.0    # ten units of CIELAB make one unit of a description: a distance of 1 is just a small one
@@ -88,7 +88,7 @@ def describe(image: Tensor, grid: tuple[int, int]) -> Tensor:
     from skimage.color import rgb2lab
 
     _check_image(image)
-    lab = torch.from_numpy(rgb2lab(np.asarray(image))).float()
+    lab = torch.from_numpy(rgb2lab(as_array("image", image))).float()
     lightness = lab[..., :1]
     down = lightness.diff(dim=0, append=lightness[-1:]).abs()
     right = lightness.diff(dim=1, append=lightness[:, -1:]).abs()

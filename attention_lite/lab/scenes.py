@@ -16,6 +16,7 @@ from torch import Tensor
 
 from attention_lite import checks
 from attention_lite.lab import photographs
+from attention_lite.lab.precision import float32
 
 FRAME_WIDTH = 3          # pixels, at scale 1
 DISC_DIAMETER = 11       # pixels, at scale 1
@@ -153,6 +154,7 @@ def target_mask(scenes: Scenes, scale: int = 1) -> Tensor:
     return masks(scenes, scale)[torch.arange(len(scenes)), scenes.target]
 
 
+@float32()
 def disc_mask(scenes: Scenes, scale: int = 1) -> Tensor:
     """How much of each pixel the disc covers: (n, S, S) in [0, 1].
 
@@ -168,6 +170,7 @@ def disc_mask(scenes: Scenes, scale: int = 1) -> Tensor:
     return ((DISC_DIAMETER / 2 - distance) * scale + 0.5).clamp(0, 1)        # an edge one drawn pixel wide
 
 
+@float32()
 def frame_mask(size: int, scale: int = 1) -> Tensor:
     """1 on the frame, 0 inside: (S, S), S = size · scale.
 

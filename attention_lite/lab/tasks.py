@@ -8,11 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from attention_lite import checks
+from attention_lite.lab.precision import float32
 from attention_lite.lab.scenes import CROPS, DIGITS, Scenes, digits, target_mask
 
 PRIMARIES = ("red", "green", "blue")
-PRIMARY_HUES = torch.tensor([0.0, 1 / 3, 2 / 3])
-SIX_HUES = torch.tensor([0.0, 0.13, 0.33, 0.5, 0.64, 0.83])    # red, yellow, green, cyan, blue, magenta
+PRIMARY_HUES = torch.tensor([0.0, 1 / 3, 2 / 3], dtype=torch.float32)
+# red, yellow, green, cyan, blue, magenta
+SIX_HUES = torch.tensor([0.0, 0.13, 0.33, 0.5, 0.64, 0.83], dtype=torch.float32)
 
 
 def rgb(hue: Tensor, saturation: Tensor | float, value: Tensor | float) -> Tensor:
@@ -37,6 +39,7 @@ class Task:
         labels = digits(split)[1]
         self._of_class = [torch.where(labels == c)[0] for c in range(10)]
 
+    @float32()
     def sample(self, n: int, seed: int | torch.Generator, hide: float = 0.0, contrast: float = 1.0) -> Scenes:
         """Describe n scenes.
 
@@ -121,6 +124,7 @@ class ContextGating(Task):
             target=target, frame=_vivid(PRIMARY_HUES[target], generator))
 
 
+@float32()
 def ask_for(scenes: Scenes, which: int) -> Scenes:
     """The same scenes with the frame recoloured, so that it asks for digit `which` (0 red, 1 green, 2 blue).
 

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from attention_lite import checks
 from attention_lite.lab.files import write_whole
+from attention_lite.lab.precision import float32
 from attention_lite.lab.recipes import RECIPES, Recipe, check_model
 from attention_lite.lab.scenes import Scenes, draw
 
@@ -25,6 +26,7 @@ def pictures(scenes: Scenes) -> Tensor:
     return ((draw(scenes) - MEAN) / STD).contiguous(memory_format=torch.channels_last)
 
 
+@float32()
 def untrained(task: str, model: str, seed: int) -> nn.Module:
     """The network of `train` before its first step: the control for every map. In eval mode.
 
