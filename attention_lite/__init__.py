@@ -7,6 +7,7 @@ from attention_lite.danet import ChannelAttentionModule, DAModule, PositionAtten
 from attention_lite.eca import ECAAttention
 from attention_lite.emsa import EMSA
 from attention_lite.external import ExternalAttention
+from attention_lite.forcing import force_gates
 from attention_lite.psa import PSA
 from attention_lite.recording import record_attention
 from attention_lite.se import SEAttention
@@ -27,6 +28,7 @@ __all__ = [
     "SEAttention",
     "SKAttention",
     "ScaledDotProductAttention",
+    "force_gates",
     "record_attention",
 ]
 __version__ = "0.1.0"

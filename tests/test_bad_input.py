@@ -28,6 +28,7 @@ from attention_lite import (
     ScaledDotProductAttention,
     SEAttention,
     SKAttention,
+    force_gates,
     record_attention,
 )
 from attention_lite.eca import adaptive_kernel_size
@@ -83,6 +84,11 @@ def record(model: object) -> None:
         pass
 
 
+def force(model: object, gates: object) -> None:
+    with force_gates(model, gates):
+        SE(X)
+
+
 def scenes(task: str = "context-gating"):
     return TASKS[task]("test").sample(2, 0)
 
@@ -101,6 +107,9 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
     "SE reduction above channel": (lambda: SEAttention(8),
                                    "reduction must divide channel, got reduction=16 and channel=8"),
     "SE bias text": (lambda: SEAttention(8, 2, "False"), "bias must be True or False, got 'False'"),
+    "SE sigmoid None": (lambda: SEAttention(8, 2, sigmoid=None), "sigmoid must be a function of a tensor, got None"),
+    "SE sigmoid text": (lambda: SEAttention(8, 2, sigmoid="hard"),
+                        "sigmoid must be a function of a tensor, got 'hard'"),
     # SEAttention: input
     "SE numpy": (lambda: SE(X.numpy()), "x must be a torch.Tensor, got ndarray"),
     "SE None": (lambda: SE(None), "x must be a torch.Tensor, got NoneType"),
@@ -198,6 +207,30 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
                                                          "attention_lite, got Linear, which holds none"),
     "record block's input": (lambda: [SE(X[:, :4]) for _ in [record(SE)]],
                              "x must have 8 channels on axis 1, got 4"),
+    # force_gates
+    "force None": (lambda: force(None, {"": 0.5}), "model must be a torch.nn.Module, got NoneType"),
+    "force a tensor": (lambda: force(SE, X[0, :, 0, 0]), "gates must be a dict from blocks' names to their gates, got "
+                                                         "Tensor"),
+    "force no block": (lambda: force(nn.Linear(2, 2), {"se": 0.5}),
+                       "gates must name SEAttention blocks of model (it has none), got 'se'"),
+    "force other name": (lambda: force(nn.Sequential(SE, SE, SEAttention(4, 2)), {"1": 0.5}),
+                         "gates must name SEAttention blocks of model (0, 2), got '1'"),
+    "force other block": (lambda: force(nn.Sequential(SE, SA), {"1": 0.5}),
+                          "gates must name SEAttention blocks of model (0), got '1'"),
+    "force length": (lambda: force(SE, {"": torch.zeros(7)}),
+                     "gates[''] must hold one gate for each of the block's 8 channels, got shape (7,)"),
+    "force map": (lambda: force(SE, {"": torch.zeros(1, 8, 1, 1)}),
+                  "gates[''] must hold one gate for each of the block's 8 channels, got shape (1, 8, 1, 1)"),
+    "force scalar tensor": (lambda: force(SE, {"": torch.tensor(0.5)}),
+                            "gates[''] must hold one gate for each of the block's 8 channels, got shape ()"),
+    "force text": (lambda: force(SE, {"": "open"}),
+                   "gates[''] must be a number or a tensor of floating-point numbers, got str"),
+    "force booleans": (lambda: force(SE, {"": torch.ones(8, dtype=torch.bool)}),
+                       "gates[''] must be a number or a tensor of floating-point numbers, got torch.bool"),
+    "force nan": (lambda: force(SE, {"": torch.tensor([0.0] * 7 + [math.nan])}), "gates[''] must be finite, got nan"),
+    "force infinity": (lambda: force(SE, {"": math.inf}), "gates[''] must be finite, got inf"),
+    "force batch": (lambda: force(SE, {"": torch.ones(3, 8)}),
+                    "gates forced on a batch of 2 must be (C,) or (1, C) or (2, C), got shape (3, 8)"),
     # networks
     "context_net name": (lambda: context_net("emsa-4"),
                          f"model must be one of {', '.join((*COMPARED, 'local-gate', 'added-context'))}, eca-shuffled; "

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 import attention_lite
@@ -78,6 +79,7 @@ def emsa(shapes: tuple[tuple[int, ...], ...], places: int, **kwargs: object) -> 
 CASES: dict[str, Case] = {
     "SE": Case(lambda: SEAttention(16, 4), IMAGE, {"channel": CHANNEL}),
     "SE with biases": Case(lambda: SEAttention(16, 4, bias=True), IMAGE, {"channel": CHANNEL}),
+    "SE with a hard sigmoid": Case(lambda: SEAttention(16, 4, sigmoid=F.hardsigmoid), IMAGE, {"channel": CHANNEL}),
     "ECA by channels": Case(lambda: ECAAttention(16), IMAGE, {"channel": CHANNEL}),
     "ECA by kernel": Case(lambda: ECAAttention(kernel_size=5), IMAGE, {"channel": CHANNEL}),
     "CBAM": Case(lambda: CBAMBlock(16, 4), IMAGE, {"channel": CHANNEL, "spatial": Map((2, 6, 5))}),

@@ -45,7 +45,8 @@ def test_import_adds_nobody_elses_modules(imports):
 
 def test_public_names():
     assert set(attention_lite.__all__) == {
-        "AttentionBlock", "record_attention", "SEAttention", "ECAAttention", "CBAMBlock", "BAMBlock", "SKAttention",
+        "AttentionBlock", "force_gates", "record_attention",
+        "SEAttention", "ECAAttention", "CBAMBlock", "BAMBlock", "SKAttention",
         "PSA", "ScaledDotProductAttention", "DAModule", "PositionAttentionModule", "ChannelAttentionModule", "EMSA",
         "ExternalAttention"}
     assert all(hasattr(attention_lite, name) for name in attention_lite.__all__)

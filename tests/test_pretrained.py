@@ -9,13 +9,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnx
+import onnxruntime
 import pytest
 import torch
 
-from attention_lite import ScaledDotProductAttention, record_attention
+from attention_lite import ScaledDotProductAttention, force_gates, record_attention
 from attention_lite.lab import equalities, pretrained, weights
 from attention_lite.lab.photographs import load, picture
-from attention_lite.networks import VisionTransformer
+from attention_lite.networks import TextDetector, TextDirection, VisionTransformer
 from conftest import ROOT
 
 REQUIREMENTS = [line for line in (ROOT / "requirements-weights.txt").read_text().splitlines() if line[:1] != "#"]
@@ -103,6 +105,60 @@ def test_resized_transformer_equals_transformers_dinov2():
     assert [str(e) for e in found if not e.holds] == []
 
 
+def test_detectors_gates_and_map_equal_onnxruntime_on_photographs():
+    found = list(equalities.detector_equalities(("chelsea", "china"), side=320))
+    assert [e.what for e in found] == ["all 13 gates", "text map"] * 2
+    assert [str(e) for e in found if not e.holds] == []
+
+
+def test_direction_classifier_equals_onnxruntime_on_photographs():
+    found = list(equalities.direction_equalities(("chelsea", "china")))
+    assert [e.what for e in found] == ["all 9 gates", "upright or not"] * 2
+    assert [str(e) for e in found if not e.holds] == []
+
+
+@torch.no_grad()
+def test_forced_gates_do_what_they_do_in_the_stored_graph():
+    """The cat's gates on the temple, against the graph with its gates replaced by constants."""
+    net, oracle = pretrained.text_detector(), equalities.Oracle("text-detector", ("HardSigmoid",))
+    cat, temple = (picture(load(name), 320) for name in ("chelsea", "china"))
+    _, *gates = oracle(net.normalise(cat).flip(1))
+    model = onnx.load(weights.find_weights("text-detector"))
+    hard = [node for node in model.graph.node if node.op_type == "HardSigmoid"]
+    for node, gate in zip(hard, gates, strict=True):
+        value = onnx.numpy_helper.from_array(gate.numpy())
+        node.CopyFrom(onnx.helper.make_node("Constant", [], list(node.output), value=value))
+    stored = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    theirs = torch.from_numpy(stored.run(None, {"x": net.normalise(temple).flip(1).numpy()})[0])[:, 0]
+    with record_attention(net) as recorded:
+        net(cat)
+    own = net(temple)
+    with force_gates(net, {name: maps["channel"] for name, maps in recorded.items()}):
+        ours = net(temple)
+    assert equalities.largest(ours, theirs) < 1e-4
+    assert equalities.largest(ours, own) > 0.1
+    assert torch.equal(net(temple), own)
+
+
+def test_detectors_gates_have_readable_names():
+    net = TextDetector()
+    with torch.no_grad(), record_attention(net) as maps:
+        assert net(torch.rand(1, 3, 32, 64)).shape == (1, 32, 64)
+    assert {name: maps["channel"].shape[1] for name, maps in maps.items()} == {
+        "stages.0.0.se": 48, "stages.1.1.se": 96, "stages.2.1.se": 192, "stages.2.3.se": 192, "stages.3.1.se": 384,
+        **{f"laterals.{i}.se": 96 for i in range(4)}, **{f"smooths.{i}.se": 24 for i in range(4)}}
+
+
+@pytest.mark.parametrize(("net", "x", "message"), [
+    (TextDetector, torch.rand(1, 3, 320, 330), r"x must have a height and a width that 32 divides, got shape"),
+    (TextDetector, torch.rand(1, 1, 320, 320), "x must have 3 channels"),
+    (TextDirection, torch.rand(1, 3, 192, 48), r"lines of text of 48 × 192 pixels, got shape \(1, 3, 192, 48\)"),
+])
+def test_text_networks_refuse_other_shapes(net: type[torch.nn.Module], x: torch.Tensor, message: str):
+    with pytest.raises(ValueError, match=message):
+        net()(x)
+
+
 def test_transformers_attention_is_the_packages_block_and_nothing_else():
     net = VisionTransformer(d_model=12, depth=12, h=2, patch=4, grid=3).eval()
     assert all(type(layer.attention) is ScaledDotProductAttention for layer in net.layers)
@@ -146,4 +202,5 @@ def test_a_difference_is_not_taken_across_shapes():
 
 def test_pretrained_networks_are_in_eval_mode():
     assert not pretrained.saliency_net().training
-    assert not pretrained.vision_transformer().training
+    assert not pretrained.text_detector().training
+    assert not pretrained.text_direction().training

@@ -4,11 +4,13 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from attention_lite import SEAttention
+from attention_lite.networks.text_detector import steep_sigmoid
 
 DOUBLE = torch.float64
 
@@ -78,6 +80,23 @@ def test_gradcheck(bias):
     names, weights = zip(*se.named_parameters(), strict=True)
     assert torch.autograd.gradcheck(
         lambda *w: torch.func.functional_call(se, dict(zip(names, w, strict=True)), (x,)), weights)
+
+
+@pytest.mark.parametrize("slope", [1 / 6, 1 / 5])
+def test_another_sigmoid_gives_the_same_gates_through_it(slope):
+    def hard(t: Tensor) -> Tensor:
+        return torch.stack([min(max(slope * value + 0.5, t.new_zeros(())), t.new_ones(())) for value in t.flatten()]
+                           ).view(t.shape)
+
+    torch.manual_seed(0)
+    se = SEAttention(8, 2, bias=True, sigmoid=F.hardsigmoid if slope == 1 / 6 else steep_sigmoid).double()
+    x = 20 * torch.randn(50, 8, 2, 2, dtype=DOUBLE)
+    logits = torch.logit(reference(x, se.W1.weight, se.W2.weight, se.W1.bias, se.W2.bias)[0])
+    gates = se.attention(x)["channel"]
+    torch.testing.assert_close(gates, hard(logits), rtol=0, atol=1e-9)
+    assert (gates == 0).any()
+    assert (gates == 1).any()
+    assert torch.equal(se(x), x * gates[:, :, None, None])
 
 
 def test_parameters_are_the_papers_two_matrices():

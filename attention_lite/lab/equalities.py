@@ -14,6 +14,8 @@ from attention_lite import record_attention
 from attention_lite.lab import pretrained
 from attention_lite.lab.photographs import PHOTOGRAPHS, load, picture
 from attention_lite.lab.weights import find_weights
+from attention_lite.networks.text_detector import TextDetector
+from attention_lite.networks.text_direction import TextDirection
 from attention_lite.networks.vision_transformer import VisionTransformer
 from attention_lite.recording import Maps
 
@@ -41,6 +43,8 @@ def equalities() -> Iterator[Equality]:
     """All of them, on the book's photographs."""
     yield from transformer_equalities(tuple(PHOTOGRAPHS))
     yield from resized_equalities(("astronaut", "chelsea", "coffee"))
+    yield from detector_equalities(tuple(PHOTOGRAPHS))
+    yield from direction_equalities(tuple(PHOTOGRAPHS))
 
 
 @torch.no_grad()
@@ -70,6 +74,33 @@ def resized_equalities(names: Sequence[str], side: int = 448) -> Iterator[Equali
         yield Equality(f"tokens at {side} × {side}", name, largest(ours, theirs.last_hidden_state), 1e-4)
         yield Equality(f"all 72 maps at {side} × {side}", name,
                        largest(all_maps(recorded), torch.stack(theirs.attentions)), 5e-5)
+
+
+@torch.no_grad()
+def detector_equalities(names: Sequence[str], side: int = 640) -> Iterator[Equality]:
+    """The gates of the text detector's 13 SE blocks and its map, against onnxruntime."""
+    net, oracle = pretrained.text_detector(), Oracle("text-detector", ("HardSigmoid",))
+    for name in names:
+        yield from _gates_and_output(net, oracle, picture(load(name), side), name, "text map", 1e-4)
+
+
+@torch.no_grad()
+def direction_equalities(names: Sequence[str]) -> Iterator[Equality]:
+    """The gates of the direction classifier's 9 SE blocks and its answer, for the photographs' middles."""
+    net, oracle = pretrained.text_direction(), Oracle("text-direction", ("HardSigmoid",))
+    for name in names:
+        x = picture(load(name), 192)[:, :, 72:120].contiguous()
+        yield from _gates_and_output(net, oracle, x, name, "upright or not", 1e-5)
+
+
+def _gates_and_output(net: TextDetector | TextDirection, oracle: "Oracle", x: Tensor, name: str, output: str,
+                      bound: float) -> Iterator[Equality]:
+    stored, *gates = oracle(net.normalise(x).flip(1))
+    with record_attention(net) as recorded:
+        ours = net(x)
+    pairs = zip(recorded.values(), gates, strict=True)
+    yield Equality(f"all {len(gates)} gates", name, max(largest(a["channel"], b[:, :, 0, 0]) for a, b in pairs), 1e-5)
+    yield Equality(output, name, largest(ours, stored.squeeze(1)), bound)
 
 
 def all_maps(recorded: Maps) -> Tensor:

@@ -3,9 +3,11 @@
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from attention_lite.lab.weights import read_weights
+from attention_lite.networks.text_detector import TextDetector
+from attention_lite.networks.text_direction import TextDirection
 from attention_lite.networks.vision_transformer import SaliencyNet, VisionTransformer
 
 if TYPE_CHECKING:
@@ -30,14 +32,32 @@ def saliency_net() -> SaliencyNet:
     return net.eval()
 
 
+def text_detector() -> TextDetector:
+    """A detector of text, in eval mode, for photographs (B, 3, H, W), RGB in [0, 1], whose sides 32 divides.
+
+    Raises:
+        ValueError: if the weights are missing or not the expected ones (see `read_weights`).
+    """
+    return _fill_in_order(TextDetector(), read_weights("text-detector"))
+
+
+def text_direction() -> TextDirection:
+    """A classifier of lines of text (B, 3, 48, 192), upright or upside down, in eval mode. Errors: the detector's."""
+    return _fill_in_order(TextDirection(), read_weights("text-direction"))
+
+
 def tensors(graph: "GraphProto") -> dict[str, Tensor]:
     """The graph's weights by their names; a matrix that lost its name in the export has that of its MatMul."""
     from onnx import numpy_helper
 
-    found = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer}
+    stored = {t.name: t for t in graph.initializer}
+    stored |= {node.output[0]: node.attribute[0].t for node in graph.node if node.op_type == "Constant"}
+    found = {name: torch.from_numpy(numpy_helper.to_array(t).copy()) for name, t in stored.items()}
     for node in graph.node:
         if node.op_type == "MatMul" and node.input[1] in found:
             found[node.name] = found[node.input[1]]
+        if node.op_type in ("Identity", "Reshape") and node.input[0] in found:      # a bias made to fit a feature map
+            found[node.output[0]] = found[node.input[0]]
     return found
 
 
@@ -76,3 +96,30 @@ def _positions(graph: "GraphProto", stored: dict[str, Tensor]) -> Tensor:
     used = {name for node in graph.node for name in node.input}
     parts = [t for name, t in stored.items() if name.startswith("onnx::") and name in used and t.dim() == 3]
     return torch.cat(sorted(parts, key=lambda t: t.shape[1]), 1)
+
+
+def _fill_in_order(net: nn.Module, graph: "GraphProto") -> nn.Module:
+    """Fill a network whose layers are defined in the order in which the graph computes them. In eval mode."""
+    stored, biases = tensors(graph), _biases(graph)
+    layers = [m for m in net.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm2d))]
+    nodes = [n for n in graph.node if n.op_type in ("Conv", "ConvTranspose", "MatMul", "BatchNormalization")]
+    with torch.no_grad():
+        for layer, node in zip(layers, nodes, strict=True):
+            if isinstance(layer, nn.BatchNorm2d):
+                own = (layer.weight, layer.bias, layer.running_mean, layer.running_var)
+                for ours, name in zip(own, node.input[1:], strict=True):
+                    ours.copy_(stored[name])
+                continue
+            weight = stored[node.input[1]]
+            if isinstance(layer, nn.Linear):         # stored as (in, out), or, in an SE block, as a 1 × 1 convolution
+                weight = weight.T if node.op_type == "MatMul" else weight.flatten(1)
+            layer.weight.copy_(weight)
+            if layer.bias is not None:
+                layer.bias.copy_(stored[biases[node.output[0]]].flatten())
+    return net.eval()
+
+
+def _biases(graph: "GraphProto") -> dict[str, str]:
+    """The name of what is added to each node's output."""
+    same = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Identity"}
+    return {same.get(node.input[0], node.input[0]): node.input[1] for node in graph.node if node.op_type == "Add"}

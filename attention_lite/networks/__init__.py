@@ -9,8 +9,11 @@ from attention_lite.networks.scale import ScaleNet, scale_net
 from attention_lite.networks.search import SearchNet, search_net
 from attention_lite.networks.segment import SegmentNet, segment_net
 from attention_lite.networks.slot import LocalMixer, TokenMixer, slot_blocks
+from attention_lite.networks.text_detector import TextDetector
+from attention_lite.networks.text_direction import TextDirection
 from attention_lite.networks.vision_transformer import SaliencyNet, VisionTransformer
 
-__all__ = ["AddedContext", "CBAMAblation", "ContextNet", "LocalGate", "LocalMixer", "ResidualNet", "SaliencyNet",
-           "ScaleNet", "SearchNet", "SegmentNet", "Shuffled", "TokenMixer", "VisionTransformer", "context_net",
-           "residual_net", "scale_net", "search_net", "segment_net", "slot_blocks"]
+__all__ = ["AddedContext", "CBAMAblation", "ContextNet", "LocalGate", "LocalMixer", "ResidualNet",
+           "SaliencyNet", "ScaleNet", "SearchNet", "SegmentNet", "Shuffled", "TextDetector", "TextDirection",
+           "TokenMixer", "VisionTransformer", "context_net", "residual_net", "scale_net", "search_net",
+           "segment_net", "slot_blocks"]
