@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from attention_lite.lab import checkpoints, comparison, regions
+from attention_lite.lab import checkpoints, comparison, regions, truth_results
 from attention_lite.lab.recipes import RECIPES, check_run, home_task
 from attention_lite.lab.runs import figure_of, finish, state_of, stop_on_ctrl_c
 
@@ -16,7 +16,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return {"train": _train, "compare": _compare, "networks": _networks, "list": _list,
-                "regions": _regions}[options.command](options)
+                "regions": _regions,
+                "truth": _truth}[options.command](options)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -52,6 +53,10 @@ def _parser() -> argparse.ArgumentParser:
     showing.add_argument("photograph")
     showing.add_argument("--picture", type=Path, help="where the picture goes; default: PHOTOGRAPH-regions.png")
     showing.add_argument("--draw", metavar="REGION", help="open a window instead, and store what is clicked")
+    asking = commands.add_parser("truth", help="score a trained transformer's maps against the drawn regions, in a "
+                                               "minute or two")
+    asking.add_argument("--choose", action="store_true", help="only name the heads; keep the file, then score")
+    asking.add_argument("--file", type=Path, default=truth_results.FILE, help="default: the package's own")
     return parser
 
 
@@ -105,6 +110,18 @@ def _networks(_: argparse.Namespace) -> int:
         print(equality, flush=True)
         all_hold &= equality.holds
     return 0 if all_hold else 1
+
+
+def _truth(options: argparse.Namespace) -> int:
+    if options.choose:
+        for row in truth_results.choose(options.file):
+            print(f"named on {', '.join(row['photographs'])}: layer {row['layer']}, head {row['head']}, "
+                  f"lift there {row['lift']:.3g}")
+    else:
+        for row in truth_results.score(options.file)["held_out"]:
+            print(f"layer {row['layer']}, head {row['head']} on the {row['scored_on']} half: lift {row['lift']:.3g}")
+    print(f"-> {options.file}")
+    return 0
 
 
 def _list(_: argparse.Namespace) -> int:
