@@ -119,7 +119,8 @@ def _truth(options: argparse.Namespace) -> int:
                   f"lift there {row['lift']:.3g}")
     else:
         for row in truth_results.score(options.file)["held_out"]:
-            print(f"layer {row['layer']}, head {row['head']} on the {row['scored_on']} half: lift {row['lift']:.3g}")
+            print(f"layer {row['layer']}, head {row['head']} on the {row['scored_on']} half: "
+                  f"lift {row[truth_results.NETWORK]['lift']:.3g}")
     print(f"-> {options.file}")
     return 0
 

@@ -22,7 +22,8 @@ QUERY_SHARE = 0.3                  # a patch asks for a region that covers at le
 UNTRAINED_SEEDS = tuple(range(5))
 WIDTHS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)                        # of nearness, in patches
 TEMPERATURES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)                    # of likeness, as in chapter 00
-RANDOM_BLUR, RANDOM_PEAK, RANDOM_DRAWS = 2.0, 3.0, 200      # patches; standard deviations of the logarithm; sets of maps
+RANDOM_BLUR, RANDOM_PEAK = 2.0, 3.0         # of random maps: in patches; the logarithm's standard deviation
+RANDOM_DRAWS = 200                 # sets of random maps, each of as many as heads were searched
 LEAST_LIFT = 0.01                  # what a geometric mean takes for less
 RESAMPLES = 2000                   # of a bootstrap's 95 % interval
 

@@ -22,7 +22,9 @@ FILE = Path(__file__).parent / "truth.json"
 COMMAND = "python -m attention_lite.lab truth"
 OTHER = {"first": "second", "second": "first"}
 PARTS = ("choice", "questions", "held_out", "halvings", "class_token")       # lists of rows
-LIKE_CHAPTER_00, NEAR = "likeness of colour and texture", "nearness"
+# Families of maps with options to choose among: heads, temperatures, widths.
+NETWORK, LIKENESS, NEARNESS = "network", "likeness of colour and texture", "nearness"
+ELSEWHERE = "the same heads on the other photographs"
 
 
 def load(path: Path = FILE) -> dict:
@@ -57,7 +59,7 @@ def choose(path: Path = FILE) -> list[dict]:
         ValueError: if the transformer's weights are missing.
         OSError: if the file cannot be written.
     """
-    table = torch.stack([values.mean(1) for values in own_lifts(pretrained.vision_transformer())])
+    table = torch.stack([values.mean(1) for values in own_lifts(_maps_of(pretrained.vision_transformer()))])
     choice = [chosen_on(table, half) for half in HALVES]
     _write(path, {"choice": choice})
     return choice
@@ -73,18 +75,17 @@ def score(path: Path = FILE) -> dict:
     choice = _read(path).get("choice")
     if not choice:
         raise ValueError(f"{path.name} names no heads; name them first with: {COMMAND} --choose")
-    net = pretrained.vision_transformer()
-    maps = {name: truth.network_maps(net, name) for name in tqdm(PHOTOGRAPHS, desc="network", unit="photograph")}
-    fresh = [truth.untrained(seed) for seed in UNTRAINED_SEEDS]
-    fresh_maps = [{name: truth.network_maps(one, name) for name in PHOTOGRAPHS}
-                  for one in tqdm(fresh, desc="untrained", unit="network")]
-    by_query = [truth.lifts(maps[q.photograph].flatten(0, 1), q) for q in QUESTIONS]
-    tables = control_tables(fresh_maps) | {"network": torch.stack([values.mean(1) for values in by_query])}
-    if [chosen_on(tables["network"], half) for half in HALVES] != choice:
+    maps = _maps_of(pretrained.vision_transformer())
+    by_query = own_lifts(maps)
+    table = torch.stack([values.mean(1) for values in by_query])
+    if [chosen_on(table, half) for half in HALVES] != choice:
         raise ValueError(f"{path.name} names other heads than its rule does now; name them anew: {COMMAND} --choose")
+    fresh_maps = [_maps_of(truth.untrained(seed)) for seed in tqdm(UNTRAINED_SEEDS, desc="untrained", unit="network")]
+    tables = control_tables(fresh_maps) | {
+        NETWORK: table, ELSEWHERE: torch.stack([lifts_elsewhere(maps, q) for q in QUESTIONS])}
     results = {
         "choice": choice,
-        "questions": [question_row(i, by_query[i], maps, tables, choice) for i in range(len(QUESTIONS))],
+        "questions": [question_row(i, by_query[i], tables, choice) for i in range(len(QUESTIONS))],
         "held_out": [held_out_row(half, tables, choice) for half in HALVES],
         "halvings": halvings_rows(tables),
         "class_token": [class_token_row(name, maps, [of[name] for of in fresh_maps]) for name in PHOTOGRAPHS],
@@ -93,18 +94,30 @@ def score(path: Path = FILE) -> dict:
     return results
 
 
-def own_lifts(net: nn.Module) -> list[Tensor]:
-    """For each question the lifts of a network's heads: a list of (72, queries)."""
-    maps = {name: truth.network_maps(net, name) for name in PHOTOGRAPHS}
+def own_lifts(maps: dict[str, Tensor]) -> list[Tensor]:
+    """For each question the lifts of all heads on its own photograph: a list of (72, queries)."""
     return [truth.lifts(maps[q.photograph].flatten(0, 1), q) for q in QUESTIONS]
+
+
+def _maps_of(net: nn.Module) -> dict[str, Tensor]:
+    return {name: truth.network_maps(net, name) for name in PHOTOGRAPHS}
+
+
+def lifts_elsewhere(maps: dict[str, Tensor], question: truth.Question) -> Tensor:
+    """What a question's regions would get from the maps of the nine other photographs: (photographs, 72).
+
+    A head that looks at places and not at what is there scores as much here as on the question's own photograph.
+    """
+    return torch.stack([truth.lifts(of.flatten(0, 1), question).mean(1)
+                        for name, of in maps.items() if name != question.photograph])
 
 
 def control_tables(fresh_maps: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     """The lifts of each control's options, (questions, options); of random maps (questions, draws, 72)."""
     near = truth.nearness_maps()
     tables = {
-        NEAR: torch.stack([truth.lifts(near, q).mean(1) for q in QUESTIONS]),
-        LIKE_CHAPTER_00: torch.stack([truth.lifts(truth.likeness_maps(q.photograph), q).mean(1) for q in QUESTIONS]),
+        NEARNESS: torch.stack([truth.lifts(near, q).mean(1) for q in QUESTIONS]),
+        LIKENESS: torch.stack([truth.lifts(truth.likeness_maps(q.photograph), q).mean(1) for q in QUESTIONS]),
         "random": torch.stack([truth.random_lifts(truth.target(q), 72, seed) for seed, q in enumerate(QUESTIONS)]),
     }
     for seed, of in zip(UNTRAINED_SEEDS, fresh_maps, strict=True):
@@ -131,25 +144,23 @@ def _number(row: dict) -> int:
 # Rows
 
 
-def question_row(i: int, by_query: Tensor, maps: dict[str, Tensor], tables: dict[str, Tensor],
-                 choice: list[dict]) -> dict:
+def question_row(i: int, by_query: Tensor, tables: dict[str, Tensor], choice: list[dict]) -> dict:
     """A question: all heads, the best of them on this picture, the one named on the other half, and the controls."""
     question = QUESTIONS[i]
     best = int(by_query.mean(1).argmax())
     named = next(_number(row) for row in choice if question.photograph not in HALVES[row["chosen_on"]])
     best_random = tables["random"][i].amax(1)
-    elsewhere = torch.stack([truth.lifts(maps[name].flatten(0, 1), question).mean(1).amax()
-                             for name in PHOTOGRAPHS if name != question.photograph])
     fresh = torch.stack([tables[f"untrained {seed}"][i] for seed in UNTRAINED_SEEDS])
     return {
         "photograph": question.photograph, "query": list(question.query), "partner": list(question.partner),
         "queries": by_query.shape[1], "area": round(truth.target(question).mean().item(), 4),
         "distance": round(truth.distance(question), 2),
         "best": _with_interval(best, by_query), "named_elsewhere": _with_interval(named, by_query),
-        "uniform": 1.0, NEAR: rounded(tables[NEAR][i]), LIKE_CHAPTER_00: rounded(tables[LIKE_CHAPTER_00][i]),
+        "uniform": 1.0, NEARNESS: rounded(tables[NEARNESS][i]), LIKENESS: rounded(tables[LIKENESS][i]),
         "best_untrained": rounded(fresh.amax(1)), "mean_untrained": rounded(fresh.mean(1)),
         "best_random": spread(best_random), "one_random": spread(tables["random"][i].flatten()),
-        "best_on_other_photographs": spread(elsewhere),
+        "best_on_other_photographs": spread(tables[ELSEWHERE][i].amax(1)),
+        "named_on_other_photographs": spread(tables[ELSEWHERE][i][:, named]),
         "heads": rounded(by_query.mean(1).unflatten(0, (12, 6))),
     }
 
@@ -168,18 +179,22 @@ def spread(values: Tensor) -> dict[str, float]:
 
 def held_out_row(half: str, tables: dict[str, Tensor], choice: list[dict]) -> dict:
     """What the options named on one half score on the other: the head, and every control by the same rule."""
-    other = OTHER[half]
     named = next(_number(row) for row in choice if row["chosen_on"] == half)
-    reached = truth.by_photograph(tables["network"][:, named], HALVES[other])
-    return {
-        "chosen_on": half, "scored_on": other, **_head(named),
-        "lifts": dict(zip(HALVES[other], rounded(reached), strict=True)),
-        "lift": round(truth.geometric_mean(reached).item(), 4),
-        "interval": truth.interval(reached, truth.geometric_mean),
-        NEAR: round(held_out(tables[NEAR], half), 4), LIKE_CHAPTER_00: round(held_out(tables[LIKE_CHAPTER_00], half), 4),
-        "untrained": [round(held_out(tables[f"untrained {seed}"], half), 4) for seed in UNTRAINED_SEEDS],
-        "random": spread(torch.tensor([held_out(drawn, half) for drawn in tables["random"].unbind(1)])),
-    }
+    row = {"chosen_on": half, "scored_on": OTHER[half], **_head(named)}
+    for family in (NETWORK, LIKENESS, NEARNESS):
+        row[family] = reached(tables[family][:, truth.best_option(tables[family], half)], half)
+    row[ELSEWHERE] = reached(tables[ELSEWHERE][:, :, named].mean(1), half)
+    row["untrained"] = [round(held_out(tables[f"untrained {seed}"], half), 4) for seed in UNTRAINED_SEEDS]
+    row["random"] = spread(torch.tensor([held_out(drawn, half) for drawn in tables["random"].unbind(1)]))
+    return row
+
+
+def reached(lifts: Tensor, half: str) -> dict:
+    """An option's lifts, (questions,), on the half that did not name it: by photograph, and their geometric mean."""
+    values = truth.by_photograph(lifts, HALVES[OTHER[half]])
+    return {"lift": round(truth.geometric_mean(values).item(), 4),
+            "interval": truth.interval(values, truth.geometric_mean),
+            "lifts": dict(zip(HALVES[OTHER[half]], rounded(values), strict=True))}
 
 
 def held_out(table: Tensor, half: str) -> float:
@@ -191,12 +206,12 @@ def held_out(table: Tensor, half: str) -> float:
 def halvings_rows(tables: dict[str, Tensor]) -> list[dict]:
     """How the halves were drawn matters: the same for all 252 choices of five photographs out of ten."""
     rows = []
-    for name in ("network", LIKE_CHAPTER_00, NEAR, *(f"untrained {seed}" for seed in UNTRAINED_SEEDS)):
+    for name in (NETWORK, LIKENESS, NEARNESS, *(f"untrained {seed}" for seed in UNTRAINED_SEEDS)):
         per_photograph = truth.by_photograph(tables[name], PHOTOGRAPHS)
         scores, named = zip(*(_named_and_scored(per_photograph, five)
                               for five in combinations(range(len(PHOTOGRAPHS)), 5)), strict=True)
         row = {"of": name, "halvings": len(scores), "held_out": spread(torch.tensor(scores))}
-        if name == "network":
+        if name == NETWORK:
             row["heads"] = [{**_head(head), "times": named.count(head)} for head in sorted(set(named))]
         rows.append(row)
     return rows
