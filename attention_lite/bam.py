@@ -32,11 +32,11 @@ class BAMBlock(AttentionBlock):
 
     def __init__(self, channel: int = 512, reduction: int = 16, dia_val: int = 4, published: bool = False) -> None:
         super().__init__()
-        checks.positive_int("channel", channel)
-        checks.positive_int("reduction", reduction)
+        channel = checks.positive_int("channel", channel)
+        reduction = checks.positive_int("reduction", reduction)
         checks.divides("reduction", reduction, "channel", channel)
-        checks.positive_int("dia_val", dia_val)
-        checks.boolean("published", published)
+        dia_val = checks.positive_int("dia_val", dia_val)
+        published = checks.boolean("published", published)
         self.channel = channel
         self.combine = torch.mul if published else torch.add
         hidden = channel // reduction
@@ -71,7 +71,7 @@ class BAMBlock(AttentionBlock):
         Raises:
             ValueError: if `x` is not a (B, C, H, W) tensor with C = `channel` and the dtype of the weights.
         """
-        checks.feature_map("x", x, self.channel, self.spatial_branch[0].weight)
+        checks.feature_map("x", x, self.channel, self.spatial_branch[0])
         M_c = self.channel_branch(x.mean(dim=(2, 3)))                                     # (B, C)
         M_s = self.spatial_branch(x)                                                      # (B, 1, H, W)
         M = torch.sigmoid(self.combine(M_c[..., None, None], M_s))                               # (B, C, H, W)

@@ -32,11 +32,11 @@ class CBAMBlock(AttentionBlock):
     def __init__(self, channel: int = 512, reduction: int = 16, kernel_size: int = 7,
                  published: bool = False) -> None:
         super().__init__()
-        checks.positive_int("channel", channel)
-        checks.positive_int("reduction", reduction)
+        channel = checks.positive_int("channel", channel)
+        reduction = checks.positive_int("reduction", reduction)
         checks.divides("reduction", reduction, "channel", channel)
-        checks.odd("kernel_size", kernel_size)
-        checks.boolean("published", published)
+        kernel_size = checks.odd("kernel_size", kernel_size)
+        published = checks.boolean("published", published)
         self.channel, self.published = channel, published
         self.W0 = nn.Linear(channel, channel // reduction, bias=published)
         self.W1 = nn.Linear(channel // reduction, channel, bias=published)
@@ -69,7 +69,7 @@ class CBAMBlock(AttentionBlock):
 
     def _gate(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return M_c (B, C), M_s (B, 1, H, W), and F' (B, C, H, W): the input scaled by M_c."""
-        checks.feature_map("x", x, self.channel, self.W0.weight)
+        checks.feature_map("x", x, self.channel, self.W0)
         M_c = torch.sigmoid(self._mlp(x.mean(dim=(2, 3))) + self._mlp(x.amax(dim=(2, 3))))        # (B, C)
         refined = x * M_c[..., None, None].to(x.dtype)
         pools = [refined.mean(dim=1, keepdim=True), refined.amax(dim=1, keepdim=True)]    # two maps (B, 1, H, W)

@@ -26,8 +26,8 @@ class PositionAttentionModule(AttentionBlock):
 
     def __init__(self, channel: int = 512, published: bool = False) -> None:
         super().__init__()
-        checks.positive_int("channel", channel)
-        _check_published(published, "channel", channel)
+        channel = checks.positive_int("channel", channel)
+        published = _check_published(published, "channel", channel)
         width = channel // 8 if published else channel
         self.channel = channel
         self.B = nn.Linear(channel, width)
@@ -48,7 +48,7 @@ class PositionAttentionModule(AttentionBlock):
         Raises:
             ValueError: if `x` is not a (B, C, H, W) tensor with C = `channel` and the dtype of the weights.
         """
-        checks.feature_map("x", x, self.channel, self.D.weight)
+        checks.feature_map("x", x, self.channel, self.D)
         tokens = _tokens(x)                                                   # (B, 1, N, C): one head
         queries, keys = self.C(tokens), self.B(tokens)                        # each (B, 1, N, width)
         return {"position": (queries @ keys.transpose(-2, -1)).softmax(dim=-1)}
@@ -58,7 +58,7 @@ class PositionAttentionModule(AttentionBlock):
 
         Args and errors are those of `attention`.
         """
-        checks.feature_map("x", x, self.channel, self.D.weight)
+        checks.feature_map("x", x, self.channel, self.D)
         tokens = _tokens(x).contiguous()                  # one copy into the kernel's layout, not one a projection
         read = fused_attention(self.C(tokens), self.B(tokens), self.D(tokens), scale=1.0)         # (B, 1, N, C)
         read = read[:, 0].transpose(1, 2).unflatten(2, x.shape[2:])           # (B, 1, N, C) -> (B, C, H, W)
@@ -81,8 +81,7 @@ class ChannelAttentionModule(AttentionBlock):
 
     def __init__(self, published: bool = False) -> None:
         super().__init__()
-        checks.boolean("published", published)
-        self.published = published
+        self.published = checks.boolean("published", published)
         self.beta = nn.Parameter(torch.zeros(()))
 
     def attention(self, x: Tensor) -> dict[str, Tensor]:
@@ -133,13 +132,12 @@ class DAModule(AttentionBlock):
     def __init__(self, d_model: int = 512, kernel_size: int = 3, H: int | None = None, W: int | None = None,
                  published: bool = False) -> None:
         super().__init__()
-        checks.positive_int("d_model", d_model)
-        checks.odd("kernel_size", kernel_size)
-        for name, size in {"H": H, "W": W}.items():
-            if size is not None:
-                checks.positive_int(name, size)
-        _check_published(published, "d_model", d_model)
-        self.d_model, self.H, self.W = d_model, H, W
+        d_model = checks.positive_int("d_model", d_model)
+        kernel_size = checks.odd("kernel_size", kernel_size)
+        published = _check_published(published, "d_model", d_model)
+        self.d_model = d_model
+        self.H, self.W = (size if size is None else checks.positive_int(name, size)
+                          for name, size in {"H": H, "W": W}.items())
 
         def conv() -> nn.Sequential:
             same = nn.Conv2d(d_model, d_model, kernel_size, padding=kernel_size // 2, bias=False)
@@ -176,17 +174,20 @@ class DAModule(AttentionBlock):
         return by_position + self.after_channel(self.channel(self.before_channel(x)))
 
     def _check(self, x: Tensor) -> None:
-        checks.feature_map("x", x, self.d_model, self.position.D.weight)
+        checks.feature_map("x", x, self.d_model, self.position.D)
+        if checks.traced(x):
+            return
         for name, size, got in (("H", self.H, x.shape[2]), ("W", self.W, x.shape[3])):
             if size is not None and got != size:
                 raise ValueError(f"x must have {name}={size}, as given to the constructor, got {got}: "
                                  f"shape {tuple(x.shape)}")
 
 
-def _check_published(published: bool, name: str, channel: int) -> None:
-    checks.boolean("published", published)
+def _check_published(published: bool, name: str, channel: int) -> bool:
+    published = checks.boolean("published", published)
     if published and channel % 8:
         raise ValueError(f"{name} must be a multiple of 8 if published is True, got {channel}")
+    return published
 
 
 def _tokens(x: Tensor) -> Tensor:

@@ -25,9 +25,9 @@ def adaptive_kernel_size(channel: int, gamma: float = 2, b: float = 1) -> int:
     64 channels give 3, 128 to 1024 give 5, 2048 give 7. timm never takes less than 3; the formula gives 1 below
     8 channels, and so does this function.
     """
-    checks.positive_int("channel", channel)
-    checks.positive_number("gamma", gamma)
-    checks.non_negative_number("b", b)
+    channel = checks.positive_int("channel", channel)
+    gamma = checks.positive_number("gamma", gamma)
+    b = checks.non_negative_number("b", b)
     t = int((math.log2(channel) + b) / gamma)     # the integer below; an even one lies nearest to the odd above it
     return t if t % 2 else t + 1
 
@@ -55,9 +55,8 @@ class ECAAttention(AttentionBlock):
         if channel is None and kernel_size is None:
             raise ValueError("channel or kernel_size must be given, got neither")
         if channel is not None:
-            checks.positive_int("channel", channel)
-        k = adaptive_kernel_size(channel) if kernel_size is None else kernel_size
-        checks.odd("kernel_size", k)
+            channel = checks.positive_int("channel", channel)
+        k = checks.odd("kernel_size", adaptive_kernel_size(channel) if kernel_size is None else kernel_size)
         self.channel = channel
         self.conv = nn.Conv1d(1, 1, k, padding=k // 2, bias=False)
 
@@ -74,7 +73,7 @@ class ECAAttention(AttentionBlock):
             ValueError: if `x` is not a (B, C, H, W) tensor of the weights' dtype, with C = `channel` if that was
                 given.
         """
-        checks.feature_map("x", x, self.channel, self.conv.weight)
+        checks.feature_map("x", x, self.channel, self.conv)
         z = x.mean(dim=(2, 3))                                    # squeeze: (B, C, H, W) -> (B, C)
         s = torch.sigmoid(self.conv(z[:, None])[:, 0])            # C channels are a line of C numbers
         return {"channel": s}

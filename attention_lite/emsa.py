@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -40,22 +41,19 @@ class EMSA(AttentionBlock):
                  H: int | None = None, W: int | None = None, ratio: int = 1, apply_transform: bool = True,
                  bias: bool = False) -> None:
         super().__init__()
-        checks.positive_int("d_model", d_model)
-        checks.positive_int("h", h)
+        d_model = checks.positive_int("d_model", d_model)
+        h = checks.positive_int("h", h)
         if d_k is None or d_v is None:
             checks.divides("h", h, "d_model", d_model)
-        d_k = d_model // h if d_k is None else d_k
-        d_v = d_model // h if d_v is None else d_v
-        checks.positive_int("d_k", d_k)
-        checks.positive_int("d_v", d_v)
+        d_k = checks.positive_int("d_k", d_model // h if d_k is None else d_k)
+        d_v = checks.positive_int("d_v", d_model // h if d_v is None else d_v)
         if (H is None) != (W is None):
             raise ValueError(f"H and W must be given together or not at all, got H={H} and W={W}")
         if H is not None:
-            checks.positive_int("H", H)
-            checks.positive_int("W", W)
-        checks.positive_int("ratio", ratio)
-        checks.boolean("apply_transform", apply_transform)
-        checks.boolean("bias", bias)
+            H, W = checks.positive_int("H", H), checks.positive_int("W", W)
+        ratio = checks.positive_int("ratio", ratio)
+        apply_transform = checks.boolean("apply_transform", apply_transform)
+        bias = checks.boolean("bias", bias)
         self.d_model, self.d_k, self.h, self.ratio = d_model, d_k, h, ratio
         self.size = None if H is None else (H, W)
         self.W_Q = nn.Linear(d_model, h * d_k, bias=bias)
@@ -114,7 +112,7 @@ class EMSA(AttentionBlock):
         """Shrink the map that the tokens form: (B, N, d_model) -> (B, N', d_model)."""
         if self.shrink is None:
             return tokens
-        map_ = tokens.transpose(1, 2).unflatten(2, self._size(tokens.shape[1]))
+        map_ = tokens.transpose(1, 2).unflatten(2, _map_size(tokens.shape[1], self.size))
         return self.norm(self.shrink(map_).flatten(2).transpose(1, 2))
 
     def _heads(self, x: Tensor) -> Tensor:
@@ -123,8 +121,10 @@ class EMSA(AttentionBlock):
 
     def _complete(self, queries: Tensor, keys: Tensor | None, values: Tensor | None) -> tuple[Tensor, Tensor]:
         """Fill in the default keys and values, and check all three."""
-        keys, values = checks.queries_keys_values(queries, keys, values, self.d_model, self.W_Q.weight)
-        size = self._size(keys.shape[1])
+        keys, values = checks.queries_keys_values(queries, keys, values, self.d_model, self.W_Q)
+        if checks.traced(keys):
+            return keys, values
+        size = _map_size(keys.shape[1], self.size)
         height, width = (self._shrunken(side) for side in size)
         if height < 1 or width < 1:
             raise ValueError(f"keys must form a map of 2 × 2 places or more for the odd ratio {self.ratio}, "
@@ -139,11 +139,13 @@ class EMSA(AttentionBlock):
         s = self.ratio
         return side if s == 1 else (side - 1 - s % 2) // s + 1
 
-    def _size(self, n: int) -> tuple[int, int]:
-        """Height and width of the map that n tokens form."""
-        if self.size is None and math.isqrt(n) ** 2 != n:
-            raise ValueError(f"keys must hold a square number of tokens unless H and W are given, got {n}")
-        height, width = self.size or (math.isqrt(n), math.isqrt(n))
-        if height * width != n:
-            raise ValueError(f"keys must hold H · W = {height} · {width} = {height * width} tokens, got {n}")
-        return height, width
+
+@torch.fx.wrap                               # torch.fx has no n while it traces: its graph calls this
+def _map_size(n: int, size: tuple[int, int] | None) -> tuple[int, int]:
+    """Height and width of the map that n tokens form: `size`, or a square."""
+    if size is None and math.isqrt(n) ** 2 != n:
+        raise ValueError(f"keys must hold a square number of tokens unless H and W are given, got {n}")
+    height, width = size or (math.isqrt(n), math.isqrt(n))
+    if height * width != n:
+        raise ValueError(f"keys must hold H · W = {height} · {width} = {height * width} tokens, got {n}")
+    return height, width

@@ -27,9 +27,9 @@ class ExternalAttention(AttentionBlock):
 
     def __init__(self, d_model: int = 512, S: int = 64, h: int = 1) -> None:
         super().__init__()
-        checks.positive_int("d_model", d_model)
-        checks.positive_int("S", S)
-        checks.positive_int("h", h)
+        d_model = checks.positive_int("d_model", d_model)
+        S = checks.positive_int("S", S)
+        h = checks.positive_int("h", h)
         checks.divides("h", h, "d_model", d_model)
         self.d_model, self.h = d_model, h
         self.M_k = nn.Linear(d_model // h, S, bias=False)         # F M_k^T: the weight holds M_k, (S, d)
@@ -48,7 +48,7 @@ class ExternalAttention(AttentionBlock):
         Raises:
             ValueError: if `x` is not a (B, N, d_model) tensor with N >= 1 and the dtype of the weights.
         """
-        checks.tokens("x", x, self.d_model, self.M_k.weight)
+        checks.tokens("x", x, self.d_model, self.M_k)
         heads = x.unflatten(-1, (self.h, -1)).transpose(1, 2)     # (B, h, N, d/h)
         logits = self.M_k(heads)                                  # (B, h, N, S)
         # exp(log a) / sum_s exp(log a) = a / sum_s a, and no a underflows to 0 / 0 where logits are large.

@@ -1,5 +1,6 @@
 """Scaled dot-product attention through torch's fused kernel, in the layout that the kernel asks for."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -15,9 +16,14 @@ def fused_attention(Q: Tensor, K: Tensor, V: Tensor, scale: float, mask: Tensor 
     no product, and columns of zeros in V are cut off again.
     """
     d_v = V.shape[-1]
-    width = max(Q.shape[-1], d_v)
-    Q, K, V = (_side_by_side(t, width) for t in (Q, K, V))
+    Q, K, V = _of_one_width(Q, K, V)
     return F.scaled_dot_product_attention(Q, K, V, mask, dropout, scale=scale)[..., :d_v]
+
+
+@torch.fx.wrap                               # torch.fx has no widths while it traces: its graph calls this
+def _of_one_width(Q: Tensor, K: Tensor, V: Tensor) -> tuple[Tensor, ...]:
+    width = max(Q.shape[-1], V.shape[-1])
+    return tuple(_side_by_side(t, width) for t in (Q, K, V))
 
 
 def _side_by_side(t: Tensor, width: int) -> Tensor:

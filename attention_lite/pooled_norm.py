@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from attention_lite import checks
+
 
 class PooledBatchNorm(nn.BatchNorm1d):
     """nn.BatchNorm1d on (B, C), except for a training batch of one image.
@@ -14,6 +16,9 @@ class PooledBatchNorm(nn.BatchNorm1d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C) -> (B, C)."""
-        if self.training and x.shape[0] == 1:
+        if checks.traced(x) and self.training:
+            raise ValueError("x must be a tensor in training, where a batch of one is treated apart: "
+                             "let torch.fx trace the model in evaluation mode, after model.eval()")
+        if not self.training or x.shape[0] == 1:
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         return super().forward(x)

@@ -47,14 +47,14 @@ class PSA(AttentionBlock):
     def __init__(self, channel: int = 512, reduction: int = 16, kernels: Sequence[int] = (3, 5, 7, 9),
                  groups: Sequence[int] | None = None, stride: int = 1, published: bool = False) -> None:
         super().__init__()
-        checks.positive_int("channel", channel)
-        checks.positive_int("reduction", reduction)
-        checks.positive_int("stride", stride)
-        checks.boolean("published", published)
-        checks.sequence_of("kernels", kernels, checks.odd)
+        channel = checks.positive_int("channel", channel)
+        reduction = checks.positive_int("reduction", reduction)
+        stride = checks.positive_int("stride", stride)
+        published = checks.boolean("published", published)
+        kernels = checks.sequence_of("kernels", kernels, checks.odd)
         if groups is None:
             groups = [1 if published and k == 3 else 2 ** ((k - 1) // 2) for k in kernels]
-        checks.sequence_of("groups", groups, checks.positive_int)
+        groups = checks.sequence_of("groups", groups, checks.positive_int)
         if len(groups) != len(kernels):
             raise ValueError(f"groups must have one entry a kernel, {len(kernels)}, got {len(groups)}")
         checks.divides("the number of kernels", len(kernels), "channel", channel)
@@ -95,7 +95,7 @@ class PSA(AttentionBlock):
 
     def _split(self, x: Tensor) -> list[Tensor]:
         """The splits: S maps (B, C/S, H', W')."""
-        checks.feature_map("x", x, self.channel, self.convs[0].weight)
+        checks.feature_map("x", x, self.channel, self.convs[0])
         return [conv(x) for conv in self.convs]
 
     def _weigh(self, F: list[Tensor]) -> Tensor:

@@ -32,10 +32,10 @@ class SEAttention(AttentionBlock):
     def __init__(self, channel: int = 512, reduction: int = 16, bias: bool = False,
                  sigmoid: Callable[[Tensor], Tensor] = torch.sigmoid) -> None:
         super().__init__()
-        checks.positive_int("channel", channel)
-        checks.positive_int("reduction", reduction)
+        channel = checks.positive_int("channel", channel)
+        reduction = checks.positive_int("reduction", reduction)
         checks.divides("reduction", reduction, "channel", channel)
-        checks.boolean("bias", bias)
+        bias = checks.boolean("bias", bias)
         if not callable(sigmoid):
             raise ValueError(f"sigmoid must be a function of a tensor, got {sigmoid!r}")
         self.channel, self.sigmoid = channel, sigmoid
@@ -55,7 +55,7 @@ class SEAttention(AttentionBlock):
         Raises:
             ValueError: if `x` is not a (B, C, H, W) tensor with C = `channel` and the dtype of the weights.
         """
-        checks.feature_map("x", x, self.channel, self.W1.weight)
+        checks.feature_map("x", x, self.channel, self.W1)
         z = x.mean(dim=(2, 3))                                    # squeeze: (B, C, H, W) -> (B, C)
         s = self.sigmoid(self.W2(torch.relu(self.W1(z))))         # excite:  (B, C) -> (B, C/r) -> (B, C)
         return {"channel": s}

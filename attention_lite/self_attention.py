@@ -35,16 +35,14 @@ class ScaledDotProductAttention(AttentionBlock):
     def __init__(self, d_model: int = 512, d_k: int | None = None, d_v: int | None = None, h: int = 8,
                  dropout: float = 0.0, bias: bool = False) -> None:
         super().__init__()
-        checks.positive_int("d_model", d_model)
-        checks.positive_int("h", h)
+        d_model = checks.positive_int("d_model", d_model)
+        h = checks.positive_int("h", h)
         if d_k is None or d_v is None:
             checks.divides("h", h, "d_model", d_model)
-        d_k = d_model // h if d_k is None else d_k
-        d_v = d_model // h if d_v is None else d_v
-        checks.positive_int("d_k", d_k)
-        checks.positive_int("d_v", d_v)
-        checks.probability("dropout", dropout)
-        checks.boolean("bias", bias)
+        d_k = checks.positive_int("d_k", d_model // h if d_k is None else d_k)
+        d_v = checks.positive_int("d_v", d_model // h if d_v is None else d_v)
+        dropout = checks.probability("dropout", dropout)
+        bias = checks.boolean("bias", bias)
         self.d_model, self.d_k, self.d_v, self.h, self.dropout = d_model, d_k, d_v, h, dropout
         self.W_Q = nn.Linear(d_model, h * d_k, bias=bias)
         self.W_K = nn.Linear(d_model, h * d_k, bias=bias)
@@ -102,12 +100,11 @@ class ScaledDotProductAttention(AttentionBlock):
     def _complete(self, queries: Tensor, keys: Tensor | None, values: Tensor | None, mask: Tensor | None,
                   key_mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
         """Fill in the default keys and values, make both masks one of four dimensions, and check them all."""
-        keys, values = checks.queries_keys_values(queries, keys, values, self.d_model, self.W_Q.weight)
+        keys, values = checks.queries_keys_values(queries, keys, values, self.d_model, self.W_Q)
         if mask is not None:
-            checks.boolean_mask("mask", mask, (queries.shape[0], self.h, queries.shape[1], keys.shape[1]))
-            mask = mask.reshape((1,) * (4 - mask.dim()) + mask.shape)     # torch's kernel wants two or more
+            mask = checks.boolean_mask("mask", mask, (queries.shape[0], self.h, queries.shape[1], keys.shape[1]))
         if key_mask is not None:
-            checks.key_mask("key_mask", key_mask, tuple(keys.shape[:2]))
+            checks.key_mask("key_mask", key_mask, keys.shape[:2])
             of_keys = key_mask[:, None, None]                             # (B, 1, 1, N_k)
             mask = of_keys if mask is None else mask & of_keys
         return keys, values, mask

@@ -32,8 +32,7 @@ class SKAttention(AttentionBlock):
                  stride: int = 1) -> None:
         super().__init__()
         sizes = {"channel": channel, "reduction": reduction, "M": M, "group": group, "L": L, "stride": stride}
-        for name, size in sizes.items():
-            checks.positive_int(name, size)
+        channel, reduction, M, group, L, stride = (checks.positive_int(name, size) for name, size in sizes.items())
         checks.divides("reduction", reduction, "channel", channel)
         checks.divides("group", group, "channel", channel)
         self.channel = channel
@@ -72,7 +71,7 @@ class SKAttention(AttentionBlock):
 
     def _split(self, x: Tensor) -> list[Tensor]:
         """The branches: M maps (B, C, H', W')."""
-        checks.feature_map("x", x, self.channel, self.branches[0][0].weight)
+        checks.feature_map("x", x, self.channel, self.branches[0][0])
         return [branch(x) for branch in self.branches]
 
     def _weigh(self, U: list[Tensor]) -> Tensor:

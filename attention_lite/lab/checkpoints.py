@@ -52,7 +52,7 @@ def load_checkpoint(task: str, model: str, seed: int, folder: Path = FOLDER) -> 
         ValueError: if the task, model or seed is unknown, or the checkpoint is missing or damaged or of another
             version of the network; says how to make it.
     """
-    check_run(task, model, seed)
+    seed = check_run(task, model, seed)
     path = path_of(task, model, seed, folder)
     if not path.is_file():
         raise ValueError(f"no checkpoint {path.name} in {path.parent}; make it with: {command(task, model, seed)}")

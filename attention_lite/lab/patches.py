@@ -31,8 +31,8 @@ def window(name: str, shape: tuple[int, int], source: tuple[int, int] | None = N
     from skimage.transform import resize
 
     image = photographs.load(name)
-    for side in (*shape, *(source or ())):
-        checks.positive_int("shape and source", side)
+    shape, source = (tuple(checks.positive_int("shape and source", side) for side in sides)
+                     for sides in (shape, source or ()))
     full_height, full_width = image.shape[:2]
     zoom = min(full_height / shape[0], full_width / shape[1])
     height, width = source or (int(shape[0] * zoom), int(shape[1] * zoom))
@@ -58,7 +58,7 @@ def neighbourhoods(image: Tensor, size: int) -> Tensor:
         ValueError: if `image` has another shape, or `size` is even or does not fit into it.
     """
     _check_image(image)
-    checks.positive_int("size", size)
+    size = checks.positive_int("size", size)
     reach = size // 2
     if size % 2 == 0 or reach >= min(image.shape[:2]):
         raise ValueError("size must be odd and less than twice the picture's sides, "
@@ -105,8 +105,7 @@ def mean_colours(image: Tensor, grid: tuple[int, int]) -> Tensor:
 def _places(image: Tensor, grid: tuple[int, int]) -> Tensor:
     """Cut (H, W, c) into places: (rows·columns, pixels of a place, c)."""
     (height, width), (rows, columns) = image.shape[:2], grid
-    checks.positive_int("grid rows", rows)
-    checks.positive_int("grid columns", columns)
+    rows, columns = checks.positive_int("grid rows", rows), checks.positive_int("grid columns", columns)
     checks.divides("grid rows", rows, "height", height)
     checks.divides("grid columns", columns, "width", width)
     blocks = image.reshape(rows, height // rows, columns, width // columns, -1)

@@ -105,11 +105,12 @@ def check_model(task: str, model: str) -> None:
         raise ValueError(f"model must be one of {', '.join(RECIPES[task].models)} in the task {task}; got {model!r}")
 
 
-def check_run(task: str, model: str, seed: int) -> None:
-    """Raise ValueError, with the list of those that exist, for an unknown task or model, or a seed not shipped."""
+def check_run(task: str, model: str, seed: int) -> int:
+    """Return `seed`; ValueError, with a list of what there is, for an unknown task or model or a seed not shipped."""
     check_model(task, model)
-    checks.integer("seed", seed)
+    seed = checks.integer("seed", seed)
     seeds = RECIPES[task].seeds_of(model)
     if seed not in seeds:
         known = ", ".join(map(str, seeds))
         raise ValueError(f"seed must be one of {known} for {model} in the task {task}; got {seed!r}")
+    return seed

@@ -64,7 +64,7 @@ def coverage(polygon: Polygon, grid: int) -> Tensor:
     Each patch is cut out of the polygon by its four edges (Sutherland and Hodgman, 1974); what is left has the
     area that the shoelace formula gives.
     """
-    checks.positive_int("grid", grid)
+    grid = checks.positive_int("grid", grid)
     shares = torch.zeros(grid, grid)
     scaled = [(x * grid, y * grid) for x, y in polygon]
     for row in range(grid):

@@ -139,7 +139,7 @@ def masks(scenes: Scenes, scale: int = 1) -> Tensor:
     Raises:
         ValueError: if `scale` is not a positive integer.
     """
-    checks.positive_int("scale", scale)
+    scale = checks.positive_int("scale", scale)
     glyphs = digits(scenes.split)[0][scenes.glyph.flatten()]
     flat = [t.flatten() for t in (scenes.y, scenes.x, scenes.side, scenes.angle)]
     return _paste(glyphs, *flat, scenes.size, scale).unflatten(0, scenes.label.shape)
@@ -161,7 +161,7 @@ def disc_mask(scenes: Scenes, scale: int = 1) -> Tensor:
     Raises:
         ValueError: if the scenes have no disc, or `scale` is not a positive integer.
     """
-    checks.positive_int("scale", scale)
+    scale = checks.positive_int("scale", scale)
     if scenes.disc_yx is None:
         raise ValueError("scenes must have a disc (disc_yx is None): only cued search draws one")
     centre = torch.arange(scenes.size * scale).add(0.5).div(scale)
@@ -177,8 +177,8 @@ def frame_mask(size: int, scale: int = 1) -> Tensor:
     Raises:
         ValueError: if `size` or `scale` is not a positive integer.
     """
-    checks.positive_int("size", size)
-    checks.positive_int("scale", scale)
+    size = checks.positive_int("size", size)
+    scale = checks.positive_int("scale", scale)
     mask = torch.ones(size * scale, size * scale)
     edge = FRAME_WIDTH * scale
     mask[edge:-edge, edge:-edge] = 0
@@ -193,7 +193,7 @@ def draw(scenes: Scenes, scale: int = 1) -> Tensor:
     Raises:
         ValueError: if `scale` is not a positive integer.
     """
-    checks.positive_int("scale", scale)
+    scale = checks.positive_int("scale", scale)
     if scale == 1:
         image = _all_crops(scenes.split, scenes.size)[scenes.photo].float() / 255
     else:

@@ -54,11 +54,11 @@ class Task:
             ValueError: if `n` is below 1, `seed` is neither an integer nor a generator, or `hide` or `contrast`
                 is outside [0, 1].
         """
-        checks.positive_int("n", n)
-        checks.share("hide", hide)
-        checks.share("contrast", contrast)
+        n = checks.positive_int("n", n)
+        hide = checks.share("hide", hide)
+        contrast = checks.share("contrast", contrast)
         if not isinstance(seed, torch.Generator):
-            checks.integer("seed", seed)
+            seed = checks.integer("seed", seed)
             seed = torch.Generator().manual_seed(seed)
         return self._sample(n, seed, hide).replace(contrast=torch.full((n,), float(contrast)))
 
@@ -131,6 +131,7 @@ def ask_for(scenes: Scenes, which: int) -> Scenes:
     Raises:
         ValueError: if `which` is none of these, or the scenes have no frame.
     """
+    which = checks.plain(which)
     if which not in (0, 1, 2):
         raise ValueError(f"which must be 0 (red), 1 (green) or 2 (blue), got {which!r}")
     if scenes.frame is None:
@@ -216,7 +217,7 @@ def enlarge(scenes: Scenes, side: float) -> Scenes:
     Raises:
         ValueError: if `side` is not a number above 0 and at most the picture's, or a scene has several digits.
     """
-    checks.positive_number("side", side)
+    side = checks.positive_number("side", side)
     if side > scenes.size:
         raise ValueError(f"side must be at most the picture's, {scenes.size} pixels, got {side}")
     if scenes.label.shape[1] != 1:

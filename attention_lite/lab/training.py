@@ -34,7 +34,7 @@ def untrained(task: str, model: str, seed: int) -> nn.Module:
         ValueError: if `task` or `model` is unknown or `seed` is not an integer.
     """
     check_model(task, model)
-    checks.integer("seed", seed)
+    seed = checks.integer("seed", seed)
     torch.manual_seed(seed)
     return RECIPES[task].build(model).to(memory_format=torch.channels_last).eval()
 
@@ -143,10 +143,10 @@ def train(task: str, model: str, seed: int, steps: int | None = None,
     """
     check_model(task, model)
     steps = RECIPES[task].steps if steps is None else steps
-    checks.integer("steps", steps)
+    steps = checks.integer("steps", steps)
     if steps < 3:
         raise ValueError(f"steps must be at least 3, got {steps}")
-    checks.integer("seed", seed)
+    seed = checks.integer("seed", seed)
     training = Training(task, model, seed, steps)
     run(training, f"{task} {model} seed {seed}", progress)
     return training.net.eval(), training.losses

@@ -40,14 +40,14 @@ class LocalGate(AttentionBlock):
 
     def __init__(self, channel: int, reduction: int) -> None:
         super().__init__()
-        _check_widths(channel, reduction)
+        channel, reduction = _check_widths(channel, reduction)
         self.channel = channel
         self.W1 = nn.Conv2d(channel, channel // reduction, 1, bias=False)
         self.W2 = nn.Conv2d(channel // reduction, channel, 1, bias=False)
 
     def attention(self, x: Tensor) -> dict[str, Tensor]:
         """{"channel_and_place": (B, C, H, W)}, each value in (0, 1)."""
-        checks.feature_map("x", x, self.channel, self.W1.weight)
+        checks.feature_map("x", x, self.channel, self.W1)
         return {"channel_and_place": torch.sigmoid(self.W2(torch.relu(self.W1(x))))}
 
     def forward(self, x: Tensor) -> Tensor:
@@ -63,14 +63,14 @@ class AddedContext(nn.Module):
 
     def __init__(self, channel: int, reduction: int) -> None:
         super().__init__()
-        _check_widths(channel, reduction)
+        channel, reduction = _check_widths(channel, reduction)
         self.channel = channel
         self.W1 = nn.Linear(channel, channel // reduction, bias=False)
         self.W2 = nn.Linear(channel // reduction, channel, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
-        checks.feature_map("x", x, self.channel, self.W1.weight)
+        checks.feature_map("x", x, self.channel, self.W1)
         context = self.W2(torch.relu(self.W1(x.mean((2, 3)))))
         return torch.relu(x + context[:, :, None, None])
 
@@ -115,7 +115,8 @@ def context_net(model: str) -> ContextNet:
         "eca-shuffled": lambda: Shuffled(ECAAttention(c), torch.randperm(c))}))
 
 
-def _check_widths(channel: int, reduction: int) -> None:
-    checks.positive_int("channel", channel)
-    checks.positive_int("reduction", reduction)
+def _check_widths(channel: int, reduction: int) -> tuple[int, int]:
+    channel = checks.positive_int("channel", channel)
+    reduction = checks.positive_int("reduction", reduction)
     checks.divides("reduction", reduction, "channel", channel)
+    return channel, reduction

@@ -46,8 +46,8 @@ class VisionTransformer(nn.Module):
 
     def __init__(self, d_model: int = 384, depth: int = 12, h: int = 6, patch: int = 14, grid: int = 37) -> None:
         super().__init__()
-        for name, value in (("depth", depth), ("patch", patch), ("grid", grid)):
-            checks.positive_int(name, value)
+        depth, patch, grid = (checks.positive_int(name, value)
+                              for name, value in (("depth", depth), ("patch", patch), ("grid", grid)))
         self.layers = nn.ModuleList(TransformerLayer(d_model, h) for _ in range(depth))
         self.patch = patch
         self.normalise = Normalise(IMAGENET_MEAN, IMAGENET_STD)
@@ -62,7 +62,7 @@ class VisionTransformer(nn.Module):
         Raises:
             ValueError: if `x` has another shape or dtype, or `patch` does not divide H and W.
         """
-        checks.feature_map("x", x, 3, self.patches.weight)
+        checks.feature_map("x", x, 3, self.patches)
         checks.sides("x", x, self.patch)
         x = self.patches(self.normalise(x))                                        # (B, d_model, rows, columns)
         positions = self.resized_positions(*x.shape[2:])

@@ -71,7 +71,8 @@ class ResNet(nn.Module):
     def __init__(self, depth: int = 50, attention: str = "none", published: bool = False, width: int = 64,
                  stride_first: bool = False, classes: int = 1000) -> None:
         super().__init__()
-        _check(depth, attention, published, width, stride_first, classes)
+        depth, published, width, stride_first, classes = _checked(
+            depth, attention, published, width, stride_first, classes)
         counts, expansion = DEPTHS[depth]
 
         def branch(c_in: int, inner: int, c_out: int, stride: int) -> nn.Module:
@@ -133,14 +134,14 @@ def _after_stage(attention: str, stage: int, c: int, published: bool) -> dict[st
     return {}
 
 
-def _check(depth: int, attention: str, published: bool, width: int, stride_first: bool, classes: int) -> None:
+def _checked(depth: int, attention: str, published: bool, width: int, stride_first: bool,
+             classes: int) -> tuple[int, bool, int, bool, int]:
+    depth = checks.plain(depth)
     if depth not in tuple(DEPTHS):
         raise ValueError(f"depth must be one of {', '.join(map(str, DEPTHS))}; got {depth!r}")
     if attention not in ATTENTION:
         raise ValueError(f"attention must be one of {', '.join(ATTENTION)}; got {attention!r}")
     if attention in FOR_THE_3X3 and DEPTHS[depth][1] == 1:
         raise ValueError(f"attention {attention!r} stands in bottlenecks, so depth must be 50 or 101, got {depth}")
-    checks.boolean("published", published)
-    checks.boolean("stride_first", stride_first)
-    checks.positive_int("width", width)
-    checks.positive_int("classes", classes)
+    return (depth, checks.boolean("published", published), checks.positive_int("width", width),
+            checks.boolean("stride_first", stride_first), checks.positive_int("classes", classes))

@@ -62,7 +62,7 @@ class ResT(nn.Module):
         super().__init__()
         if size not in tuple(WIDTHS):
             raise ValueError(f"size must be one of {', '.join(WIDTHS)}; got {size!r}")
-        checks.positive_int("classes", classes)
+        classes = checks.positive_int("classes", classes)
         widths = [WIDTHS[size] * 2**stage for stage in range(4)]
         half = widths[0] // 2
         embeddings = [nn.Sequential(conv_bn_relu(3, half, 3, 2), conv_bn_relu(half, half, 3),
@@ -83,7 +83,8 @@ class ResT(nn.Module):
         Raises:
             ValueError: if `x` is not a (B, 3, H, H) tensor with H > 32.
         """
-        if x.dim() != 4 or x.shape[1] != 3 or x.shape[2] != x.shape[3] or x.shape[2] <= 32:
+        if not checks.traced(x) and (
+                x.dim() != 4 or x.shape[1] != 3 or x.shape[2] != x.shape[3] or x.shape[2] <= 32):
             raise ValueError(f"x must be square images (B, 3, H, H) with H > 32, got shape {tuple(x.shape)}")
         for embed, stage in zip(self.embeddings, self.stages, strict=True):
             map_ = embed(x)
