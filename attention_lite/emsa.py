@@ -23,7 +23,8 @@ class EMSA(AttentionBlock):
         d_k: width of queries and keys *of one head*. Default: d_model / h, as in the paper.
         d_v: width of values *of one head*. Default: d_model / h, as in the paper.
         h: number of heads.
-        H, W: height and width of the map whose places are the tokens, row by row. Default: the map is a square.
+        H, W: height and width of the map whose places are the tokens, row by row. Default: the map is a square
+            (for torch.export, a free number of tokens is then Dim.DYNAMIC: no range holds squares only).
         ratio: s, by which height and width of keys and values shrink; 1 leaves them as they are. ResT takes 8, 4,
             2, 1 in its four stages.
         apply_transform: whether Conv and IN are there. As in the published code, a single head has neither.
@@ -143,9 +144,10 @@ class EMSA(AttentionBlock):
 @torch.fx.wrap                               # torch.fx has no n while it traces: its graph calls this
 def _map_size(n: int, size: tuple[int, int] | None) -> tuple[int, int]:
     """Height and width of the map that n tokens form: `size`, or a square."""
-    if size is None and math.isqrt(n) ** 2 != n:
+    side = torch.sym_int(n ** 0.5 + 0.5)                 # math.isqrt takes no n that is a symbol
+    if size is None and side * side != n:
         raise ValueError(f"keys must hold a square number of tokens unless H and W are given, got {n}")
-    height, width = size or (math.isqrt(n), math.isqrt(n))
+    height, width = size or (side, side)
     if height * width != n:
         raise ValueError(f"keys must hold H · W = {height} · {width} = {height * width} tokens, got {n}")
     return height, width

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
+import onnxruntime
 import pytest
 import torch
 import torch.nn.functional as F
@@ -64,8 +65,8 @@ PLACES, CHANNELS = Map((2, 1, 30, 30), axis=-1), Map((2, 16, 16), axis=-1)
 BFLOAT16 = torch.bfloat16
 
 
-def emsa(shapes: tuple[tuple[int, ...], ...], places: int, **kwargs: object) -> Case:
-    """EMSA for one batch size or another: its number of tokens is fixed, or a square."""
+def emsa(shapes: tuple[tuple[int, ...], ...], places: int, square: bool = False, **kwargs: object) -> Case:
+    """EMSA on a map of 3 × 3, or of any square."""
     queries = shapes[0][1]
     rows = Map((2, 4, queries, places), axis=-1)
     if kwargs.get("apply_transform", True):
@@ -73,7 +74,8 @@ def emsa(shapes: tuple[tuple[int, ...], ...], places: int, **kwargs: object) -> 
     dead = {"W_K.bias", "W_V.bias", "mix.bias"} if kwargs.get("bias") else set()  # tests/test_emsa.py says why
     if kwargs.get("ratio", 1) > 1 and kwargs.get("apply_transform", True):
         dead.add("norm.bias")
-    return Case(lambda: EMSA(16, h=4, H=3, W=3, **kwargs), shapes, {"position": rows}, (0,), BFLOAT16, frozenset(dead))
+    size, free = ({}, (0, 1)) if square else ({"H": 3, "W": 3}, (0,))
+    return Case(lambda: EMSA(16, h=4, **size, **kwargs), shapes, {"position": rows}, free, BFLOAT16, frozenset(dead))
 
 
 CASES: dict[str, Case] = {
@@ -115,6 +117,8 @@ CASES: dict[str, Case] = {
     "EMSA with biases": emsa(CROSS, 4, ratio=2, bias=True),
     "EMSA without transform": emsa(TOKENS, 9, apply_transform=False),
     "EMSA ratio 2 without transform": emsa(CROSS, 4, ratio=2, apply_transform=False),
+    "EMSA of a square": emsa(TOKENS, 4, square=True, ratio=2),
+    "EMSA of a square without transform": emsa(CROSS, 4, square=True, ratio=2, apply_transform=False),
     "external": Case(lambda: ExternalAttention(16, 8), TOKENS, {"slot": Map((2, 1, 9, 8), axis=-1)}, (0, 1), BFLOAT16),
     "external, four heads": Case(lambda: ExternalAttention(16, 8, h=4), TOKENS,
                                  {"slot": Map((2, 4, 9, 8), axis=-1)}, (0, 1), BFLOAT16),
@@ -233,17 +237,61 @@ def test_compiles_under_autocast(case):
         torch.testing.assert_close(compiled(*inputs(case)), block(*inputs(case)))
 
 
+def of_size(case: Case, batch: int, longer: int) -> list[Tensor]:
+    """Random inputs, every free axis `longer` than in the table. (Of the 9 tokens, 7 and 16 more are squares, too.)"""
+    return [torch.randn([batch if axis == 0 else size + longer * (axis in case.free)
+                         for axis, size in enumerate(shape)]) for shape in case.shapes]
+
+
+SIZES = [(2, 0), (3, 7), (5, 16)]
+
+
+@every_block
+@pytest.mark.parametrize("dynamic", [None, True])
+def test_compiles_once_for_all_sizes(case, dynamic):
+    torch.compiler.reset()
+    block, graphs = built(case).eval(), []
+
+    def kept(graph: torch.fx.GraphModule, _: list[Tensor]) -> Callable:
+        graphs.append(graph)
+        return graph
+
+    compiled = torch.compile(block, fullgraph=True, backend=kept, dynamic=dynamic)
+    for size in SIZES:
+        x = of_size(case, *size)
+        torch.testing.assert_close(compiled(*x), block(*x))
+    assert len(graphs) == (1 if dynamic else 2)            # by itself torch first tries the size that it sees
+
+
 @every_block
 def test_exports_with_any_batch_and_size(case):
     block = built(case).eval()
     sizes = {axis: torch.export.Dim(f"size{axis}", min=1 if axis == 0 else 3) for axis in case.free}
     queries = {axis: torch.export.Dim(f"queries{axis}", min=2) for axis in case.free if axis} | {0: sizes[0]}
+    if isinstance(block, EMSA) and block.size is None:     # no range holds squares only
+        queries = sizes = dict.fromkeys(case.free, torch.export.Dim.DYNAMIC)
     dynamic = tuple(queries if i == 0 and len(case.shapes) > 1 else sizes for i in range(len(case.shapes)))
     program = torch.export.export(block, tuple(inputs(case)), dynamic_shapes=dynamic).module()
-    for batch, longer in [(2, 0), (1, 4), (3, 7)]:
-        x = [torch.randn([batch if axis == 0 else size + longer * (axis in case.free)
-                          for axis, size in enumerate(shape)]) for shape in case.shapes]
+    for size in [*SIZES, (1, 7)]:
+        x = of_size(case, *size)
         torch.testing.assert_close(program(*x), block(*x))
+
+
+# The last row of each class whose axes are free, for a conversion takes seconds.
+ONE_OF_EACH = {type(case.build()).__name__: case for case in CASES.values() if len(case.free) > 1}
+
+
+@pytest.mark.parametrize("case", ONE_OF_EACH.values(), ids=ONE_OF_EACH)
+def test_onnx_runs_with_any_batch_and_size(case, tmp_path):
+    block, path, names = built(case).eval(), tmp_path / "block.onnx", [f"input{i}" for i in range(len(case.shapes))]
+    free = dict.fromkeys(case.free, torch.export.Dim.DYNAMIC)
+    torch.onnx.export(block, tuple(inputs(case)), path, dynamo=True, input_names=names, verbose=False,
+                      dynamic_shapes=(free,) * len(names))
+    session = onnxruntime.InferenceSession(path)
+    for size in SIZES:
+        x = of_size(case, *size)
+        found, = session.run(None, {name: t.numpy() for name, t in zip(names, x, strict=True)})
+        torch.testing.assert_close(torch.from_numpy(found), block(*x).detach(), rtol=1e-4, atol=1e-5)
 
 
 @every_block

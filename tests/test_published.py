@@ -325,6 +325,40 @@ def test_rests_block_and_head_by_hand():
     torch.testing.assert_close(scores, expected, rtol=0, atol=1e-12)
 
 
+# Sizes that are symbols
+
+def short_rest() -> ResT:
+    """ResT with one block a stage: enough for its shapes, and compiled in a quarter of the time."""
+    torch.manual_seed(0)
+    network = ResT("small", classes=5).eval()
+    for stage in network.stages:
+        del stage[1:]
+    return network
+
+
+def test_rest_compiles_once_for_images_of_any_size():
+    torch.compiler.reset()
+    network, graphs = short_rest(), []
+
+    def kept(graph: torch.fx.GraphModule, _: list[Tensor]) -> torch.fx.GraphModule:
+        graphs.append(graph)
+        return graph
+
+    compiled = torch.compile(network, fullgraph=True, backend=kept, dynamic=True)
+    for batch, side in [(2, 64), (3, 96), (4, 75)]:
+        x = torch.randn(batch, 3, side, side)
+        torch.testing.assert_close(compiled(x), network(x))
+    assert len(graphs) == 1
+
+
+def test_rest_exports_with_any_batch_and_size():
+    network, free = short_rest(), torch.export.Dim.DYNAMIC
+    program = torch.export.export(network, (torch.randn(2, 3, 64, 64),), dynamic_shapes=({0: free, 2: free, 3: free},))
+    for batch, side in [(2, 64), (1, 96), (3, 75)]:
+        x = torch.randn(batch, 3, side, side)
+        torch.testing.assert_close(program.module()(x), network(x))
+
+
 # What does not exist is refused
 
 @pytest.mark.parametrize(("build", "message"), [
