@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from attention_lite import checks
+
 CC0 = "CC0 1.0"
 PUBLIC_DOMAIN = "public domain"
 NO_KNOWN_RESTRICTION = "no known copyright restrictions"
@@ -80,9 +82,17 @@ def picture(photograph: np.ndarray, side: int = 224, stretched: bool = False) ->
         photograph: uint8, (H, W, 3).
         side: in pixels.
         stretched: whether all of it is squeezed into the square; else the largest square around its middle is taken.
+
+    Raises:
+        ValueError: if `photograph` has another shape or dtype (`open_photograph` reads what else there is), or `side`
+            is not a positive integer.
     """
     from skimage.transform import resize
 
+    checks.positive_int("side", side)
+    if not isinstance(photograph, np.ndarray) or photograph.dtype != np.uint8 or photograph.shape[2:] != (3,):
+        got = f"{getattr(photograph, 'dtype', type(photograph).__name__)} {getattr(photograph, 'shape', '')}".rstrip()
+        raise ValueError(f"photograph must be a uint8 array (H, W, 3), got {got}; open_photograph makes one")
     if not stretched:
         height, width = photograph.shape[:2]
         short = min(height, width)

@@ -1,10 +1,12 @@
 """Networks that others trained, rebuilt from this package's blocks and filled with their weights."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from attention_lite.lab.precision import float32
 from attention_lite.lab.weights import read_weights
 from attention_lite.networks.text_detector import TextDetector
 from attention_lite.networks.text_direction import TextDirection
@@ -12,6 +14,8 @@ from attention_lite.networks.vision_transformer import SaliencyNet, VisionTransf
 
 if TYPE_CHECKING:
     from onnx import GraphProto
+
+Net = TypeVar("Net", bound=nn.Module)
 
 
 def vision_transformer() -> VisionTransformer:
@@ -27,7 +31,8 @@ def vision_transformer() -> VisionTransformer:
 
 def saliency_net() -> SaliencyNet:
     """The saliency predictor that this transformer was shipped in, in eval mode. Input and errors are the same."""
-    net = SaliencyNet(VisionTransformer())
+    with float32():
+        net = SaliencyNet(VisionTransformer())
     net.load_state_dict(_saliency_weights(read_weights("vision-transformer")))
     return net.eval()
 
@@ -38,12 +43,12 @@ def text_detector() -> TextDetector:
     Raises:
         ValueError: if the weights are missing or not the expected ones (see `read_weights`).
     """
-    return _fill_in_order(TextDetector(), read_weights("text-detector"))
+    return _fill_in_order(TextDetector, read_weights("text-detector"))
 
 
 def text_direction() -> TextDirection:
     """A classifier of lines of text (B, 3, 48, 192), upright or upside down, in eval mode. Errors: the detector's."""
-    return _fill_in_order(TextDirection(), read_weights("text-direction"))
+    return _fill_in_order(TextDirection, read_weights("text-direction"))
 
 
 def tensors(graph: "GraphProto") -> dict[str, Tensor]:
@@ -98,8 +103,10 @@ def _positions(graph: "GraphProto", stored: dict[str, Tensor]) -> Tensor:
     return torch.cat(sorted(parts, key=lambda t: t.shape[1]), 1)
 
 
-def _fill_in_order(net: nn.Module, graph: "GraphProto") -> nn.Module:
-    """Fill a network whose layers are defined in the order in which the graph computes them. In eval mode."""
+def _fill_in_order(build: Callable[[], Net], graph: "GraphProto") -> Net:
+    """Build and fill a network whose layers are defined in the order in which the graph computes them; in eval mode."""
+    with float32():
+        net = build()
     stored, biases = tensors(graph), _biases(graph)
     layers = [m for m in net.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm2d))]
     nodes = [n for n in graph.node if n.op_type in ("Conv", "ConvTranspose", "MatMul", "BatchNormalization")]
