@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from attention_lite import checks
-from attention_lite.block import AttentionBlock
+from attention_lite.block import AttentionBlock, untouched
 from attention_lite.pooled_norm import PooledBatchNorm
 
 
@@ -71,10 +71,8 @@ class BAMBlock(AttentionBlock):
         Raises:
             ValueError: if `x` is not a (B, C, H, W) tensor with C = `channel` and the dtype of the weights.
         """
-        checks.feature_map("x", x, self.channel, self.spatial_branch[0])
-        M_c = self.channel_branch(x.mean(dim=(2, 3)))                                     # (B, C)
-        M_s = self.spatial_branch(x)                                                      # (B, 1, H, W)
-        M = torch.sigmoid(self.combine(M_c[..., None, None], M_s))                               # (B, C, H, W)
+        with untouched(self):
+            M, M_c, M_s = self._gate(x)
         return {"channel_and_place": M, "channel_logits": M_c, "spatial_logits": M_s[:, 0]}
 
     def forward(self, x: Tensor) -> Tensor:
@@ -82,4 +80,13 @@ class BAMBlock(AttentionBlock):
 
         Args and errors are those of `attention`.
         """
-        return x + x * self.attention(x)["channel_and_place"].to(x.dtype)
+        M, _, _ = self._gate(x)
+        return x + x * M.to(x.dtype)
+
+    def _gate(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return M (B, C, H, W), M_c (B, C) and M_s (B, 1, H, W)."""
+        checks.feature_map("x", x, self.channel, self.spatial_branch[0])
+        checks.normalisable("x", x, self.spatial_branch)
+        M_c = self.channel_branch(x.mean(dim=(2, 3)))
+        M_s = self.spatial_branch(x)
+        return torch.sigmoid(self.combine(M_c[..., None, None], M_s)), M_c, M_s

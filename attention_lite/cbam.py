@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from attention_lite import checks
-from attention_lite.block import AttentionBlock
+from attention_lite.block import AttentionBlock, untouched
 
 
 class CBAMBlock(AttentionBlock):
@@ -56,7 +56,8 @@ class CBAMBlock(AttentionBlock):
         Raises:
             ValueError: if `x` is not a (B, C, H, W) tensor with C = `channel` and the dtype of the weights.
         """
-        M_c, M_s, _ = self._gate(x)
+        with untouched(self):
+            M_c, M_s, _ = self._gate(x)
         return {"channel": M_c, "spatial": M_s[:, 0]}
 
     def forward(self, x: Tensor) -> Tensor:
@@ -70,6 +71,7 @@ class CBAMBlock(AttentionBlock):
     def _gate(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return M_c (B, C), M_s (B, 1, H, W), and F' (B, C, H, W): the input scaled by M_c."""
         checks.feature_map("x", x, self.channel, self.W0)
+        checks.normalisable("x", x, self.norm)
         M_c = torch.sigmoid(self._mlp(x.mean(dim=(2, 3))) + self._mlp(x.amax(dim=(2, 3))))        # (B, C)
         refined = x * M_c[..., None, None].to(x.dtype)
         pools = [refined.mean(dim=1, keepdim=True), refined.amax(dim=1, keepdim=True)]    # two maps (B, 1, H, W)

@@ -138,6 +138,18 @@ def feature_map(name: str, x: Tensor, channel: int | None, layer: nn.Module | Te
         raise ValueError(f"{name} must have at least one channel, one row and one column, got shape {tuple(shape)}")
 
 
+def normalisable(name: str, x: Tensor, layers: nn.Module, stride: int = 1) -> None:
+    """Raise ValueError if maps of `x` would give a batch norm of `layers` one number a channel, and it is in training.
+
+    `stride` is that of the layer before the batch norm.
+    """
+    if not layers.training or traced(x) or x.shape[0] != 1 or max(x.shape[2:]) > stride:
+        return
+    if any(isinstance(layer, nn.BatchNorm2d) and layer.training for layer in layers.modules()):
+        raise ValueError(f"{name} must give batch norm more than one number a channel in training, got shape "
+                         f"{tuple(x.shape)}: take a larger map or batch, or call eval()")
+
+
 def sides(name: str, x: Tensor, multiple: int) -> None:
     """Raise ValueError unless `multiple` divides the height and the width of `x`, (B, C, H, W)."""
     if not traced(x) and (x.shape[2] % multiple or x.shape[3] % multiple):

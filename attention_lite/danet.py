@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from attention_lite import checks
-from attention_lite.block import AttentionBlock
+from attention_lite.block import AttentionBlock, untouched
 from attention_lite.fused import fused_attention
 
 
@@ -34,6 +34,10 @@ class PositionAttentionModule(AttentionBlock):
         self.C = nn.Linear(channel, width)
         self.D = nn.Linear(channel, channel)
         self.alpha = nn.Parameter(torch.zeros(()))
+
+    def reset_parameters(self) -> None:
+        """Let alpha start at 0, where the block was built on the meta device; each layer starts itself."""
+        nn.init.zeros_(self.alpha)
 
     def attention(self, x: Tensor) -> dict[str, Tensor]:
         """Return where each place reads from.
@@ -83,6 +87,10 @@ class ChannelAttentionModule(AttentionBlock):
         super().__init__()
         self.published = checks.boolean("published", published)
         self.beta = nn.Parameter(torch.zeros(()))
+
+    def reset_parameters(self) -> None:
+        """Let beta start at 0, where the block was built on the meta device."""
+        nn.init.zeros_(self.beta)
 
     def attention(self, x: Tensor) -> dict[str, Tensor]:
         """Return which channels each channel reads from.
@@ -162,7 +170,8 @@ class DAModule(AttentionBlock):
                 given to the constructor, if any.
         """
         self._check(x)
-        return self.position.attention(self.before_position(x)) | self.channel.attention(self.before_channel(x))
+        with untouched(self):
+            return self.position.attention(self.before_position(x)) | self.channel.attention(self.before_channel(x))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the sum of both branches: (B, d_model, H, W) -> (B, d_model, H, W).
@@ -175,6 +184,7 @@ class DAModule(AttentionBlock):
 
     def _check(self, x: Tensor) -> None:
         checks.feature_map("x", x, self.d_model, self.position.D)
+        checks.normalisable("x", x, self)
         if checks.traced(x):
             return
         for name, size, got in (("H", self.H, x.shape[2]), ("W", self.W, x.shape[3])):

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from attention_lite import checks
-from attention_lite.block import AttentionBlock
+from attention_lite.block import AttentionBlock, untouched
 from attention_lite.pooled_norm import PooledBatchNorm
 
 
@@ -35,7 +35,7 @@ class SKAttention(AttentionBlock):
         channel, reduction, M, group, L, stride = (checks.positive_int(name, size) for name, size in sizes.items())
         checks.divides("reduction", reduction, "channel", channel)
         checks.divides("group", group, "channel", channel)
-        self.channel = channel
+        self.channel, self.stride = channel, stride
         self.branches = nn.ModuleList(nn.Sequential(
             nn.Conv2d(channel, channel, 3, stride, padding=m, dilation=m, groups=group, bias=False),
             nn.BatchNorm2d(channel), nn.ReLU()) for m in range(1, M + 1))
@@ -55,7 +55,8 @@ class SKAttention(AttentionBlock):
         Raises:
             ValueError: if `x` is not a (B, C, H, W) tensor with C = `channel` and the dtype of the weights.
         """
-        return {"kernel": self._weigh(self._split(x))}
+        with untouched(self):
+            return {"kernel": self._weigh(self._split(x))}
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the selected mixture of the branches: (B, C, H, W) -> (B, C, H', W'), H' = ceil(H / stride).
@@ -72,6 +73,7 @@ class SKAttention(AttentionBlock):
     def _split(self, x: Tensor) -> list[Tensor]:
         """The branches: M maps (B, C, H', W')."""
         checks.feature_map("x", x, self.channel, self.branches[0][0])
+        checks.normalisable("x", x, self.branches, self.stride)
         return [branch(x) for branch in self.branches]
 
     def _weigh(self, U: list[Tensor]) -> Tensor:

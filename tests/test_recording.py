@@ -1,12 +1,29 @@
 """record_attention shows what every block attended to, and leaves no trace of having looked."""
 
 import copy
+import io
+import re
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.nn.modules import module as torch_module
+from torch.nn.utils import parametrize
+from torch.optim.swa_utils import AveragedModel
+from torch.utils.checkpoint import checkpoint
 
-from attention_lite import AttentionBlock, ScaledDotProductAttention, SEAttention, record_attention
+from attention_lite import (
+    AttentionBlock,
+    BAMBlock,
+    CBAMBlock,
+    DAModule,
+    ScaledDotProductAttention,
+    SEAttention,
+    SKAttention,
+    record_attention,
+)
 
 
 class Tokens(nn.Module):
@@ -66,7 +83,10 @@ class Nested(AttentionBlock):
 
 
 def hooks(model: nn.Module) -> int:
-    return sum(len(m._forward_pre_hooks) + len(m._forward_hooks) + len(m._backward_hooks) for m in model.modules())
+    """How many hooks the model has, and torch for all modules."""
+    of_all = len(torch_module._global_forward_pre_hooks) + len(torch_module._global_forward_hooks)
+    return of_all + sum(len(m._forward_pre_hooks) + len(m._forward_hooks) + len(m._backward_hooks)
+                        for m in model.modules())
 
 
 def state(model: nn.Module) -> dict[str, Tensor]:
@@ -239,3 +259,257 @@ def test_compiled_models_are_recorded_and_stay_compiled():
     torch.testing.assert_close(y, expected)
     torch.testing.assert_close(model(x), expected)
     assert len(compilations) == 1                                # the old code serves again: no hook is left in it
+
+
+# What people do to models while they are recorded
+
+NORMED = {"BAM": lambda: BAMBlock(8, 2), "SK": lambda: SKAttention(8, 2, group=2, L=4),
+          "CBAM published": lambda: CBAMBlock(8, 2, published=True), "DANet": lambda: DAModule(8)}
+with_batch_norm = pytest.mark.parametrize("make", NORMED.values(), ids=NORMED)
+
+
+@with_batch_norm
+def test_two_passes_and_one_backward(make):
+    """A siamese network in training: nothing that the first pass has saved may be written to by the second."""
+    plain = make()
+    watched, x = copy.deepcopy(plain), torch.randn(2, 8, 6, 6)
+    (plain(x) + plain(2 * x)).square().sum().backward()
+    with record_attention(watched) as maps:
+        y = watched(x) + watched(2 * x)
+    y.square().sum().backward()
+    assert maps
+    assert same(state(plain), state(watched))
+
+
+@with_batch_norm
+def test_asking_alone_moves_no_statistics(make):
+    block, x = make(), torch.randn(2, 8, 6, 6)
+    before = state(block)
+    block.attention(x)
+    assert same(state(block), before)
+    block(x)
+    assert not same(state(block), before)                        # the pass does
+
+
+@with_batch_norm
+def test_one_place_of_one_image_in_training(make):
+    block, x = make(), torch.randn(1, 8, 1, 1)
+    for way in (block, block.attention):
+        message = "x must give batch norm more than one number a channel in training, got shape (1, 8, 1, 1)"
+        with pytest.raises(ValueError, match=re.escape(message)):
+            way(x)
+    assert block(torch.randn(1, 8, 1, 2)).shape == (1, 8, 1, 2)
+    assert block.eval()(x).shape == x.shape
+    block.train()
+    for layer in block.modules():
+        layer.train(not isinstance(layer, nn.BatchNorm2d))        # batch norms that are frozen divide by no spread
+    assert block(x).shape == x.shape
+
+
+def test_one_place_after_a_stride():
+    block = SKAttention(8, 2, group=2, L=4, stride=2)
+    with pytest.raises(ValueError, match=r"got shape \(1, 8, 2, 2\)"):
+        block(torch.randn(1, 8, 2, 2))
+    assert block(torch.randn(1, 8, 2, 3)).shape == (1, 8, 1, 2)
+
+
+class Caching(AttentionBlock):
+    """A block that makes a buffer in its first pass, and one that is not a number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("unset", torch.tensor(torch.nan))
+
+    def attention(self, x: Tensor) -> dict[str, Tensor]:
+        if not hasattr(self, "first"):
+            self.register_buffer("first", x.mean().detach().clone())
+        return {"gate": torch.sigmoid(x - self.first)}
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.where(self.unset.isnan(), x * self.attention(x)["gate"], x)
+
+
+def test_buffers_made_in_the_first_pass_and_buffers_that_are_not_numbers():
+    block, x = Caching(), torch.randn(2, 3, requires_grad=True)
+    with record_attention(block) as maps:
+        y = block(x)
+        assert torch.equal(block.first, x.mean())
+        (y + block(2 * x)).sum().backward()
+    assert torch.equal(maps[""]["gate"], torch.sigmoid(2 * x - x.mean()).detach())
+
+
+@with_batch_norm
+def test_models_without_numbers(make):
+    with torch.device("meta"):
+        model = make()
+    with record_attention(model) as maps:
+        model(torch.empty(2, 8, 6, 6, device="meta"))
+    assert {A.device.type for found in maps.values() for A in found.values()} == {"meta"}
+    with FakeTensorMode():
+        model = make()
+        with record_attention(model) as maps:
+            model(torch.empty(2, 8, 6, 6))
+    assert all(isinstance(A, FakeTensor) for found in maps.values() for A in found.values())
+
+
+def test_cached_parametrisations_keep_their_gradients():
+    plain = nn.Sequential(SEAttention(8, 2))
+    torch.nn.utils.parametrizations.spectral_norm(plain[0].W1)
+    watched, x = copy.deepcopy(plain), torch.randn(2, 8, 3, 3)
+    with parametrize.cached():
+        (plain(x) + plain(2 * x)).sum().backward()
+    with parametrize.cached(), record_attention(watched):
+        y = watched(x) + watched(2 * x)
+    y.sum().backward()
+    assert len([p for p in watched.parameters() if p.grad is not None]) == 2
+    assert same(state(plain), state(watched))
+
+
+def test_copies_made_meanwhile_are_free_of_it():
+    model, x, file = nn.Sequential(SEAttention(8, 2)), torch.randn(2, 8, 3, 3), io.BytesIO()
+    with record_attention(model) as maps:
+        model(x)
+        recorded = maps["0"]
+        torch.save(model, file)
+        file.seek(0)
+        copies = [copy.deepcopy(model), AveragedModel(model), torch.load(file, weights_only=False)]
+        for other in copies:
+            other(2 * x)
+        replica = model[0]._replicate_for_data_parallel()        # what DataParallel puts on each device
+        replica._modules = dict(model[0]._modules)
+        replica(2 * x)
+        assert maps == {"0": recorded}
+        assert maps["0"] is recorded
+    assert [hooks(other) for other in copies] == [0, 0, 0]
+
+
+class Parts(nn.Module):
+    """A network with a block that runs twice, and a part that people call by itself."""
+
+    def __init__(self, again: Callable[[nn.Module, Tensor], Tensor] = lambda module, x: module(x)) -> None:
+        super().__init__()
+        self.first, self.second, self.again = SEAttention(8, 2), SEAttention(8, 2), again
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        return self.again(self.second, self.first(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(self.forward_features(x))
+
+
+def test_parts_called_by_themselves_leave_their_newest_maps():
+    model, x = Parts(), torch.randn(2, 8, 3, 3)
+    with record_attention(model) as maps:
+        model(x)
+        assert list(maps) == ["first", "second", "second:2"]
+        for i in range(100):
+            model.forward_features(x + i)
+            assert list(maps) == ["first", "second"]
+        assert torch.equal(maps["first"]["channel"], model.first.attention(x + 99)["channel"])
+        model(x)
+        assert list(maps) == ["first", "second", "second:2"]
+        assert torch.equal(maps["first"]["channel"], model.first.attention(x)["channel"])
+
+
+def test_a_pass_that_fails_ends_there():
+    def fail(*_: object) -> None:
+        raise RuntimeError("no")
+
+    model, x = Parts(), torch.randn(2, 8, 3, 3)
+    with record_attention(model) as maps:
+        handle = model.second.register_forward_hook(fail)
+        with pytest.raises(RuntimeError, match="no"):
+            model(x)
+        handle.remove()
+        model.forward_features(x)
+        model.forward_features(x)
+        assert list(maps) == ["first", "second"]
+
+
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
+@pytest.mark.parametrize("reentrant", [False, True])
+@pytest.mark.parametrize("whole", [False, True])
+def test_what_checkpointing_computes_again_is_not_recorded(reentrant, whole):
+    def through(module: nn.Module, x: Tensor) -> Tensor:
+        return checkpoint(module, x, use_reentrant=reentrant)
+
+    model, x = Parts(through), torch.randn(2, 8, 3, 3, requires_grad=True)
+    with record_attention(model) as maps:
+        y = through(model, x) if whole else model(x)
+        assert list(maps) == ["first", "second", "second:2"]
+        before = {name: found["channel"] for name, found in maps.items()}
+        y.sum().backward()
+        assert list(maps) == ["first", "second", "second:2"]
+        assert all(maps[name]["channel"] is A for name, A in before.items())
+    assert model.second.W1.weight.grad is not None
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_maps_inside_torch_func_can_be_read():
+    sa, x = ScaledDotProductAttention(8, h=2), torch.randn(3, 2, 5, 8)
+    expected = torch.stack([sa.attention(part)["position"] for part in x])
+    with record_attention(sa) as maps:
+        torch.func.vmap(sa)(x)
+    torch.testing.assert_close(maps[""]["position"], expected)
+    with record_attention(sa) as maps:
+        torch.func.vmap(torch.func.vmap(sa, in_dims=1), in_dims=4)(x[..., None].expand(-1, -1, -1, -1, 4))
+    by_columns = torch.stack([sa.attention(part)["position"] for part in x.unbind(1)])
+    torch.testing.assert_close(maps[""]["position"], by_columns.expand(4, -1, -1, -1, -1, -1))
+    gradient = torch.func.vmap(torch.func.grad(lambda x: sa(x).sum()))
+    with record_attention(sa) as maps:
+        gradient(x)
+    torch.testing.assert_close(maps[""]["position"], expected)
+
+
+def test_hooks_of_the_block_come_first():
+    """The input that a block receives is the one that its own hooks have made."""
+    se, x = SEAttention(8, 2), torch.randn(2, 8, 3, 3)
+    se.register_forward_pre_hook(lambda _, args: (3 * args[0],))
+    with record_attention(se) as maps:
+        se(x)
+    assert torch.equal(maps[""]["channel"], se.attention(3 * x)["channel"])
+
+
+def test_recordings_end_in_any_order():
+    model, x = Parts(), torch.randn(2, 8, 3, 3)
+    first, second = record_attention(model), record_attention(model)
+    one, two = first.__enter__(), second.__enter__()
+    first.__exit__(None, None, None)
+    model(x)
+    second.__exit__(None, None, None)
+    model(x)
+    assert (list(one), list(two)) == ([], ["first", "second", "second:2"])
+    assert hooks(model) == 0
+
+
+def test_maps_that_are_parts_of_the_model_or_its_input_are_copied():
+    class Showing(AttentionBlock):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight, self.plain = nn.Parameter(torch.zeros(2)), torch.zeros(2)
+
+        def attention(self, x: Tensor) -> dict[str, Tensor]:
+            return {"weight": self.weight, "plain": self.plain[:1], "input": x.view(-1)}
+
+        def forward(self, x: Tensor) -> Tensor:
+            with torch.no_grad():
+                self.weight.add_(1)
+                self.plain.add_(1)
+            return x.add_(1)
+
+    model = Showing()
+    with record_attention(model) as maps:
+        model(torch.zeros(2))
+    assert all((A == 0).all() for A in maps[""].values())
+
+
+def test_alpha_and_beta_start_themselves_after_meta():
+    with torch.device("meta"):
+        head = DAModule(8)
+    head.to_empty(device="cpu")
+    torch.manual_seed(0)
+    for module in head.modules():
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()
+    torch.manual_seed(0)
+    assert same(state(head), state(DAModule(8)))
