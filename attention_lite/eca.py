@@ -47,7 +47,7 @@ class ECAAttention(AttentionBlock):
         ValueError: if neither is given, one is not a positive integer, or `kernel_size` is even.
 
     The authors' networks pass k by hand: 3, 5, 5, 7 for the four stages of ResNet-50, where the formula gives
-    5, 5, 5, 7.
+    5, 5, 5, 7; other depths have others (`attention_lite.published.ECA_KERNELS`).
     """
 
     def __init__(self, channel: int | None = None, kernel_size: int | None = None) -> None:

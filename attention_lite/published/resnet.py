@@ -1,36 +1,17 @@
 """ResNet, and each image block where its paper puts it."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from attention_lite import checks
-from attention_lite.bam import BAMBlock
-from attention_lite.cbam import CBAMBlock
-from attention_lite.danet import DAModule
-from attention_lite.eca import ECAAttention
-from attention_lite.psa import PSA
-from attention_lite.se import SEAttention
-from attention_lite.sk import SKAttention
+from attention_lite.published.blocks import ATTENTION, BEHIND, FOR_THE_3X3, ON_THE_BRANCH, by_stage
 
 # Blocks in each stage, and the width of a block's output over that of its 3×3 convolutions (He et al. 2016, Table 1).
-DEPTHS = {18: ((2, 2, 2, 2), 1), 34: ((3, 4, 6, 3), 1), 50: ((3, 4, 6, 3), 4), 101: ((3, 4, 23, 3), 4)}
-
-# At the end of each residual branch, before the addition: (channels, stage from 0, published).
-ON_THE_BRANCH: dict[str, Callable[[int, int, bool], nn.Module]] = {
-    "se": lambda c, stage, published: SEAttention(c, bias=published),
-    "eca": lambda c, stage, published: ECAAttention(c, kernel_size=(3, 5, 5, 7)[stage] if published else None),
-    "cbam": lambda c, stage, published: CBAMBlock(c, published=published),
-}
-# In the place of a bottleneck's 3×3 convolution: (channels, stride, published). SK brings its own norms and ReLUs.
-FOR_THE_3X3: dict[str, Callable[[int, int, bool], nn.Module]] = {
-    "sk": lambda c, stride, published: SKAttention(c, stride=stride),
-    "psa": lambda c, stride, published: nn.Sequential(
-        PSA(c, stride=stride, published=published), nn.BatchNorm2d(c), nn.ReLU(inplace=True)),
-}
-ATTENTION = ("none", *ON_THE_BRANCH, *FOR_THE_3X3, "bam", "danet")
+DEPTHS = {18: ((2, 2, 2, 2), 1), 34: ((3, 4, 6, 3), 1), 50: ((3, 4, 6, 3), 4), 101: ((3, 4, 23, 3), 4),
+          152: ((3, 8, 36, 3), 4)}
 
 
 class Residual(nn.Module):
@@ -50,37 +31,44 @@ class ResNet(nn.Module):
     """ResNet of He et al. (2016), *Deep Residual Learning for Image Recognition* (Table 1), with attention blocks.
 
     Args:
-        depth: 18, 34 (two 3×3 convolutions a block), 50 or 101 (bottlenecks: 1×1, 3×3, 1×1).
+        depth: 18, 34 (two 3×3 convolutions a block), 50, 101 or 152 (bottlenecks: 1×1, 3×3, 1×1).
         attention: "none"; or "se", "eca", "cbam" at the end of each residual branch; "sk", "psa" for the 3×3
             convolution of each bottleneck; "bam" after stages 1, 2 and 3; "danet" after the last stage, on a quarter
             of its channels. DANet itself segments images, on a ResNet that keeps a map of 1 / 8 of the image's size.
         published: whether the blocks are those of their authors' published networks, as each block's
-            `published` says; SE then has biases, and ECA kernels of 3, 5, 5, 7 in the four stages. SK knows no such
+            `published` says; SE then has biases, and ECA the kernels of `ECA_KERNELS`. SK knows no such
             variant.
         width: channels of the first stage's 3×3 convolutions, which double from stage to stage. The output of a
             stage stays as wide as it is.
         stride_first: whether a bottleneck shrinks the map in its first 1×1 convolution, as in the paper, and not in
             its 3×3 convolution, as torchvision and most code since.
         classes: number of scores.
+        cardinality: groups of a bottleneck's 3×3 convolution. 32, with width 128, make the ResNeXt (32×4d) of Xie et
+            al. (2017), *Aggregated Residual Transformations for Deep Neural Networks*.
+        own: other arguments of the attention block, as its class has them: `reduction=8` for SE, `kernel_size=5` for
+            ECA, or one for each stage, `kernel_size=(3, 3, 5, 7)`.
 
     Raises:
-        ValueError: if `depth` or `attention` is none of these, "sk" or "psa" meets depth 18 or 34, a switch is not a
-            boolean, a size is not a positive integer, or a block cannot be built on `width` channels.
+        ValueError: if `depth` or `attention` is none of these, "sk" or "psa" meets depth 18 or 34, `cardinality` meets
+            one of these four or does not divide `width`, a switch is not a boolean, a size is not a positive integer,
+            or a block cannot be built on `width` channels.
     """
 
     def __init__(self, depth: int = 50, attention: str = "none", published: bool = False, width: int = 64,
-                 stride_first: bool = False, classes: int = 1000) -> None:
+                 stride_first: bool = False, classes: int = 1000, cardinality: int = 1, **own: Any) -> None:
         super().__init__()
-        depth, published, width, stride_first, classes = _checked(
-            depth, attention, published, width, stride_first, classes)
+        depth, published, width, stride_first, classes, cardinality = _checked(
+            depth, attention, published, width, stride_first, classes, cardinality)
         counts, expansion = DEPTHS[depth]
+        owns = by_stage(attention, depth, published, own)
 
-        def branch(c_in: int, inner: int, c_out: int, stride: int) -> nn.Module:
+        def branch(stage: int, c_in: int, c_out: int, stride: int) -> nn.Module:
+            inner = width * 2**stage
             if expansion == 1:
                 return nn.Sequential(conv_bn_relu(c_in, inner, 3, stride), conv_bn(inner, c_out, 3))
             first, second = (stride, 1) if stride_first else (1, stride)
-            spatial = (FOR_THE_3X3[attention](inner, second, published) if attention in FOR_THE_3X3
-                       else conv_bn_relu(inner, inner, 3, second))
+            spatial = (FOR_THE_3X3[attention](inner, second, published, **owns[stage]) if attention in FOR_THE_3X3
+                       else conv_bn_relu(inner, inner, 3, second, cardinality))
             return nn.Sequential(OrderedDict(
                 reduce=conv_bn_relu(c_in, inner, 1, first), spatial=spatial, expand=conv_bn(inner, c_out, 1)))
 
@@ -92,11 +80,15 @@ class ResNet(nn.Module):
             c_out = 64 * 2**stage * expansion
             for i in range(count):
                 stride = 2 if stage > 0 and i == 0 else 1
-                gate = ON_THE_BRANCH.get(attention, lambda *_: nn.Identity())(c_out, stage, published)
-                blocks.append(Residual(branch(c_in, width * 2**stage, c_out, stride), gate, c_in, c_out, stride))
+                gate = (ON_THE_BRANCH[attention](c_out, published, **owns[stage]) if attention in ON_THE_BRANCH
+                        else nn.Identity())
+                blocks.append(Residual(branch(stage, c_in, c_out, stride), gate, c_in, c_out, stride))
                 c_in = c_out
-            for name, module in _after_stage(attention, stage, c_out, published).items():
-                blocks.add_module(name, module)
+            if attention == "bam" and stage < 3:
+                blocks.add_module("bam", BEHIND["bam"](c_out, published, **owns[stage]))
+            if attention == "danet" and stage == 3:
+                blocks.add_module("reduce", conv_bn_relu(c_out, c_out // 4, 1))
+                blocks.add_module("danet", BEHIND["danet"](c_out // 4, published, **owns[stage]))
             self.stages.append(blocks)
         self.head = nn.Linear(c_in // 4 if attention == "danet" else c_in, classes)
 
@@ -115,33 +107,39 @@ def epsanet50() -> ResNet:
     return ResNet(50, "psa", published=True)
 
 
-def conv_bn(c_in: int, c_out: int, kernel: int, stride: int = 1) -> nn.Sequential:
+def epsanet_large(depth: int = 50) -> ResNet:
+    """EPSANet (large) of Zhang et al. (2021), 50 or 101 deep: twice the width, and each kernel in 32 groups.
+
+    Its code is not published. With the paper's kernels, 3, 5, 7, 9, it would have 30.1 million parameters, 53.7 with
+    depth 101. The printed ones, 27.90 and 49.59, belong to kernels whose squares sum to 108, as those of 3, 5, 5, 7 do.
+    """
+    return ResNet(depth, "psa", published=True, width=128, kernels=(3, 5, 5, 7), groups=(32,) * 4)
+
+
+def conv_bn(c_in: int, c_out: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
     """Convolution without bias and batch norm; pads so that stride 1 keeps the size."""
-    return nn.Sequential(nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(c_out))
+    return nn.Sequential(nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, groups=groups, bias=False),
+                         nn.BatchNorm2d(c_out))
 
 
-def conv_bn_relu(c_in: int, c_out: int, kernel: int, stride: int = 1) -> nn.Sequential:
+def conv_bn_relu(c_in: int, c_out: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
     """`conv_bn`, then ReLU."""
-    return conv_bn(c_in, c_out, kernel, stride).append(nn.ReLU(inplace=True))
-
-
-def _after_stage(attention: str, stage: int, c: int, published: bool) -> dict[str, nn.Module]:
-    """What stands between a stage of c channels and the next, by name."""
-    if attention == "bam" and stage < 3:
-        return {"bam": BAMBlock(c, published=published)}
-    if attention == "danet" and stage == 3:
-        return {"reduce": conv_bn_relu(c, c // 4, 1), "danet": DAModule(c // 4, published=published)}
-    return {}
+    return conv_bn(c_in, c_out, kernel, stride, groups).append(nn.ReLU(inplace=True))
 
 
 def _checked(depth: int, attention: str, published: bool, width: int, stride_first: bool,
-             classes: int) -> tuple[int, bool, int, bool, int]:
+             classes: int, cardinality: int) -> tuple[int, bool, int, bool, int, int]:
     depth = checks.plain(depth)
     if depth not in tuple(DEPTHS):
         raise ValueError(f"depth must be one of {', '.join(map(str, DEPTHS))}; got {depth!r}")
     if attention not in ATTENTION:
         raise ValueError(f"attention must be one of {', '.join(ATTENTION)}; got {attention!r}")
     if attention in FOR_THE_3X3 and DEPTHS[depth][1] == 1:
-        raise ValueError(f"attention {attention!r} stands in bottlenecks, so depth must be 50 or 101, got {depth}")
-    return (depth, checks.boolean("published", published), checks.positive_int("width", width),
-            checks.boolean("stride_first", stride_first), checks.positive_int("classes", classes))
+        raise ValueError(f"attention {attention!r} stands in bottlenecks, so depth must be 50, 101 or 152, got {depth}")
+    width, cardinality = checks.positive_int("width", width), checks.positive_int("cardinality", cardinality)
+    checks.divides("cardinality", cardinality, "width", width)
+    if cardinality > 1 and (attention in FOR_THE_3X3 or DEPTHS[depth][1] == 1):
+        raise ValueError(f"cardinality is that of a bottleneck's plain 3×3 convolution, which depth {depth} with "
+                         f"attention {attention!r} does not have; it must be 1, got {cardinality}")
+    return (depth, checks.boolean("published", published), width, checks.boolean("stride_first", stride_first),
+            checks.positive_int("classes", classes), cardinality)

@@ -8,8 +8,9 @@ from attention_lite import checks
 from attention_lite.emsa import EMSA
 from attention_lite.published.resnet import conv_bn_relu
 
-WIDTHS = {"small": 64, "base": 96}      # channels of the first stage, doubled from stage to stage
-DEPTHS = (2, 2, 6, 2)                   # blocks in each stage
+# Channels of the first stage, doubled from stage to stage; and blocks in each stage.
+SIZES = {"lite": (64, (2, 2, 2, 2)), "small": (64, (2, 2, 6, 2)),
+         "base": (96, (2, 2, 6, 2)), "large": (96, (2, 2, 18, 2))}
 HEADS = (1, 2, 4, 8)
 RATIOS = (8, 4, 2, 1)                   # EMSA's s in each stage: keys and values come from a 7 × 7 map in all of them
 
@@ -49,21 +50,23 @@ class ResT(nn.Module):
     on the map's places as tokens.
 
     Args:
-        size: "small" (64 channels in the first stage) or "base" (96).
+        size: "lite" and "small" (64 channels in the first stage), "base" and "large" (96). The third stage has 2 blocks
+            in "lite", 18 in "large", and 6 in the others.
         classes: number of scores.
 
     Raises:
-        ValueError: if `size` is neither, or `classes` is not a positive integer.
+        ValueError: if `size` is none of these, or `classes` is not a positive integer.
 
     The stochastic depth of the training is left out: it has no parameters and does nothing in evaluation.
     """
 
     def __init__(self, size: str = "small", classes: int = 1000) -> None:
         super().__init__()
-        if size not in tuple(WIDTHS):
-            raise ValueError(f"size must be one of {', '.join(WIDTHS)}; got {size!r}")
+        if size not in tuple(SIZES):
+            raise ValueError(f"size must be one of {', '.join(SIZES)}; got {size!r}")
         classes = checks.positive_int("classes", classes)
-        widths = [WIDTHS[size] * 2**stage for stage in range(4)]
+        width, depths = SIZES[size]
+        widths = [width * 2**stage for stage in range(4)]
         half = widths[0] // 2
         embeddings = [nn.Sequential(conv_bn_relu(3, half, 3, 2), conv_bn_relu(half, half, 3),
                                     nn.Conv2d(half, widths[0], 3, 2, padding=1, bias=False))]
@@ -73,7 +76,7 @@ class ResT(nn.Module):
             embedding.append(PixelAttention(width)) for embedding, width in zip(embeddings, widths, strict=True))
         self.stages = nn.ModuleList(
             nn.Sequential(*(Block(width, h, ratio) for _ in range(depth)))
-            for width, depth, h, ratio in zip(widths, DEPTHS, HEADS, RATIOS, strict=True))
+            for width, depth, h, ratio in zip(widths, depths, HEADS, RATIOS, strict=True))
         self.norm = nn.LayerNorm(widths[-1])
         self.head = nn.Linear(widths[-1], classes)
 
