@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from attention_lite.checks import plain
 from attention_lite.se import SEAttention
 
 
@@ -52,7 +53,7 @@ def _block(blocks: dict[str, SEAttention], name: str) -> SEAttention:
 
 def _gates(blocks: dict[str, SEAttention], name: str, values: Tensor | float) -> Tensor:
     """The gates as a tensor that broadcasts to (B, C)."""
-    channel = blocks[name].channel
+    channel, values = blocks[name].channel, plain(values)
     if isinstance(values, (int, float)) and not isinstance(values, bool):
         values = torch.full((channel,), float(values))
     if not isinstance(values, Tensor) or not values.is_floating_point():

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 from test_bad_input import ARGUMENTS
+from test_explorers import gates, positions, scales
+from test_table_explorer import table
 from torch import nn
 
-from attention_lite import PSA, ScaledDotProductAttention, SEAttention, checks
+from attention_lite import PSA, ScaledDotProductAttention, SEAttention, checks, force_gates
 from attention_lite.eca import adaptive_kernel_size
 from attention_lite.lab import (
     ContextGating,
@@ -98,3 +100,36 @@ def test_the_lab(integer):
 def test_numbers_of_the_wrong_kind_are_still_refused(check, value):
     with pytest.raises(ValueError, match=r"number must be .*, got .*"):
         check("number", value)
+
+
+EXPLORERS = {"positions": (positions, {"query": 7, "temperature": 2.0, "head": 0, "image": 0}),
+             "gates": (gates, {"image": 0, "variant": 1, "channel": 2, "place": 9, "force": -1}),
+             "scales": (scales, {"block": 1, "branch": 2, "channel": 3, "image": 0, "variant": 1}),
+             "table": (table, {"x": 1, "y": 0, "sort": 1, "row": 1, "descending": False, "bound": 0.5})}
+
+
+@pytest.mark.parametrize("numpy", [True, False])
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_explorers(name, numpy):
+    make, values = EXPLORERS[name]
+    explorer = make()
+    for trait, value in values.items():
+        given = np.asarray(value)[()] if numpy else torch.tensor(value)
+        setattr(explorer, trait, given.astype(np.float32) if numpy and isinstance(value, float) else given)
+        assert getattr(explorer, trait) == value
+        assert type(getattr(explorer, trait)) is type(value)
+
+
+def test_explorers_constructors():
+    weights = torch.tensor([0.1, 0.6, 0.3])
+    assert positions(query=weights.argmax(), temperature=torch.tensor(2.0)).get_state(["query", "temperature"]) == {
+        "query": 1, "temperature": 2.0}
+    assert positions(query=(np.int64(1), torch.tensor(2))).query == 11
+    assert table(sort=np.int8(1)).sort == 1
+
+
+@pytest.mark.parametrize("number", [np.float32(0.5), torch.tensor(0.5), np.int64(1)])
+def test_forced_gates(number):
+    block, x = SEAttention(8, 2), torch.randn(2, 8, 3, 3)
+    with force_gates(block, {"": number}):
+        assert torch.equal(block(x), x * float(number))

@@ -14,7 +14,7 @@ import traitlets
 
 from attention_lite.as_array import as_array
 from attention_lite.explorers import arrays
-from attention_lite.explorers.base import PhotographExplorer
+from attention_lite.explorers.base import Number, PhotographExplorer, Whole
 from attention_lite.explorers.packing import Packer, cover, nice_above, nice_around, outline
 from attention_lite.explorers.table import Column, TableExplorer
 
@@ -54,11 +54,11 @@ class PositionsExplorer(PhotographExplorer):
     Raises ValueError, naming the argument, on anything that does not fit the above.
     """
 
-    head = traitlets.Int(0).tag(sync=True)
+    head = Whole(0).tag(sync=True)
     similarity = traitlets.Unicode("scaled dot").tag(sync=True)
-    temperature = traitlets.Float(1.0).tag(sync=True)
+    temperature = Number(1.0).tag(sync=True)
     scale = traitlets.Unicode("linear").tag(sync=True)
-    query = traitlets.Int(0).tag(sync=True)
+    query = Whole(0).tag(sync=True)
     show = traitlets.Unicode("both").tag(sync=True)
 
     def __init__(
@@ -221,10 +221,10 @@ class GatesExplorer(PhotographExplorer):
     Raises ValueError, naming the argument, on anything that does not fit the above.
     """
 
-    variant = traitlets.Int(0).tag(sync=True)
-    force = traitlets.Int(-1).tag(sync=True)
-    channel = traitlets.Int(-1).tag(sync=True)
-    place = traitlets.Int(-1).tag(sync=True)
+    variant = Whole(0).tag(sync=True)
+    force = Whole(-1).tag(sync=True)
+    channel = Whole(-1).tag(sync=True)
+    place = Whole(-1).tag(sync=True)
     order = traitlets.Unicode("channel").tag(sync=True)
     stage = traitlets.Unicode("after").tag(sync=True)
     compare = traitlets.Unicode("none").tag(sync=True)
@@ -387,10 +387,10 @@ class ScalesExplorer(PhotographExplorer):
     Raises ValueError, naming the argument, on anything that does not fit the above.
     """
 
-    variant = traitlets.Int(0).tag(sync=True)
-    block = traitlets.Int(0).tag(sync=True)
-    branch = traitlets.Int(0).tag(sync=True)
-    channel = traitlets.Int(-1).tag(sync=True)
+    variant = Whole(0).tag(sync=True)
+    block = Whole(0).tag(sync=True)
+    branch = Whole(0).tag(sync=True)
+    channel = Whole(-1).tag(sync=True)
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from attention_lite.as_array import as_array
+from attention_lite.checks import plain
 
 SUM_TOLERANCE = 1e-3
 
@@ -125,9 +126,10 @@ def classes(name: str, value: Any, shape: tuple[int, ...], count: int) -> np.nda
 
 def positive(name: str, value: Any) -> float:
     """Return `value` as a finite float above zero."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 < value < np.inf:
+    number = plain(value)
+    if isinstance(number, bool) or not isinstance(number, (int, float, np.number)) or not 0 < number < np.inf:
         raise ValueError(f"{name} must be a positive number, got {value!r}")
-    return float(value)
+    return float(number)
 
 
 def word(name: str, value: Any) -> str:
@@ -146,9 +148,10 @@ def choice(name: str, value: Any, allowed: Sequence[str]) -> str:
 
 def index(name: str, value: Any, count: int, *, low: int = 0) -> int:
     """Return `value` as an integer with low ≤ value < count."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value < count:
+    number = plain(value)
+    if isinstance(number, bool) or not isinstance(number, int) or not low <= number < count:
         raise ValueError(f"{name} must be an integer in {low} … {count - 1}, got {value!r}")
-    return int(value)
+    return number
 
 
 def place(name: str, value: Any, grid: tuple[int, int], *, low: int = 0) -> int:

@@ -8,7 +8,30 @@ from typing import Any
 import anywidget
 import traitlets
 
+from attention_lite.checks import plain
+
 HERE = Path(__file__).parent
+
+
+class Whole(traitlets.Int):
+    """An integer, of NumPy or torch too: `explorer.query = weights.argmax()`."""
+
+    def validate(self, obj: Any, value: Any) -> int:
+        return super().validate(obj, plain(value))
+
+
+class Number(traitlets.Float):
+    """A number, of NumPy or torch too."""
+
+    def validate(self, obj: Any, value: Any) -> float:
+        return super().validate(obj, plain(value))
+
+
+class Switch(traitlets.Bool):
+    """True or False, of NumPy or torch too."""
+
+    def validate(self, obj: Any, value: Any) -> bool:
+        return super().validate(obj, plain(value))
 
 
 class Explorer(anywidget.AnyWidget):
@@ -34,7 +57,7 @@ class Explorer(anywidget.AnyWidget):
 class PhotographExplorer(Explorer):
     """What the explorers of photographs share besides: which one is shown."""
 
-    image = traitlets.Int(0).tag(sync=True)
+    image = Whole(0).tag(sync=True)
 
     @traitlets.validate("image")
     def _valid(self, proposal: Any) -> Any:

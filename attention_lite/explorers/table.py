@@ -11,7 +11,7 @@ import traitlets
 
 from attention_lite.as_array import as_array
 from attention_lite.explorers import arrays
-from attention_lite.explorers.base import Explorer
+from attention_lite.explorers.base import Explorer, Number, Switch, Whole
 
 BETTER = ("higher", "lower", "")
 MOST_GROUPS = 4           # as many as have a shape and a colour
@@ -57,14 +57,14 @@ class TableExplorer(Explorer):
     Raises ValueError, naming the argument, on anything that does not fit the above.
     """
 
-    x = traitlets.Int(0).tag(sync=True)
-    y = traitlets.Int(1).tag(sync=True)
-    sort = traitlets.Int(-1).tag(sync=True)
-    descending = traitlets.Bool(True).tag(sync=True)
-    row = traitlets.Int(-1).tag(sync=True)
+    x = Whole(0).tag(sync=True)
+    y = Whole(1).tag(sync=True)
+    sort = Whole(-1).tag(sync=True)
+    descending = Switch(True).tag(sync=True)
+    row = Whole(-1).tag(sync=True)
     hidden = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    filter = traitlets.Int(-1).tag(sync=True)
-    bound = traitlets.Float(0.0).tag(sync=True)
+    filter = Whole(-1).tag(sync=True)
+    bound = Number(0.0).tag(sync=True)
 
     def __init__(
         self,
