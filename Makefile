@@ -15,7 +15,7 @@ export JUPYTER_PLATFORM_DIRS := 1
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help environment book serve notebooks test bench lint clean distclean
+.PHONY: help environment book serve notebooks browser test test-package bench lint release unreleased address clean distclean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,11 +45,15 @@ notebooks: $(INSTALLED) ## Execute every chapter in place in a fresh kernel, rea
 	@$(BIN)/python book/_ext/execution.py $(sort $(wildcard $(CHAPTERS)/*.ipynb))
 	@echo "==> Done. Read the differences with: git diff $(CHAPTERS)"
 
-# loadfile: the cells of one notebook must share one kernel, so one worker.
-test: book ## Run every test: package, style, chapters cell by cell, pages, explorers, repository
+browser: $(INSTALLED) ## See to it that the tests have a Chromium (make test does it too)
+	@$(BIN)/python tests/browser.py
+
+# loadfile: the cells of one notebook must share one kernel, so one worker. BUDGET=1 fails where a part takes twice its
+# time; FRESH=1 has nbval execute the chapters once more instead of taking the build's execution.
+test: browser book ## Run every test: package, style, chapters cell by cell, pages, explorers, repository
 	@echo "==> Testing"
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout=120 \
-		tests $(CHAPTERS)
+	@BUDGET=$(BUDGET) FRESH=$(FRESH) $(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-current-env \
+		--nbval-cell-timeout=120 tests $(CHAPTERS)
 	@echo "==> Done. The tests are in tests/; run one file with: $(BIN)/python -m pytest tests/test_book.py"
 
 bench: $(INSTALLED) ## Measure every block beside plain torch (over half an hour on a quiet machine)

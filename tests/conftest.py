@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,15 +13,19 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page, Route, sync_playwright
 
+from browser import BY_HAND, launch
+from budget import Budget
+from kept import use_kept_executions
+
 ROOT = Path(__file__).resolve().parent.parent
 HTML = ROOT / "_build" / "html"
 
-CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-CHROMIUM_ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-HOW_TO_GET_CHROMIUM = (
-    "The browser tests need Chromium, and none was found. On Debian or Ubuntu: sudo apt install chromium. "
-    "Elsewhere: .venv/bin/python -m playwright install chromium. Then run `make test` again."
-)
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let nbval use the build's executions; the process that has the report tells how long each part took."""
+    use_kept_executions()
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Budget(getattr(config.option, "numprocesses", None) or 1))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -70,17 +73,16 @@ def book_url(book_html: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """One headless Chromium for the session: the system's, or else the one that Playwright installed."""
-    system = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+    """One headless Chromium for the session."""
     with sync_playwright() as playwright:
         try:
-            chromium = playwright.chromium.launch(executable_path=system, args=CHROMIUM_ARGS)
+            chromium = launch(playwright)
         except Error as error:
             failure = error
         else:
             failure = None
         if failure:  # outside `except`, so that the report begins with our words
-            pytest.fail(f"{HOW_TO_GET_CHROMIUM}\n\n{failure}", pytrace=False)
+            pytest.fail(f"{BY_HAND}\n\n{failure}", pytrace=False)
         yield chromium
         chromium.close()
 

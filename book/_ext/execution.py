@@ -1,17 +1,22 @@
-"""Executing the chapters: for the built pages (as a Sphinx extension) and in place (`make notebooks`).
+"""Executing the chapters side by side: for the built pages (as a Sphinx extension) and in place (`make notebooks`).
 
 The pages never show an output that the present code did not make. A chapter's outputs are kept under
 `_build/executed`, and used again only while nothing that they depend on has changed: the chapter's code cells,
 every file of the package, the pinned requirements, and this file. (MyST-NB's own cache looks at the cells alone
-and shows stale outputs after a change in the package, so MyST-NB's execution is off.)
+and shows stale outputs after a change in the package, so MyST-NB's execution is off.) The tests read them too: nbval
+compares the outputs that the build has just made with those that the repository stores (tests/kept.py).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
+import os
 import sys
+import tempfile
 import time
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +24,6 @@ from typing import TYPE_CHECKING
 import nbformat
 import psutil
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
 if TYPE_CHECKING:
@@ -33,6 +37,9 @@ CACHE = ROOT / "_build" / "executed"
 BUDGET_SECONDS = 40.0
 BUDGET_GIGABYTES = 1.2
 CELL_TIMEOUT_SECONDS = 120
+
+# Chapters that run beside each other: one a core, and within 4 GB.
+WORKERS = min(os.cpu_count() or 1, int(4 / BUDGET_GIGABYTES))
 
 # Of an output's forms, those that a committed notebook keeps. Pictures and explorers are made anew by every build.
 COMMITTED_FORMS = ("text/plain", "text/markdown", "text/latex")
@@ -79,8 +86,11 @@ def peak_gigabytes(pid: int) -> float:
     return psutil.Process(pid).memory_info().rss / 1e9
 
 
-def execute(notebook: NotebookNode, folder: Path) -> Execution:
-    """Run every code cell in a fresh kernel started in `folder`; raises CellExecutionError where a cell fails."""
+def execute(notebook: NotebookNode) -> Execution:
+    """Run every code cell in a fresh kernel; raises CellExecutionError where one fails.
+
+    The kernel starts in an empty folder, as on Colab: a chapter that needs a file of the repository fails here.
+    """
     processor_seconds = peak = 0.0
 
     def note_cost(**_: object) -> None:
@@ -91,18 +101,19 @@ def execute(notebook: NotebookNode, folder: Path) -> Execution:
         peak = max(peak, peak_gigabytes(kernel))
 
     notebook.metadata.pop("widgets", None)
-    client = NotebookClient(
-        notebook,
-        timeout=CELL_TIMEOUT_SECONDS,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(folder)}},
-        on_cell_executed=note_cost,
-        coalesce_streams=True,
-        extra_arguments=["--log-level=ERROR"],
-    )
-    start = time.perf_counter()
-    client.execute()
-    seconds = time.perf_counter() - start
+    with tempfile.TemporaryDirectory() as folder:
+        client = NotebookClient(
+            notebook,
+            timeout=CELL_TIMEOUT_SECONDS,
+            kernel_name="python3",
+            resources={"metadata": {"path": folder}},
+            on_cell_executed=note_cost,
+            coalesce_streams=True,
+            extra_arguments=["--log-level=ERROR"],
+        )
+        start = time.perf_counter()
+        client.execute()
+        seconds = time.perf_counter() - start
     return Execution(
         [cell.outputs for cell in code_cells(notebook)],
         notebook.metadata.get("widgets", {}),
@@ -119,6 +130,79 @@ def insert(execution: Execution, notebook: NotebookNode) -> None:
         cell.outputs = [nbformat.from_dict(output) for output in outputs]
     if execution.widgets:
         notebook.metadata["widgets"] = nbformat.from_dict(execution.widgets)
+
+
+# Kept outputs --------------------------------------------------------------------------------------------------
+
+
+def files_digest(paths: list[Path]) -> str:
+    """One hash over the names and contents of files."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def package_digest() -> str:
+    """A hash of all that a chapter's outputs depend on besides its own cells."""
+    package = [
+        path
+        for path in (ROOT / "attention_lite").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
+    return files_digest([*package, *ROOT.glob("requirements*.txt"), Path(__file__).resolve()])
+
+
+def kept_path(path: Path, digest: str) -> Path:
+    """Where the outputs of a chapter as it stands are kept, once they have been made."""
+    cells = [cell.source for cell in code_cells(nbformat.read(path, as_version=4))]
+    key = hashlib.sha256(f"{digest}\n{path.stem}\n{json.dumps(cells)}".encode()).hexdigest()[:16]
+    return CACHE / f"{path.stem}.{key}.json"
+
+
+def kept_execution(path: Path, digest: str) -> Execution | None:
+    """A chapter's outputs, unless something that they depend on has changed since they were made."""
+    kept = kept_path(path, digest)
+    return Execution(**json.loads(kept.read_text(encoding="utf-8"))) if kept.exists() else None
+
+
+def execute_and_keep(path: Path, digest: str, place: str) -> Execution:
+    """Execute a chapter, say so, and keep its outputs in place of older ones."""
+    print(f"[{place}] {path.stem}: executing", flush=True)
+    kept = kept_path(path, digest)
+    execution = execute(nbformat.read(path, as_version=4))
+    print(f"[{place}] {path.stem}: {execution.cost()}", flush=True)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    for stale in CACHE.glob(f"{path.stem}.*.json"):
+        stale.unlink()
+    partial = kept.with_suffix(".partial")
+    partial.write_text(json.dumps(asdict(execution)), encoding="utf-8")
+    partial.replace(kept)
+    return execution
+
+
+class Executions:
+    """Chapters under execution, each in a fresh kernel, side by side as far as cores and memory reach."""
+
+    def __init__(self, paths: list[Path], digest: str) -> None:
+        self.kept = {path: execution for path in paths if (execution := kept_execution(path, digest))}
+        stale = [path for path in paths if path not in self.kept]
+        # Spawned rather than forked: the build's process holds threads and locks of its own.
+        self.pool = ProcessPoolExecutor(WORKERS, mp_context=multiprocessing.get_context("spawn"))
+        self.running: dict[Path, Future[Execution]] = {
+            path: self.pool.submit(execute_and_keep, path, digest, f"{turn}/{len(stale)}")
+            for turn, path in enumerate(stale, 1)
+        }
+
+    def result(self, path: Path) -> Execution:
+        """Wait for a chapter; where it fails, start no further one and raise RuntimeError with the report."""
+        if path in self.kept:
+            return self.kept[path]
+        try:
+            return self.running[path].result()
+        except Exception as error:
+            self.pool.shutdown(wait=False, cancel_futures=True)
+            raise RuntimeError(f"{path.stem} could not be executed\n{error}") from None
 
 
 # In place ------------------------------------------------------------------------------------------------------
@@ -142,68 +226,35 @@ def prepare_for_commit(notebook: NotebookNode) -> None:
                 output.metadata = {}
 
 
-def execute_in_place(path: Path) -> Execution:
-    """Execute a notebook's file in a fresh kernel and store its comparable outputs."""
+def store_outputs(path: Path, execution: Execution) -> None:
+    """Write the comparable outputs of an execution into the notebook's file."""
     notebook = nbformat.read(path, as_version=4)
-    execution = execute(notebook, path.parent)
     insert(execution, notebook)
     prepare_for_commit(notebook)
     nbformat.validate(notebook)
     path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
-    return execution
 
 
-def main(paths: list[str]) -> int:
-    for path in map(Path, paths):
-        print(f"{path}: executing", flush=True)
+def main(names: list[str]) -> int:
+    paths = [Path(name).resolve() for name in names]
+    executions = Executions(paths, package_digest())
+    for path in paths:
         try:
-            execution = execute_in_place(path)
-        except CellExecutionError as error:
-            print(f"{path}: a cell failed, the file is as it was\n{error}", file=sys.stderr)
+            store_outputs(path, executions.result(path))
+        except RuntimeError as error:
+            print(f"{error}\nThe file is as it was.", file=sys.stderr)
             return 1
-        print(f"{path}: {execution.cost()}, {path.stat().st_size / 1000:.0f} kB", flush=True)
+        print(f"{path.stem}: stored, {path.stat().st_size / 1000:.0f} kB", flush=True)
     return 0
 
 
 # In the build --------------------------------------------------------------------------------------------------
 
 
-def files_digest(paths: list[Path]) -> str:
-    """One hash over the names and contents of files."""
-    digest = hashlib.sha256()
-    for path in sorted(paths):
-        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
-
-
-def package_digest() -> str:
-    """A hash of all that a chapter's outputs depend on besides its own cells."""
-    package = [
-        path
-        for path in (ROOT / "attention_lite").rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    ]
-    return files_digest([*package, ROOT / "requirements.txt", Path(__file__).resolve()])
-
-
-def cached_execution(
-    docname: str, notebook: NotebookNode, folder: Path, digest: str
-) -> tuple[Execution, bool]:
-    """The chapter's outputs and whether they had to be made: kept ones if nothing they depend on has changed."""
-    cells = json.dumps([cell.source for cell in code_cells(notebook)])
-    key = hashlib.sha256(f"{digest}\n{docname}\n{cells}".encode()).hexdigest()[:16]
-    name = docname.replace("/", "-")
-    kept = CACHE / f"{name}.{key}.json"
-    if kept.exists():
-        return Execution(**json.loads(kept.read_text(encoding="utf-8"))), False
-    execution = execute(notebook, folder)
-    CACHE.mkdir(parents=True, exist_ok=True)
-    for stale in CACHE.glob(f"{name}.*.json"):
-        stale.unlink()
-    partial = kept.with_suffix(".partial")
-    partial.write_text(json.dumps(asdict(execution)), encoding="utf-8")
-    partial.replace(kept)
-    return execution, True
+def start(app: Sphinx, env: object, docnames: list[str]) -> None:
+    """Begin to execute the chapters that Sphinx is about to read; it reads on while they run."""
+    paths = [Path(app.env.doc2path(name)) for name in docnames]
+    app.executions = Executions([path for path in paths if path.suffix == ".ipynb"], app.config.package_digest)
 
 
 def insert_outputs(app: Sphinx, docname: str, source: list[str]) -> None:
@@ -214,28 +265,17 @@ def insert_outputs(app: Sphinx, docname: str, source: list[str]) -> None:
     path = Path(app.env.doc2path(docname))
     if path.suffix != ".ipynb":
         return
-    notebook = nbformat.reads(source[0], as_version=4)
     try:
-        execution, made = cached_execution(docname, notebook, path.parent, app.config.package_digest)
-    except CellExecutionError as error:
-        raise ExtensionError(f"{docname}: a cell failed\n{error}") from None
+        execution = app.executions.result(path)
+    except RuntimeError as error:
+        raise ExtensionError(str(error)) from None
     if execution.exceeds_twice_the_budget():
         logging.getLogger(__name__).warning(
             "%s costs more than twice its budget: %s", docname, execution.cost()
         )
-    app.env.metadata[docname]["execution_cost"] = f"{execution.cost()}{'' if made else ' when last executed'}"
+    notebook = nbformat.reads(source[0], as_version=4)
     insert(execution, notebook)
     source[0] = nbformat.writes(notebook)
-
-
-def print_costs(app: Sphinx, error: Exception | None) -> None:
-    """Say what each chapter cost (plainly printed, since a quiet build hides Sphinx's own messages)."""
-    if error is not None:
-        return
-    for docname in sorted(app.env.found_docs):
-        cost = app.env.metadata.get(docname, {}).get("execution_cost")
-        if cost:
-            print(f"{docname}: {cost}")
 
 
 def set_digests(app: Sphinx, config: object) -> None:
@@ -248,8 +288,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_config_value("package_digest", "", "env")
     app.add_config_value("extensions_digest", "", "env")
     app.connect("config-inited", set_digests)
+    app.connect("env-before-read-docs", start)
     app.connect("source-read", insert_outputs)
-    app.connect("build-finished", print_costs)
     return {"parallel_read_safe": False, "parallel_write_safe": True}
 
 

@@ -1,0 +1,59 @@
+"""How long each part of the tests took, against what it may take on two idle cores."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from kept import kept_seconds
+
+# Minutes by the clock. Under `make test BUDGET=1` the run fails where a part took twice its own.
+MINUTES = {"package": 7, "chapters": 4, "pages and explorers": 6, "exercises and the rest": 3}
+
+FILES = {
+    "chapters": ("test_notebooks", "test_colab"),
+    "pages and explorers": ("test_book", "test_explorers", "test_explorers_live", "test_explorers_static",
+                            "test_table_explorer"),
+    "exercises and the rest": ("test_exercises", "test_repository", "test_publishing", "test_binder", "test_snippets",
+                               "test_benchmarks", "test_running"),
+}
+
+
+def part_of(nodeid: str) -> str:
+    """The part to which a test belongs, by its file."""
+    path = Path(nodeid.split("::")[0])
+    if path.suffix == ".ipynb":
+        return "chapters"
+    return next((part for part, files in FILES.items() if path.stem in files), "package")
+
+
+class Budget:
+    """A pytest plugin: tells at the end how many seconds each part took, and fails the run where it was asked to."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self.seconds: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.seconds[part_of(report.nodeid)] += report.duration / self.workers
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if set(self.seconds) == set(MINUTES):
+            # The build has executed the chapters for these tests, a worker a core.
+            self.seconds["chapters"] += kept_seconds() / self.workers
+        terminalreporter.section("seconds a part")
+        for part, minutes in MINUTES.items():
+            if part in self.seconds:
+                terminalreporter.line(f"{part:24} {self.seconds[part]:6.0f} s of {60 * minutes} s")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if os.environ.get("BUDGET") and self.over() and session.exitstatus == 0:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def over(self) -> list[str]:
+        """The parts that took more than twice their budget."""
+        return [part for part, minutes in MINUTES.items() if self.seconds[part] > 2 * 60 * minutes]
