@@ -1,7 +1,7 @@
 # `make book` and `make test` each work first and alone on a fresh clone. `make help` lists the rest.
 
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 # Touched when the environment was installed from exactly these files.
 INSTALLED := $(VENV)/.installed
@@ -56,6 +56,11 @@ test: browser book ## Run every test: package, style, chapters cell by cell, pag
 		--nbval-cell-timeout=120 tests $(CHAPTERS)
 	@echo "==> Done. The tests are in tests/; run one file with: $(BIN)/python -m pytest tests/test_book.py"
 
+test-package: $(INSTALLED) ## Run the package's tests alone; TORCH="torch==2.4.*" VENV=.venv-old tries another torch
+	@[ -z "$(TORCH)" ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "$(TORCH)"
+	@$(BIN)/python -c 'import sys, torch; print("==> Testing the package on Python", *sys.version_info[:2], "and torch", torch.__version__)'
+	@$(BIN)/python -m pytest -n 2 $$($(BIN)/python tests/budget.py package)
+
 bench: $(INSTALLED) ## Measure every block beside plain torch (over half an hour on a quiet machine)
 	@echo "==> Measuring"
 	@$(BIN)/python -m benchmarks
@@ -63,6 +68,15 @@ bench: $(INSTALLED) ## Measure every block beside plain torch (over half an hour
 lint: $(INSTALLED) ## Check the code's style
 	@echo "==> Checking style"
 	@$(BIN)/python -m ruff check .
+
+release: $(INSTALLED) ## Make main version VERSION: the version, the changelog's heading and what Colab installs, together
+	@$(BIN)/python scripts/publish.py release "$(VERSION)"
+
+unreleased: $(INSTALLED) ## Go on after a release: a heading for what changes, and Colab installs main
+	@$(BIN)/python scripts/publish.py unreleased
+
+address: $(INSTALLED) ## Set the repository's address to URL, wherever it stands
+	@$(BIN)/python scripts/publish.py address "$(URL)"
 
 clean: ## Remove what was built, keep the environment
 	rm -rf _build build dist *.egg-info
