@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from kept import kept_seconds
 
 # Minutes by the clock. Under `make test BUDGET=1` the run fails where a part took twice its own.
 MINUTES = {"package": 7, "chapters": 4, "pages and explorers": 6, "exercises and the rest": 3}
@@ -34,8 +33,9 @@ def part_of(nodeid: str) -> str:
 class Budget:
     """A pytest plugin: tells at the end how many seconds each part took, and fails the run where it was asked to."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, building: Callable[[], float]) -> None:
         self.workers = workers
+        self.building = building
         self.seconds: Counter[str] = Counter()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -44,7 +44,7 @@ class Budget:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if set(self.seconds) == set(MINUTES):
             # The build has executed the chapters for these tests, a worker a core.
-            self.seconds["chapters"] += kept_seconds() / self.workers
+            self.seconds["chapters"] += self.building() / self.workers
         terminalreporter.section("seconds a part")
         for part, minutes in MINUTES.items():
             if part in self.seconds:

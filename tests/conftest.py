@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Error, Page, Route, syn
 
 from browser import BY_HAND, launch
 from budget import Budget
-from kept import use_kept_executions
+from kept import kept_seconds, use_kept_executions
 
 ROOT = Path(__file__).resolve().parent.parent
 HTML = ROOT / "_build" / "html"
@@ -25,7 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let nbval use the build's executions; the process that has the report tells how long each part took."""
     use_kept_executions()
     if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Budget(getattr(config.option, "numprocesses", None) or 1))
+        config.pluginmanager.register(Budget(getattr(config.option, "numprocesses", None) or 1, kept_seconds))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

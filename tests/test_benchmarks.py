@@ -258,3 +258,22 @@ def test_slower_finds_what_is_slower():
     far = row | {"contestant": "ours", "q1": 1.21, "median": 1.3, "q3": 1.4}
     assert slower([far, plain]) == ["B, S, forward: 1.18"]
     assert slower([far | {"q1": 1.19}, plain]) == []                   # the quartiles overlap
+
+
+def test_the_shortest_seconds_grow_with_the_work_and_leave_the_threads_alone() -> None:
+    threads = torch.get_num_threads()
+    inputs = [torch.randn(side, side) for side in (128, 512)]
+    seconds = measuring.shortest_seconds({"product": lambda x: x @ x, "sum": torch.sum}, inputs)
+    assert seconds["product"][1] > 4 * seconds["product"][0]
+    assert seconds["product"][1] > seconds["sum"][1]
+    assert torch.get_num_threads() == threads
+
+
+def test_kept_bytes_counts_each_tensor_once() -> None:
+    weight = torch.nn.Parameter(torch.ones(4, 4))
+    assert measuring.kept_bytes(lambda x: (x @ weight) * (x @ weight), torch.ones(2, 4)) == 4 * (2 * 4 + 2 * (2 * 4))
+    assert measuring.kept_bytes(lambda x: x + 1, torch.ones(2, 4)) == 0
+
+
+def test_exponent_of_a_power() -> None:
+    assert measuring.exponent([1, 2, 4, 8], [3, 12, 48, 192]) == pytest.approx(2)

@@ -124,7 +124,7 @@ def test_every_test_file_belongs_to_a_part() -> None:
 
 
 def test_a_part_may_take_twice_its_budget_and_no_more() -> None:
-    spent = budget.Budget(workers=2)
+    spent = budget.Budget(workers=2, building=lambda: 0.0)
     spent.seconds["package"] = 2 * 60 * budget.MINUTES["package"]
     assert spent.over() == []
     spent.seconds["package"] += 1

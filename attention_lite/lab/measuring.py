@@ -1,4 +1,4 @@
-"""Time and memory of modules that compute the same: all of them in one run, one after the other, round after round."""
+"""Time and memory of calls that are compared: all of them in one run, one after the other, round after round."""
 
 import gc
 import json
@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 LEAST_SAMPLE = 2e-3      # seconds: calls shorter than this are repeated until they fill it
 LEAST_ROUNDS, MOST_ROUNDS = 3, 200
+ROUNDS = 5
 
 
 def caller(module: nn.Module, x: Tensor, mode: str) -> Callable[[], None]:
@@ -79,6 +81,47 @@ def _timed(call: Callable[[], None], repeats: int) -> float:
 def _summary(values: list[float]) -> dict:
     q1, median, q3 = statistics.quantiles(values, n=4, method="inclusive")
     return {"median": median, "q1": q1, "q3": q3, "rounds": len(values)}
+
+
+def shortest_seconds(calls: dict[str, Callable[[Tensor], object]], inputs: list[Tensor]) -> dict[str, list[float]]:
+    """The processor's seconds for each call on each input, on one thread and without gradients.
+
+    The shortest of ROUNDS rounds, in each of which all calls have their turn: a moment in which the machine is
+    busy with something else falls on none of them alone.
+    """
+    samples: dict[str, list[list[float]]] = {name: [[] for _ in inputs] for name in calls}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.no_grad():
+            for _ in range(ROUNDS):
+                for name, call in calls.items():
+                    for x, taken in zip(inputs, samples[name], strict=True):
+                        taken.append(_processor_seconds(call, x))
+    finally:
+        torch.set_num_threads(threads)
+    return {name: [min(taken) for taken in rows] for name, rows in samples.items()}
+
+
+def _processor_seconds(call: Callable[[Tensor], object], x: Tensor) -> float:
+    start, count = time.process_time(), 0
+    while count == 0 or time.process_time() - start < LEAST_SAMPLE:
+        call(x)
+        count += 1
+    return (time.process_time() - start) / count
+
+
+def kept_bytes(call: Callable[[Tensor], object], x: Tensor) -> int:
+    """The bytes that autograd keeps of `call(x)` for the backward pass, each tensor counted once."""
+    kept: dict[int, Tensor] = {}
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.setdefault(t.data_ptr(), t), lambda t: t):
+        call(x)
+    return sum(t.numel() * t.element_size() for t in kept.values())
+
+
+def exponent(x: list[float], y: list[float]) -> float:
+    """The p of y = c xᵖ: the slope of a straight line through log y against log x, by least squares."""
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
 def peak_memory(call: Callable[[], None]) -> int:
