@@ -13,15 +13,15 @@ MEASURE = """
 import json, sys, time
 import torch
 before = set(sys.modules)
-start = time.perf_counter()
+start = time.process_time()
 import attention_lite
-print(json.dumps([time.perf_counter() - start, sorted(set(sys.modules) - before), sorted(sys.modules)]))
+print(json.dumps([time.process_time() - start, sorted(set(sys.modules) - before), sorted(sys.modules)]))
 """
 
 
 @pytest.fixture(scope="module")
 def imports() -> list[tuple[float, set[str], set[str]]]:
-    """Of three fresh interpreters: seconds for the import, modules that it added to torch's, all modules."""
+    """Of three fresh interpreters: processor seconds for the import, modules that it added to torch's, all modules."""
     runs = []
     for _ in range(3):
         run = subprocess.run([sys.executable, "-c", MEASURE], stdout=subprocess.PIPE, text=True, check=True)
