@@ -146,7 +146,7 @@ def test_first_cell_asks_pip_where_the_package_is_missing(tmp_path: Path) -> Non
     assert asked is not None
     assert asked[0] == "install"
     assert "--no-deps" in asked
-    assert asked[-1].removeprefix("attention-lite @ ") .rpartition("@")[0] == f"git+{REPOSITORY}"
+    assert asked[-1].removeprefix("attention-lite @ ").rpartition("@")[0] == f"git+{REPOSITORY}"
 
 
 def weights_cell() -> str:
