@@ -18,6 +18,7 @@ from attention_lite.networks.text_detector import TextDetector
 from attention_lite.networks.text_direction import TextDirection
 from attention_lite.networks.vision_transformer import VisionTransformer
 from attention_lite.recording import Maps
+from attention_lite.se import SEAttention
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,21 @@ def resized_equalities(names: Sequence[str], side: int = 448) -> Iterator[Equali
 
 @torch.no_grad()
 def detector_equalities(names: Sequence[str], side: int = 640) -> Iterator[Equality]:
-    """The gates of the text detector's 13 SE blocks and its map, against onnxruntime."""
+    """The text detector's 13 SE blocks, each on what the stored one averaged; then all gates and the map, end to end.
+
+    End to end the gates may differ by more: what is left is the rounding of onnxruntime, which adds up a stage's
+    25,600 places in float32; our gates move by less than 3e-6 in float64.
+    """
     net, oracle = pretrained.text_detector(), Oracle("text-detector", ("HardSigmoid",))
+    inside = Oracle("text-detector", ("ReduceMean", "GlobalAveragePool", "HardSigmoid"))      # in turn: mean, gates
+    blocks = [block for block in net.modules() if isinstance(block, SEAttention)]
     for name in names:
-        yield from _gates_and_output(net, oracle, picture(load(name), side), name, "text map", 1e-4)
+        x = picture(load(name), side)
+        _, *stored = inside(net.normalise(x).flip(1))
+        triples = zip(blocks, stored[::2], stored[1::2], strict=True)
+        yield Equality("each of 13 SE blocks", name, max(
+            largest(block.attention(mean)["channel"], gates[:, :, 0, 0]) for block, mean, gates in triples), 1e-5)
+        yield from _gates_and_output(net, oracle, x, name, 2e-5, "text map", 1e-4)
 
 
 @torch.no_grad()
@@ -90,17 +102,18 @@ def direction_equalities(names: Sequence[str]) -> Iterator[Equality]:
     net, oracle = pretrained.text_direction(), Oracle("text-direction", ("HardSigmoid",))
     for name in names:
         x = picture(load(name), 192)[:, :, 72:120].contiguous()
-        yield from _gates_and_output(net, oracle, x, name, "upright or not", 1e-5)
+        yield from _gates_and_output(net, oracle, x, name, 1e-5, "upright or not", 1e-5)
 
 
-def _gates_and_output(net: TextDetector | TextDirection, oracle: "Oracle", x: Tensor, name: str, output: str,
-                      bound: float) -> Iterator[Equality]:
+def _gates_and_output(net: TextDetector | TextDirection, oracle: "Oracle", x: Tensor, name: str,
+                      gates_bound: float, output: str, output_bound: float) -> Iterator[Equality]:
     stored, *gates = oracle(net.normalise(x).flip(1))
     with record_attention(net) as recorded:
         ours = net(x)
     pairs = zip(recorded.values(), gates, strict=True)
-    yield Equality(f"all {len(gates)} gates", name, max(largest(a["channel"], b[:, :, 0, 0]) for a, b in pairs), 1e-5)
-    yield Equality(output, name, largest(ours, stored.squeeze(1)), bound)
+    yield Equality(f"all {len(gates)} gates end to end", name,
+                   max(largest(a["channel"], b[:, :, 0, 0]) for a, b in pairs), gates_bound)
+    yield Equality(output, name, largest(ours, stored.squeeze(1)), output_bound)
 
 
 def all_maps(recorded: Maps) -> Tensor:
