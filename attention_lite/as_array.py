@@ -2,7 +2,10 @@
 
 from typing import Any
 
-import numpy as np
+from attention_lite.extras import extra
+
+with extra("lab"):
+    import numpy as np
 
 
 def as_array(name: str, value: Any) -> np.ndarray:

@@ -2,12 +2,15 @@
 
 from typing import NamedTuple
 
-import matplotlib.pyplot as plt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Patch
-from matplotlib.path import Path
-from matplotlib.text import Text
+from attention_lite.extras import extra
+
+with extra("book"):
+    import matplotlib.pyplot as plt
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Patch
+    from matplotlib.path import Path
+    from matplotlib.text import Text
 
 from attention_lite.figures import CYCLE
 

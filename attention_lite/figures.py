@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
+from attention_lite.extras import extra
 
-from attention_lite.as_array import as_array
+with extra("book"):
+    import matplotlib.pyplot as plt
+    import numpy as np
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
+    from attention_lite.as_array import as_array
 
 # Okabe and Ito's colours, distinguishable with any kind of colour vision.
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7")

@@ -5,13 +5,16 @@ import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from attention_lite.extras import extra
+
 if TYPE_CHECKING:
     from IPython.display import Markdown
 
 
 def source_of(*functions: Callable) -> "Markdown":
     """The source of functions or methods as a code listing, each docstring cut to its first line."""
-    from IPython.display import Markdown
+    with extra("book"):
+        from IPython.display import Markdown
 
     listings = []
     for function in functions:

@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import traitlets
+from attention_lite.extras import extra
 
-from attention_lite.as_array import as_array
-from attention_lite.explorers import arrays
-from attention_lite.explorers.base import Number, PhotographExplorer, Whole
-from attention_lite.explorers.packing import Packer, cover, nice_above, nice_around, outline
-from attention_lite.explorers.table import Column, TableExplorer
+with extra("book"):
+    import numpy as np
+    import traitlets
+
+    from attention_lite.as_array import as_array
+    from attention_lite.explorers import arrays
+    from attention_lite.explorers.base import Number, PhotographExplorer, Whole
+    from attention_lite.explorers.packing import Packer, cover, nice_above, nice_around, outline
+    from attention_lite.explorers.table import Column, TableExplorer
 
 __all__ = ["Column", "GatesExplorer", "PositionsExplorer", "ScalesExplorer", "TableExplorer"]
 

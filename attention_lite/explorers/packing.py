@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from attention_lite.extras import extra
+
 FLOAT32_BUDGET = 256_000  # bytes up to which an array travels as float32; above it, in two bytes a number
 PAYLOAD_LIMIT = 8_000_000
 LONGEST_SIDE = 960  # pixels; a larger photograph is reduced, no page shows it larger
@@ -95,7 +97,8 @@ class Packer:
 
 def encode_image(image: np.ndarray) -> tuple[str, bytes]:
     """Return (MIME type, file) of a uint8 (H, W, 3) photograph: JPEG or PNG, whichever is smaller."""
-    from PIL import Image
+    with extra("book"):
+        from PIL import Image
 
     picture = Image.fromarray(image)
     if max(picture.size) > LONGEST_SIDE:

@@ -1,6 +1,7 @@
 """The lab's command line: python -m attention_lite.lab train se --seed 0."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -15,9 +16,14 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        return {"train": _train, "compare": _compare, "networks": _networks, "list": _list,
-                "regions": _regions,
-                "truth": _truth}[options.command](options)
+        status = {"train": _train, "compare": _compare, "networks": _networks, "list": _list,
+                  "regions": _regions,
+                  "truth": _truth}[options.command](options)
+        sys.stdout.flush()                                # a reader who has left is noticed here, not at the exit
+        return status
+    except BrokenPipeError:                               # as of `list | head -1`: nobody wants the rest
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141                                        # as a shell counts it: 128 + SIGPIPE
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -64,6 +70,8 @@ def _train(options: argparse.Namespace) -> int:
     task = home_task(options.model) if options.task is None else options.task
     for seed in options.seed:
         check_run(task, options.model, seed)
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device must be cpu on this machine, got cuda: torch finds no GPU that it can use")
     options.folder.mkdir(parents=True, exist_ok=True)     # refuses before the training, not after it
     torch.set_num_threads(1)     # nets this small train slower on two threads, and sums differ in the last bit
     figure, _ = figure_of(task)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from attention_lite import record_attention
+from attention_lite.extras import extra
 from attention_lite.lab import pretrained
 from attention_lite.lab.photographs import PHOTOGRAPHS, load, picture
 from attention_lite.lab.weights import find_weights
@@ -137,8 +138,9 @@ class Oracle:
     """
 
     def __init__(self, name: str, wanted: Sequence[str]) -> None:
-        import onnx
-        import onnxruntime
+        with extra("test"):
+            import onnx
+            import onnxruntime
 
         model = onnx.load(find_weights(name))
         self.input = model.graph.input[0].name
@@ -153,8 +155,9 @@ class Oracle:
 
 def as_dinov2(net: VisionTransformer) -> torch.nn.Module:
     """The weights of `net` in transformers' Dinov2Model."""
-    from transformers import Dinov2Config, Dinov2Model
-    from transformers.utils import logging
+    with extra("test"):
+        from transformers import Dinov2Config, Dinov2Model
+        from transformers.utils import logging
 
     logging.disable_progress_bar()
     config = Dinov2Config(hidden_size=384, num_attention_heads=6, image_size=518, attn_implementation="eager")

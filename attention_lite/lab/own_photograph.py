@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from attention_lite.as_array import as_array
+from attention_lite.extras import extra
 
 SHORTEST_SIDE = 32               # pixels
 MOST_PIXELS = 60_000_000         # a decoded photograph takes three bytes for each
@@ -29,7 +30,8 @@ def open_photograph(photograph: str | Path | ArrayLike) -> np.ndarray:
 
 def _read(path: Path) -> np.ndarray:
     """The picture in a file: its size is checked before it is decoded."""
-    from PIL import Image, ImageOps
+    with extra("lab"):
+        from PIL import Image, ImageOps
 
     if not path.is_file():
         raise ValueError(f"photograph must be a file or an array, got {str(path)!r}, where there is no file")

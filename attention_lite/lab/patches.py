@@ -6,6 +6,7 @@ from torch import Tensor
 
 from attention_lite import checks
 from attention_lite.as_array import as_array
+from attention_lite.extras import extra
 from attention_lite.lab import photographs
 
 LAB_UNIT = 10.0    # ten units of CIELAB make one unit of a description: a distance of 1 is just a small one
@@ -28,7 +29,8 @@ def window(name: str, shape: tuple[int, int], source: tuple[int, int] | None = N
     Raises:
         ValueError: if `name` is unknown, a size is not positive, or the window leaves the photograph.
     """
-    from skimage.transform import resize
+    with extra("lab"):
+        from skimage.transform import resize
 
     image = photographs.load(name)
     shape, source = (tuple(checks.positive_int("shape and source", side) for side in sides)
@@ -85,7 +87,8 @@ def describe(image: Tensor, grid: tuple[int, int]) -> Tensor:
     Raises:
         ValueError: if `image` is not such a picture, or `grid` does not divide it.
     """
-    from skimage.color import rgb2lab
+    with extra("lab"):
+        from skimage.color import rgb2lab
 
     _check_image(image)
     lab = torch.from_numpy(rgb2lab(as_array("image", image))).float()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from attention_lite import checks
+from attention_lite.extras import extra
 
 CC0 = "CC0 1.0"
 PUBLIC_DOMAIN = "public domain"
@@ -87,7 +88,8 @@ def picture(photograph: np.ndarray, side: int = 224, stretched: bool = False) ->
         ValueError: if `photograph` has another shape or dtype (`open_photograph` reads what else there is), or `side`
             is not a positive integer.
     """
-    from skimage.transform import resize
+    with extra("lab"):
+        from skimage.transform import resize
 
     checks.positive_int("side", side)
     if not isinstance(photograph, np.ndarray) or photograph.dtype != np.uint8 or photograph.shape[2:] != (3,):
@@ -105,11 +107,13 @@ def picture(photograph: np.ndarray, side: int = 224, stretched: bool = False) ->
 @cache
 def _read(name: str) -> np.ndarray:
     if PHOTOGRAPHS[name].shipped_in == "scikit-learn":
-        from sklearn.datasets import load_sample_image
+        with extra("lab"):
+            from sklearn.datasets import load_sample_image
 
         image = load_sample_image(f"{name}.jpg")
     else:
-        import skimage.data
+        with extra("lab"):
+            import skimage.data
 
         image = getattr(skimage.data, name)()
     if image.ndim == 2:

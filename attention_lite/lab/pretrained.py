@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 from torch import Tensor, nn
 
+from attention_lite.extras import extra
 from attention_lite.lab.precision import float32
 from attention_lite.lab.weights import read_weights
 from attention_lite.networks.text_detector import TextDetector
@@ -53,7 +54,8 @@ def text_direction() -> TextDirection:
 
 def tensors(graph: "GraphProto") -> dict[str, Tensor]:
     """The graph's weights by their names; a matrix that lost its name in the export has that of its MatMul."""
-    from onnx import numpy_helper
+    with extra("lab"):
+        from onnx import numpy_helper
 
     stored = {t.name: t for t in graph.initializer}
     stored |= {node.output[0]: node.attribute[0].t for node in graph.node if node.op_type == "Constant"}

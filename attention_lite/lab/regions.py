@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from attention_lite import checks
+from attention_lite.extras import extra
 from attention_lite.lab import patches, photographs
 from attention_lite.lab.files import write_whole
 
@@ -162,7 +163,8 @@ def save_overlay(photograph: str, path: Path) -> None:
         ValueError: if the photograph is unknown.
         OSError: if the file cannot be written.
     """
-    import matplotlib.pyplot as plt
+    with extra("book"):
+        import matplotlib.pyplot as plt
 
     photographs.load(photograph)
     figure, ax = plt.subplots(figsize=(11, 11), layout="constrained")
@@ -177,7 +179,8 @@ def draw_by_hand(photograph: str, name: str) -> None:
     Raises:
         ValueError: if fewer than three corners were clicked.
     """
-    import matplotlib.pyplot as plt
+    with extra("book"):
+        import matplotlib.pyplot as plt
 
     _, ax = plt.subplots(figsize=(11, 11), layout="constrained")
     show(ax, photograph, grid=True)

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from attention_lite import checks
+from attention_lite.extras import extra
 from attention_lite.lab import photographs
 from attention_lite.lab.precision import float32
 
@@ -85,7 +86,8 @@ class Scenes:
 @cache
 def digits(split: str) -> tuple[Tensor, Tensor]:
     """The glyphs (n, 1, GLYPH, GLYPH) in [0, 1] and labels (n,) of one side."""
-    from sklearn.datasets import load_digits
+    with extra("lab"):
+        from sklearn.datasets import load_digits
 
     data = load_digits()
     first, last = DIGITS[split]
