@@ -386,6 +386,34 @@ def test_eval_is_deterministic_and_changes_nothing(case):
 
 
 @every_block
+def test_asking_alone_moves_no_statistics(case):
+    block, x = built(case).train(), inputs(case)
+    before = copy.deepcopy(block.state_dict())
+    block.attention(*x)
+    assert all(torch.equal(t, before[name]) for name, t in block.state_dict().items())
+    block(*x)                                              # the pass moves them, where there are any
+    moved = [name for name, t in block.state_dict().items() if not torch.equal(t, before[name])]
+    assert bool(moved) == bool(list(block.buffers()))
+
+
+@every_block
+def test_a_block_built_without_numbers_starts_itself(case):
+    """As large networks are built: on the meta device, then with memory, then each part sets its own parameters."""
+    with torch.device("meta"):
+        block = case.build()
+    block.to_empty(device="cpu")
+    for t in block.state_dict().values():
+        t.fill_(7)
+    torch.manual_seed(0)
+    for part in block.modules():
+        if hasattr(part, "reset_parameters"):
+            part.reset_parameters()
+    torch.manual_seed(0)
+    expected = case.build().state_dict()
+    assert all(torch.equal(t, expected[name]) for name, t in block.state_dict().items())
+
+
+@every_block
 @pytest.mark.parametrize("train", [False, True])
 def test_recording_gives_exactly_what_attention_returns(case, train):
     block, x = built(case).train(train), inputs(case)

@@ -282,16 +282,6 @@ def test_two_passes_and_one_backward(make):
 
 
 @with_batch_norm
-def test_asking_alone_moves_no_statistics(make):
-    block, x = make(), torch.randn(2, 8, 6, 6)
-    before = state(block)
-    block.attention(x)
-    assert same(state(block), before)
-    block(x)
-    assert not same(state(block), before)                        # the pass does
-
-
-@with_batch_norm
 def test_one_place_of_one_image_in_training(make):
     block, x = make(), torch.randn(1, 8, 1, 1)
     for way in (block, block.attention):
@@ -501,15 +491,3 @@ def test_maps_that_are_parts_of_the_model_or_its_input_are_copied():
     with record_attention(model) as maps:
         model(torch.zeros(2))
     assert all((A == 0).all() for A in maps[""].values())
-
-
-def test_alpha_and_beta_start_themselves_after_meta():
-    with torch.device("meta"):
-        head = DAModule(8)
-    head.to_empty(device="cpu")
-    torch.manual_seed(0)
-    for module in head.modules():
-        if hasattr(module, "reset_parameters"):
-            module.reset_parameters()
-    torch.manual_seed(0)
-    assert same(state(head), state(DAModule(8)))
