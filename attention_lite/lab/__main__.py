@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from attention_lite.lab import checkpoints, comparison, regions, truth_results
+from attention_lite.lab import checkpoints, comparison, experiments, regions, truth_results
+from attention_lite.lab.experiments import EXPERIMENTS
 from attention_lite.lab.recipes import RECIPES, check_run, home_task
 from attention_lite.lab.runs import figure_of, finish, state_of, stop_on_ctrl_c
 
@@ -18,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         status = {"train": _train, "compare": _compare, "networks": _networks, "list": _list,
                   "regions": _regions,
-                  "truth": _truth}[options.command](options)
+                  "truth": _truth, "experiments": _experiments}[options.command](options)
         sys.stdout.flush()                                # a reader who has left is noticed here, not at the exit
         return status
     except BrokenPipeError:                               # as of `list | head -1`: nobody wants the rest
@@ -59,6 +60,10 @@ def _parser() -> argparse.ArgumentParser:
     showing.add_argument("photograph")
     showing.add_argument("--picture", type=Path, help="where the picture goes; default: PHOTOGRAPH-regions.png")
     showing.add_argument("--draw", metavar="REGION", help="open a window instead, and store what is clicked")
+    trying = commands.add_parser("experiments", help="make what is missing of the chapters' experiments on pretrained "
+                                                     "networks; Ctrl-C, and it goes on later")
+    trying.add_argument("name", nargs="*", help=f"one or more of {', '.join(EXPERIMENTS)}; default: all")
+    trying.add_argument("--file", type=Path, default=experiments.FILE, help="default: the package's own")
     asking = commands.add_parser("truth", help="score a trained transformer's maps against the drawn regions, in a "
                                                "minute or two")
     asking.add_argument("--choose", action="store_true", help="only name the heads; keep the file, then score")
@@ -118,6 +123,16 @@ def _networks(_: argparse.Namespace) -> int:
         print(equality, flush=True)
         all_hold &= equality.holds
     return 0 if all_hold else 1
+
+
+def _experiments(options: argparse.Namespace) -> int:
+    torch.set_num_threads(1)     # sums in another order differ in the last bit, and a training makes more of it
+    with stop_on_ctrl_c() as stop:
+        if not experiments.make(options.name or list(EXPERIMENTS), options.file, stop):
+            print("stopped; what is done is kept: the same command goes on from there", file=sys.stderr)
+            return 130
+    print(f"whole -> {options.file}")
+    return 0
 
 
 def _truth(options: argparse.Namespace) -> int:

@@ -1,0 +1,152 @@
+"""Experiments on pretrained networks for the chapters: what is measured, and the one file of results.
+
+`make` adds the rows that the file lacks, and `load` reads it, refusing one that is not whole.
+"""
+
+import json
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from attention_lite.lab import truth
+from attention_lite.lab.experiments import gates, keys, likeness, slots
+from attention_lite.lab.files import write_whole
+from attention_lite.lab.weights import WEIGHTS
+
+FILE = Path(__file__).parent.parent / "experiments.json"
+COMMAND = "python -m attention_lite.lab experiments"
+DIGITS = 4
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is measured: `measure(**run)` gives a row for each run, of one network's weights, with these settings."""
+
+    runs: list[dict]
+    measure: Callable[..., dict]
+    network: str
+    settings: dict
+
+
+EXPERIMENTS: dict[str, Experiment] = {
+    "slots": Experiment(slots.RUNS, slots.measure, "vision-transformer", {
+        "slots": slots.SLOTS, "left_out": [list(names) for names in slots.LEFT_OUT], "crops": slots.CROPS,
+        "smallest_crop": slots.SMALLEST_CROP, "steps": slots.STEPS, "batch": slots.BATCH, "rate": slots.RATE,
+        "least_area": slots.LEAST_AREA}),
+    "keys": Experiment(keys.RUNS, keys.measure, "vision-transformer", {
+        "draws": keys.DRAWS, "layers": {name: list(layers) for name, layers in keys.LAYERS.items()}}),
+    "gates": Experiment(gates.RUNS, gates.measure, "text-detector", {
+        "photographs": list(gates.NAMES), "stopped_on": gates.STOPPED_ON, "left_out": gates.LEFT_OUT,
+        "crops": gates.CROPS, "smallest_crop": gates.SMALLEST_CROP, "pixels": gates.SIDE, "steps": gates.STEPS,
+        "every": gates.EVERY, "batch": gates.BATCH, "rate": gates.RATE}),
+    "likeness": Experiment(likeness.RUNS, likeness.measure, "vision-transformer", {
+        "temperatures": list(likeness.TEMPERATURES),
+        "halves": {half: list(names) for half, names in truth.HALVES.items()}}),
+}
+
+
+def load(path: Path = FILE) -> dict[str, dict]:
+    """Read the file: for each experiment {"settings", "made_with", "cpu_seconds", "rows"}, a row a run.
+
+    Raises:
+        ValueError: if the file is missing or not JSON, or the rows are not those of the experiments; names the row.
+    """
+    if not path.is_file():
+        raise ValueError(f"no results {path}; make them with: {COMMAND}")
+    results = _read(path)
+    for name, experiment in EXPERIMENTS.items():
+        rows = results.get(name, {"rows": []})["rows"]
+        for run in experiment.runs:
+            times = sum(_is(row, run) for row in rows)
+            if times != 1:
+                raise ValueError(f"{path.name}: {name} must hold one row {run}, got {times}; "
+                                 f"make it with: {COMMAND} {name}")
+        if len(rows) > len(experiment.runs):
+            raise ValueError(f"{path.name}: {name} must hold {len(experiment.runs)} rows, got {len(rows)}")
+    return {name: results[name] for name in EXPERIMENTS}
+
+
+def make(names: list[str], path: Path = FILE, stop: Callable[[], bool] = lambda: False) -> bool:
+    """Measure the rows that the file lacks, and write it after each; rows of other settings or versions are made anew.
+
+    Returns whether all these experiments are whole; not so when `stop`, asked before each row, said so.
+
+    Raises:
+        ValueError: if a name is unknown, the file is damaged, or a network's weights are missing.
+        OSError: if the file cannot be written.
+    """
+    for name in names:
+        if name not in tuple(EXPERIMENTS):
+            raise ValueError(f"name must be one of {', '.join(EXPERIMENTS)}; got {name!r}")
+    results = _read(path) if path.exists() else {}
+    _write(path, results)                      # a folder that cannot be written is refused before the work
+    for name in names:
+        experiment = EXPERIMENTS[name]
+        part = _begun(experiment, results.get(name, {}))
+        results[name] = part
+        left = [run for run in experiment.runs if not any(_is(row, run) for row in part["rows"])]
+        for run in tqdm(left, desc=name, unit="row", disable=not left):
+            if stop():
+                return False
+            start = time.process_time()
+            part["rows"].append(run | _rounded(experiment.measure(**run)))
+            part["cpu_seconds"] = round(part["cpu_seconds"] + time.process_time() - start, 1)
+            part["rows"].sort(key=lambda row: next(i for i, run in enumerate(experiment.runs) if _is(row, run)))
+            _write(path, results)
+    return True
+
+
+def _begun(experiment: Experiment, part: dict) -> dict:
+    """What the file has of an experiment, if it was made as it would be now; else nothing yet."""
+    weights = WEIGHTS[experiment.network]
+    made = {"settings": experiment.settings,
+            "made_with": {"weights": weights.requirement, "sha256": weights.sha256, "torch": torch.__version__,
+                          "python": platform.python_version()}}
+    same = all(part.get(key) == value for key, value in made.items())
+    return part if same else made | {"cpu_seconds": 0.0, "rows": []}
+
+
+def _is(row: dict, run: dict) -> bool:
+    return all(row.get(key) == value for key, value in run.items())
+
+
+def _rounded(value: Any) -> Any:
+    """The same with its numbers rounded, for a file."""
+    if isinstance(value, float):
+        return round(value, DIGITS)
+    if isinstance(value, dict):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    return [_rounded(inner) for inner in value] if isinstance(value, list) else value
+
+
+# The file
+
+
+def _read(path: Path) -> dict[str, dict]:
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path.name} is not JSON ({error}); make it anew with: {COMMAND}") from error
+    if not isinstance(results, dict):
+        raise ValueError(f"{path.name} must hold an object, got {type(results).__name__}; make it anew with: {COMMAND}")
+    known = {name: results[name] for name in EXPERIMENTS if name in results}
+    for name, part in known.items():
+        if not isinstance(part, dict) or not isinstance(part.get("rows"), list):
+            raise ValueError(f"{path.name}: {name} must hold a list of rows; make it anew with: {COMMAND}")
+    return known
+
+
+def _write(path: Path, results: dict[str, dict]) -> None:
+    """One row a line: differences between versions stay readable."""
+    parts = [f'"command": {json.dumps(COMMAND)}']
+    for name, part in results.items():
+        head = "".join(f'{json.dumps(key)}: {json.dumps(value)},\n' for key, value in part.items() if key != "rows")
+        rows = ",\n".join(json.dumps(row, ensure_ascii=False) for row in part["rows"])
+        parts.append(f'{json.dumps(name)}: {{\n{head}"rows": [\n{rows}\n]}}')
+    write_whole(path, ("{\n" + ",\n".join(parts) + "\n}\n").encode())
