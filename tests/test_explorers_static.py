@@ -9,6 +9,7 @@ import base64
 import importlib.util
 import json
 import re
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -19,7 +20,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from matplotlib import colormaps
 from nbclient import NotebookClient
-from playwright.sync_api import Browser, BrowserContext, Locator, Page
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from skimage import color, data
 
 from attention_lite.explorers import GatesExplorer, PositionsExplorer, ScalesExplorer
@@ -1178,6 +1179,9 @@ class Embedded:
 
     def array(self, name: str) -> np.ndarray:
         entry = self.spec["arrays"][name]
+        if "deflated" in entry:
+            packed = self.content[entry["offset"] : entry["offset"] + entry["deflated"]]
+            return np.frombuffer(zlib.decompress(packed), np.uint8).reshape(entry["shape"])
         array = np.frombuffer(self.content, entry["dtype"], int(np.prod(entry["shape"])), entry["offset"])
         array = array.reshape(entry["shape"]).astype(float)
         return (
@@ -1202,7 +1206,7 @@ class Embedded:
         return e / e.sum()
 
     def drive(self) -> None:
-        getattr(self, f"drive_{self.state['kind']}")()
+        getattr(self, f"drive_{self.state['kind'].replace('-', '_')}")()
 
     def drive_positions(self) -> None:
         grid = tuple(self.spec["grid"])
@@ -1230,6 +1234,16 @@ class Embedded:
         channel, gate = re.search(r"Channel (\d+): gate ([\d.e-]+?)\.? ", status(self.root) + " ").groups()
         assert agrees(gate, self.array("gates")[image, len(spec["variantNames"]) - 1, int(channel)])
 
+    def drive_forced_gates(self) -> None:
+        spec, image = self.spec, self.state["image"]
+        text = self.array("maps")[image] > 255 * spec["threshold"]
+        names = [*spec["imageNames"], *spec["sourceNames"]]
+        for source in set(range(len(names))) - {image}:
+            either = (text[source] | text[image]).sum()
+            if either:
+                choose(self.root, "Whose gates it gets", names[source])
+                overlap = (text[source] & text[image]).sum() / either
+                expect(self.root.get_by_role("status")).to_contain_text(f"Overlap with its own map: {overlap:.2f}.")
 
     def drive_scales(self) -> None:
         spec, stage = self.spec, self.root.locator(".ax-stage")

@@ -18,10 +18,11 @@ with extra("book"):
     from attention_lite.as_array import as_array
     from attention_lite.explorers import arrays
     from attention_lite.explorers.base import Number, PhotographExplorer, Whole
+    from attention_lite.explorers.forced_gates import ForcedGatesExplorer
     from attention_lite.explorers.packing import Packer, cover, nice_above, nice_around, outline
     from attention_lite.explorers.table import Column, TableExplorer
 
-__all__ = ["Column", "GatesExplorer", "PositionsExplorer", "ScalesExplorer", "TableExplorer"]
+__all__ = ["Column", "ForcedGatesExplorer", "GatesExplorer", "PositionsExplorer", "ScalesExplorer", "TableExplorer"]
 
 SIMILARITIES = ("dot", "scaled dot", "cosine", "distance")
 SHOWS = ("photograph", "both", "map")

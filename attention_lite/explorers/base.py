@@ -13,6 +13,12 @@ from attention_lite.checks import plain
 HERE = Path(__file__).parent
 
 
+def _sum_of(pattern: str) -> str:
+    """The base, explorer.*, and after it the kinds that have files of their own: they enter themselves in KINDS."""
+    files = sorted(HERE.glob(pattern), key=lambda file: (file.stem != "explorer", file.name))
+    return "\n".join(file.read_text(encoding="utf-8") for file in files)
+
+
 class Whole(traitlets.Int):
     """An integer, of NumPy or torch too: `explorer.query = weights.argmax()`."""
 
@@ -37,8 +43,8 @@ class Switch(traitlets.Bool):
 class Explorer(anywidget.AnyWidget):
     """What all explorers share: the module, the style, the packed arrays."""
 
-    _esm = HERE / "explorer.js"
-    _css = HERE / "explorer.css"
+    _esm = _sum_of("*.js")
+    _css = _sum_of("*.css")
 
     kind = traitlets.Unicode().tag(sync=True)
     spec = traitlets.Dict().tag(sync=True)

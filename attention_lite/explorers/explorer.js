@@ -95,12 +95,19 @@ function halfToFloat(bits) {
 const VIEWS = { float32: Float32Array, float16: Uint16Array, uint16: Uint16Array, uint8: Uint8Array, int8: Int8Array, int16: Int16Array, int32: Int32Array };
 
 function readArray(entry, buffer) {
+  if (entry.deflated) return inflate(new Uint8Array(buffer, entry.offset, entry.deflated));
   const length = entry.shape.reduce((a, b) => a * b, 1);
   const raw = new VIEWS[entry.dtype](buffer, entry.offset, length);
   if (entry.dtype === "float16") return Float32Array.from(raw, halfToFloat);
   if (entry.span) return Float32Array.from(raw, (code) => (code ? ((code - 1) / 65534 - 1) * entry.span : -Infinity));
   if (entry.unit) return Float32Array.from(raw, (code) => code * entry.unit);
   return raw;
+}
+
+// A promise of the bytes: a page cannot wait for a stream.
+async function inflate(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
 class Photographs {
@@ -264,7 +271,7 @@ class Explorer {
 
   chooser(label, trait, options) {
     if (options.length < 2) return null;
-    if (options.length > MOST_SEGMENTS && !options[0].file) return this.menu(label, trait, options);
+    if (options.length > MOST_SEGMENTS && options.every((option) => option.file == null)) return this.menu(label, trait, options);
     const name = freshId();
     const inputs = options.map((option, i) =>
       element("input", { type: "radio", name, value: i, onchange: () => this.set(trait, option.value) }),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,12 @@ class Packer:
         little = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
         entry = {"dtype": array.dtype.name, "shape": list(array.shape), **extra}
         self.spec[name] = {**entry, "offset": self._append(little)}
+
+    def add_deflated(self, name: str, array: np.ndarray) -> None:
+        """Append a uint8 array in [0, 255] compressed; the module reads it some milliseconds later."""
+        content = zlib.compress(np.ascontiguousarray(array).tobytes(), 9)
+        entry = {"dtype": "uint8", "shape": list(array.shape), "deflated": len(content)}
+        self.spec[name] = {**entry, "offset": self._append(content)}
 
     def add_images(self, name: str, images: np.ndarray) -> None:
         """Append photographs (..., H, W, 3) as JPEG or PNG, whichever is smaller."""
