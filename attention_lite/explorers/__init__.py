@@ -21,8 +21,10 @@ with extra("book"):
     from attention_lite.explorers.forced_gates import ForcedGatesExplorer
     from attention_lite.explorers.packing import Packer, cover, nice_above, nice_around, outline
     from attention_lite.explorers.table import Column, TableExplorer
+    from attention_lite.explorers.transformer import TransformerExplorer
 
-__all__ = ["Column", "ForcedGatesExplorer", "GatesExplorer", "PositionsExplorer", "ScalesExplorer", "TableExplorer"]
+__all__ = ["Column", "ForcedGatesExplorer", "GatesExplorer", "PositionsExplorer", "ScalesExplorer", "TableExplorer",
+           "TransformerExplorer"]
 
 SIMILARITIES = ("dot", "scaled dot", "cosine", "distance")
 SHOWS = ("photograph", "both", "map")

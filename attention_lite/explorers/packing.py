@@ -39,12 +39,13 @@ class Packer:
 
     def add_images(self, name: str, images: np.ndarray) -> None:
         """Append photographs (..., H, W, 3) as JPEG or PNG, whichever is smaller."""
-        flat = images.reshape(-1, *images.shape[-3:])
-        files = []
-        for image in flat:
-            mime, content = encode_image(image)
-            files.append({"mime": mime, "offset": self._append(content), "bytes": len(content)})
+        files = [self._file(image) for image in images.reshape(-1, *images.shape[-3:])]
         self.spec[name] = {"shape": list(images.shape), "files": files}
+
+    def add_pictures(self, name: str, pictures: list[np.ndarray]) -> None:
+        """Append photographs (H, W, 3) of one shape or several; the shape told is the first one's."""
+        files = [self._file(picture) for picture in pictures]
+        self.spec[name] = {"shape": [len(pictures), *pictures[0].shape], "files": files}
 
     def add_scores(self, name: str, scores: np.ndarray) -> None:
         """Append scores (..., N) known up to a constant a row: float32, or steps below the row's largest.
@@ -88,6 +89,10 @@ class Packer:
                 f"give fewer photographs, a coarser grid, or queries and keys in place of scores or weights"
             )
         return b"".join(self.chunks)
+
+    def _file(self, image: np.ndarray) -> dict[str, Any]:
+        mime, content = encode_image(image)
+        return {"mime": mime, "offset": self._append(content), "bytes": len(content)}
 
     def _append(self, content: bytes) -> int:
         """Return the offset of `content`, padded to 8 bytes so that typed arrays can view it in place."""

@@ -3,20 +3,26 @@
 An executed chapter holds each explorer's state, module and style among them. Where MyST-NB left the mark of a
 widget view, this extension writes a division with a photograph (all that a reader without JavaScript sees) and
 the state; the style stands before the page's first explorer, the module at the page's end, each once. Nothing
-is loaded: the module is inline, and runs from a file on disk with no network.
+is loaded: the module is inline, and runs from a file on disk with no network. Only a transformer's queries and keys
+are too large for that: each photograph's are a script of its own, _static/transformer/….js, which the module inserts
+when it is asked for. The directive `transformer` makes such an explorer for a page that no kernel runs.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import re
+import shutil
 from html import escape
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from docutils import nodes
 from PIL import Image
+from sphinx.util.docutils import SphinxDirective
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -35,9 +41,33 @@ def traits(widget: dict[str, Any]) -> dict[str, Any]:
         for name, value in widget["state"].items()
         if not name.startswith("_") and name not in JUPYTER_ONLY
     }
+    if "maps" in state:
+        state["maps"] = dict(state["maps"])
     for buffer in widget.get("buffers", []):
-        state[buffer["path"][0]] = buffer["data"]
+        *way, name = buffer["path"]
+        (state[way[0]] if way else state)[name] = buffer["data"]
     return state
+
+
+def saved(explorer: Any) -> dict[str, Any]:
+    """Return a live explorer's state in the form in which an executed notebook holds it."""
+    state = explorer.get_state()
+    packed = [(["data"], state.pop("data"))]
+    packed += [(["maps", part], content) for part, content in state.pop("maps", {}).items()]
+    buffers = [{"path": path, "encoding": "base64", "data": base64.b64encode(content).decode()}
+               for path, content in packed]
+    return {"state": {**state, "maps": {}}, "buffers": buffers}
+
+
+def script_file(content: str) -> str:
+    """The name of the script that holds a photograph's maps: equal ones are one file, whichever pages show them."""
+    return f"{hashlib.sha256(content.encode()).hexdigest()[:16]}.js"
+
+
+def scripts(widget: dict[str, Any]) -> dict[str, str]:
+    """Return the scripts that a transformer's explorer asks for, {file: its text}; other explorers have none."""
+    files = {script_file(content): content for content in traits(widget).get("maps", {}).values()}
+    return {file: f'(globalThis.attentionMaps ??= {{}})["{file}"]="{content}";\n' for file, content in files.items()}
 
 
 def fallback(state: dict[str, Any]) -> str:
@@ -77,9 +107,12 @@ def plain_table(spec: dict[str, Any]) -> str:
     )
 
 
-def division(widget: dict[str, Any]) -> str:
-    """Return the HTML of one explorer; the module mounts itself there."""
+def division(widget: dict[str, Any], root: str = "") -> str:
+    """Return the HTML of one explorer; the module mounts itself there. `root` leads to the book's first folder."""
     state = traits(widget)
+    if maps := state.pop("maps", {}):
+        addresses = {part: f"{root}_static/transformer/{script_file(content)}" for part, content in maps.items()}
+        state["spec"] = {**state["spec"], "scripts": addresses}
     data = json.dumps(state, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     return (
         f'<div class="attention-explorer" data-kind="{escape(state["kind"])}">{fallback(state)}'
@@ -103,31 +136,109 @@ def is_explorer(widget: dict[str, Any]) -> bool:
     return str(widget.get("state", {}).get("_anywidget_id", "")).startswith("attention_lite.explorers.")
 
 
+def placed(app: Sphinx, widget: dict[str, Any]) -> nodes.raw:
+    """Return an explorer for the page that is being read. Its scripts are kept beside the pages, where a build that
+    reads no page again finds them; which pages name them is noted."""
+    kept = Path(app.outdir).parent / "transformer"
+    kept.mkdir(parents=True, exist_ok=True)
+    files = scripts(widget)
+    for file, text in files.items():
+        (kept / file).write_text(text, encoding="ascii")
+    app.env.transformer_scripts.setdefault(app.env.docname, set()).update(files)
+    root = "../" * app.env.docname.count("/")
+    return nodes.raw("", division(widget, root), format="html")
+
+
 def place_explorers(app: Sphinx, doctree: nodes.document) -> None:
     """Replace the widget views of a chapter by explorers that need no kernel; warn of any other widget."""
     from sphinx.util import logging
 
     views = [(node, match) for node in doctree.findall(nodes.raw) if (match := VIEW.search(node.astext()))]
-    if not views:
-        return
-    scripts = getattr(app.env, "nb_metadata", {}).get(app.env.docname, {}).get("js_files", {})
-    saved = json.loads(scripts.get("ipywidgets_state", (None, {"body": "{}"}))[1]["body"]).get("state", {})
-    shown = []
+    attached = getattr(app.env, "nb_metadata", {}).get(app.env.docname, {}).get("js_files", {})
+    saved_states = json.loads(attached.get("ipywidgets_state", (None, {"body": "{}"}))[1]["body"]).get("state", {})
+    shown = app.env.temp_data.pop("explorers", [])
     for node, match in views:
-        widget = saved.get(json.loads(match[1]).get("model_id"), {})
+        widget = saved_states.get(json.loads(match[1]).get("model_id"), {})
         if not is_explorer(widget):
             logging.getLogger(__name__).warning(
                 "a widget without a saved explorer's state cannot work in a static page", location=node
             )
             continue
-        node.parent.replace(node, nodes.raw("", division(widget), format="html"))
-        shown.append((node, widget))
+        node.parent.replace(node, placed(app, widget))
+        shown.append(widget)
     if shown:
         first = next(n for n in doctree.findall(nodes.raw) if 'class="attention-explorer"' in n.astext())
-        first.parent.insert(first.parent.index(first), nodes.raw("", style(shown[0][1]), format="html"))
-        doctree.append(nodes.raw("", module(shown[-1][1]), format="html"))
+        first.parent.insert(first.parent.index(first), nodes.raw("", style(shown[0]), format="html"))
+        doctree.append(nodes.raw("", module(shown[-1]), format="html"))
+
+
+# An explorer of a transformer on a page that no kernel runs ----------------------------------------------------
+
+
+class Transformer(SphinxDirective):
+    """The explorer on photographs of the book, the first of them asked from one of its regions.
+
+    Its content is what stands there in a build that has no weights.
+    """
+
+    required_arguments = 1
+    final_argument_whitespace = True
+    option_spec: ClassVar = {"query": str}
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        try:
+            widget = saved(make_explorer(self.arguments[0].split(), self.options["query"]))
+        except ValueError as error:
+            from sphinx.util import logging
+
+            logging.getLogger(__name__).info(f"{self.env.docname} shows a stored picture: {error}")
+            return self.parse_content_to_nodes()
+        self.env.temp_data.setdefault("explorers", []).append(widget)
+        return [placed(self.env.app, widget)]
+
+
+def make_explorer(names: list[str], region: str) -> Any:
+    """Run the trained and the untrained network, and show the head that other photographs named.
+
+    Raises:
+        ValueError: if the transformer's weights are missing, or a photograph or the region is not the book's.
+    """
+    from attention_lite.explorers import TransformerExplorer
+    from attention_lite.lab import seen
+
+    return TransformerExplorer(seen.both_on(names), query=seen.patch_of(names[0], region), **seen.named_head(names[0]))
+
+
+def copy_scripts(app: Sphinx, error: Exception | None) -> None:
+    """Put the scripts that pages name into the book, and take those away that no page names any more."""
+    if error is not None or app.builder.format != "html":
+        return
+    named = set().union(*app.env.transformer_scripts.values())
+    kept, target = Path(app.outdir).parent / "transformer", Path(app.outdir) / "_static" / "transformer"
+    target.mkdir(parents=True, exist_ok=True)
+    for folder in (kept, target):
+        for file in folder.glob("*.js"):
+            if file.name not in named:
+                file.unlink()
+    for file in named:
+        if not (target / file).exists():
+            shutil.copyfile(kept / file, target / file)
+
+
+def prepare(app: Sphinx) -> None:
+    if not hasattr(app.env, "transformer_scripts"):
+        app.env.transformer_scripts = {}
+
+
+def forget(app: Sphinx, env: Any, docname: str) -> None:
+    env.transformer_scripts.pop(docname, None)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_directive("transformer", Transformer)
+    app.connect("builder-inited", prepare)
+    app.connect("env-purge-doc", forget)
     app.connect("doctree-read", place_explorers)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    app.connect("build-finished", copy_scripts)
+    return {"parallel_read_safe": False, "parallel_write_safe": True}

@@ -1,0 +1,495 @@
+
+// ---------------------------------------------------------------- transformer
+
+const COLOUR = "likeness of colour";
+const DIMMEST = 0.35; // what is left of the photograph's light where the weight is 0
+const OUTLINE = "#ffb000";
+const GUTTER = 18; // px for the numbers of layers and heads
+
+// The scripts beside a static page: a page opened from disk can load nothing else.
+function readBase64(text) {
+  return Uint8Array.fromBase64?.(text) ?? Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+}
+
+function fetchScript(address) {
+  return new Promise((resolve, reject) => {
+    const name = address.split("/").pop();
+    const script = element("script", { src: address });
+    script.onload = () => {
+      const text = globalThis.attentionMaps[name];
+      delete globalThis.attentionMaps[name];
+      script.remove();
+      resolve(readBase64(text));
+    };
+    script.onerror = reject;
+    document.head.append(script);
+  });
+}
+
+const pageShown = new Promise((resolve) => {
+  const soon = () => requestAnimationFrame(() => setTimeout(resolve));
+  if (document.readyState === "complete") soon();
+  else window.addEventListener("load", soon);
+});
+
+// sRGB, 0 to 255, to CIELAB.
+function labOf(colour) {
+  const linear = colour.map((v) => (v / 255 > 0.04045 ? ((v / 255 + 0.055) / 1.055) ** 2.4 : v / 255 / 12.92));
+  const sum = (weights) => weights.reduce((total, w, i) => total + w * linear[i], 0);
+  const bend = (t) => (t > 216 / 24389 ? Math.cbrt(t) : (24389 / 27 * t + 16) / 116);
+  const x = bend(sum([0.4124564, 0.3575761, 0.1804375]) / 0.95047);
+  const y = bend(sum([0.2126729, 0.7151522, 0.072175]));
+  const z = bend(sum([0.0193339, 0.119192, 0.9503041]) / 1.08883);
+  return [116 * y - 16, 500 * (x - y), 200 * (y - z)];
+}
+
+class Transformer extends Explorer {
+  constructor(model, root) {
+    super(model, root, ["image", "layer", "head", "query", "network", "other", "outlined"]);
+    Object.assign(this, { layers: this.spec.layers, heads: this.spec.heads, width: this.spec.width, tokens: this.places + 1 });
+    this.parts = {};
+    this.weights = new Float32Array(this.layers * this.heads * this.tokens);
+    this.scale = linearScale(0, this.spec.limit);
+    this.scale.ticks = [0, 0.5, 1].map((u) => [u, short(u * this.spec.limit)]);
+    this.lastPatch = Math.max(0, this.get("query"));
+    this.build();
+    this.start();
+    this.renewed = () => this.renew();
+    model.on("change:spec", this.renewed);
+    this.closers.push(() => model.off("change:spec", this.renewed));
+  }
+
+  // A photograph was added: all is made anew.
+  renew() {
+    this.close();
+    new Transformer(this.model, this.root);
+  }
+
+  file() {
+    return this.get("image");
+  }
+
+  // ------------------------------------------------------------ layout
+
+  build() {
+    const { spec } = this;
+    const status = this.makeStatus();
+    const stage = this.makeGridStage("query", "Arrow keys move the query patch; C asks the class token.", (event) => this.key(event));
+    const shown = [...spec.networks, COLOUR].map((value) => ({ value, label: value }));
+    const others = [{ value: -1, label: "nothing" }, ...spec.imageNames.map((label, value) => ({ label, value }))];
+    const part = (name, ...nodes) => element("div", { class: name }, ...nodes);
+    this.root.replaceChildren(
+      part("ax-body",
+        part("ax-photograph", stage),
+        part("ax-overview", this.makeOverview()),
+        part("ax-reading", status, part("ax-row", this.makeHint("Point or touch; a click keeps. Arrow keys work too."), this.makeClassButton())),
+        part("ax-legends", this.makeBar()),
+        part("ax-painting", this.photographChooser(), this.chooser("Network", "network", shown), this.menu("Nearest tokens in", "other", others), this.makeOutlineSwitch()),
+        this.makeSecond(),
+      ),
+      this.makeTable(() => this.topPlaces()),
+    );
+  }
+
+  makeClassButton() {
+    const button = element("button", { type: "button", onclick: () => this.toggleClass() }, "class token");
+    this.controls.push(() => button.setAttribute("aria-pressed", this.get("query") < 0));
+    return button;
+  }
+
+  toggleClass() {
+    if (this.get("query") >= 0) this.lastPatch = this.get("query");
+    this.keep("query", this.get("query") < 0 ? this.lastPatch : -1);
+  }
+
+  key(event) {
+    if (event.key.toLowerCase() !== "c" || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    this.toggleClass();
+  }
+
+  makeOutlineSwitch() {
+    if (!this.spec.regions.some((regions) => regions.length)) return null;
+    const box = element("input", { type: "checkbox", onchange: () => this.set("outlined", box.checked) });
+    this.controls.push(() => (box.checked = this.get("outlined")));
+    return element("label", { class: "ax-check" }, box, "Outline what was drawn by hand");
+  }
+
+  makeOverview() {
+    this.overview = element("canvas", { class: "ax-maps", tabindex: 0, role: "application", "aria-roledescription": "small maps", "aria-describedby": this.status.id });
+    [this.small, this.smallPixels] = this.makeSmall();
+    const choose = (event) => {
+      const { across, left, top, cell } = this.overviewBox;
+      const box = this.overview.getBoundingClientRect();
+      const column = Math.floor((event.clientX - box.left - left) / cell);
+      const row = Math.floor((event.clientY - box.top - top) / cell);
+      const [layer, head] = across ? [column, row] : [row, column];
+      this.chooseMap(layer, head);
+    };
+    this.overview.addEventListener("pointerdown", choose);
+    this.overview.addEventListener("pointermove", (event) => event.buttons && choose(event));
+    this.overview.addEventListener("keydown", (event) => {
+      const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+      const move = event.ctrlKey || event.metaKey || event.altKey ? null : moves[event.key];
+      if (!move) return this.key(event);
+      event.preventDefault();
+      const [layer, head] = this.overviewBox.across ? move : [move[1], move[0]];
+      this.chooseMap(this.get("layer") + layer, this.get("head") + head);
+    });
+    this.controls.push(() => this.overview.setAttribute("aria-label", `${this.layers} layers of ${this.heads} heads, a small map each; arrow keys choose. Now layer ${this.get("layer")}, head ${this.get("head")}.`));
+    return this.overview;
+  }
+
+  chooseMap(layer, head) {
+    this.set("layer", clamp(layer, 0, this.layers - 1));
+    this.set("head", clamp(head, 0, this.heads - 1));
+    if (this.get("network") === COLOUR) this.set("network", this.spec.networks[0]);
+    this.drawAll(performance.now());
+  }
+
+  // All small maps lie in one little picture, a pixel a patch and one between two maps, which is drawn enlarged.
+  makeSmall() {
+    const pitch = this.columns + 1;
+    const canvas = element("canvas", { width: this.layers * pitch, height: this.layers * pitch });
+    return [canvas, null];
+  }
+
+  makeSecond() {
+    this.second = element("canvas", { class: "ax-second", role: "img", style: "aspect-ratio:1" });
+    this.secondText = element("p", { class: "ax-hint" });
+    this.secondBox = element("div", { class: "ax-other" }, this.second, this.secondText);
+    return this.secondBox;
+  }
+
+  // ------------------------------------------------------------ numbers
+
+  // What a network computed for a photograph: null while it is on its way, "missing" where it is not to be had.
+  part(network, image) {
+    const name = this.spec.parts[network][image];
+    if (!(name in this.parts)) {
+      this.parts[name] = null;
+      this.bytesOf(name).then((bytes) => this.unpack(bytes)).catch(() => "missing").then((part) => {
+        this.parts[name] = part;
+        this.touch();
+      });
+    }
+    return this.parts[name];
+  }
+
+  async bytesOf(name) {
+    const held = this.model.get("maps")?.[name];
+    if (held) return new Uint8Array(held.buffer, held.byteOffset, held.byteLength);
+    await pageShown;
+    return fetchScript(this.spec.scripts[name]);
+  }
+
+  unpack(bytes) {
+    const { layers, heads, tokens, width, spec } = this;
+    const vectors = layers * heads * tokens * width;
+    const at = 2 * vectors + tokens * spec.featureWidth;
+    const whole = bytes.slice(); // typed arrays want their offset to be even
+    const codes = (from, length) => new Int8Array(whole.buffer, from, length);
+    const floats = (from, length) => new Float32Array(whole.slice(from, from + 4 * length).buffer);
+    const scale = floats(at, layers * heads * width);
+    const featureScale = floats(at + 4 * scale.length, spec.featureWidth);
+    return { queries: codes(0, vectors), keys: codes(vectors, vectors), scale, features: this.unitVectors(codes(2 * vectors, tokens * spec.featureWidth), featureScale) };
+  }
+
+  unitVectors(codes, scale) {
+    const vectors = Float32Array.from(codes, (code, i) => code * scale[i % scale.length]);
+    for (let at = 0; at < vectors.length; at += scale.length) {
+      const vector = vectors.subarray(at, at + scale.length);
+      const norm = Math.hypot(...vector) || 1;
+      for (let c = 0; c < vector.length; c++) vector[c] /= norm;
+    }
+    return vectors;
+  }
+
+  // softmax(q·k / √d) over all tokens, for one token as the query, in every layer and head.
+  attend(part, token) {
+    const { width, tokens, weights } = this;
+    const { queries, keys, scale } = part;
+    const q = (this.scaled ??= new Float32Array(width));
+    for (let map = 0; map < this.layers * this.heads; map++) {
+      const from = (map * tokens + token) * width;
+      for (let c = 0; c < width; c++) q[c] = queries[from + c] * scale[map * width + c];
+      const row = map * tokens;
+      let top = -Infinity;
+      for (let j = 0, k = row * width; j < tokens; j++, k += width) {
+        let sum = 0;
+        for (let c = 0; c < width; c++) sum += q[c] * keys[k + c];
+        weights[row + j] = sum;
+        if (sum > top) top = sum;
+      }
+      let total = 0;
+      for (let j = row; j < row + tokens; j++) total += weights[j] = Math.exp(weights[j] - top);
+      for (let j = row; j < row + tokens; j++) weights[j] /= total;
+    }
+  }
+
+  // softmax(−distance²) of mean colours, in tens of CIELAB units, among the other patches: nothing is learned.
+  likeness(image, patch) {
+    const labs = ((this.labs ??= {})[image] ??= range(this.places).map((j) => {
+      const at = 3 * (image * this.places + j);
+      return labOf([...this.arrays.colours.subarray(at, at + 3)]).map((v) => v / 10);
+    }));
+    const out = new Float32Array(this.tokens); // the class token has no colour
+    let total = 0;
+    for (let j = 0; j < this.places; j++) {
+      if (j === patch) continue;
+      const squared = labs[j].reduce((sum, v, c) => sum + (v - labs[patch][c]) ** 2, 0);
+      total += out[j + 1] = Math.exp(-squared);
+    }
+    return total ? out.map((v) => v / total) : out;
+  }
+
+  // Cosines of a token's last features with those of the patches of another photograph.
+  cosines(part, token, other) {
+    const width = this.spec.featureWidth;
+    const out = new Float32Array(this.tokens);
+    for (let j = 1; j < this.tokens; j++) {
+      let sum = 0;
+      for (let c = 0; c < width; c++) sum += part.features[token * width + c] * other.features[j * width + c];
+      out[j] = sum;
+    }
+    return out;
+  }
+
+  // The fewest patches that together hold half of what the patches get.
+  half(weights) {
+    const order = range(this.places).sort((a, b) => weights[b + 1] - weights[a + 1]);
+    let left = order.reduce((sum, j) => sum + weights[j + 1], 0) / 2;
+    const held = new Set();
+    for (const j of order) {
+      if (left <= 0) break;
+      held.add(j);
+      left -= weights[j + 1];
+    }
+    return held;
+  }
+
+  // Where the covers of an image's regions begin.
+  coversOf(image, region) {
+    const before = this.spec.regions.slice(0, image).reduce((sum, regions) => sum + regions.length, 0);
+    return this.arrays.covers.subarray((before + region) * this.places, (before + region + 1) * this.places);
+  }
+
+  // The smallest region that covers most of a patch.
+  regionOf(image, patch) {
+    const on = this.spec.regions[image].map(([name], i) => [name, this.coversOf(image, i)]).filter(([, cover]) => cover[patch] > 127);
+    const area = (cover) => cover.reduce((sum, v) => sum + v, 0);
+    return on.sort((a, b) => area(a[1]) - area(b[1]))[0]?.[0];
+  }
+
+  placed(image, patch) {
+    const name = this.regionOf(image, patch);
+    return name ? `${name} (${this.where(patch)})` : this.where(patch);
+  }
+
+  // ------------------------------------------------------------ drawing
+
+  draw() {
+    const [image, query, network] = [this.get("image"), this.get("query"), this.get("network")];
+    const colour = network === COLOUR;
+    const shown = colour ? this.spec.networks[0] : network;
+    const part = this.part(shown, image);
+    if (query >= 0) this.lastPatch = query;
+    const ready = part && part !== "missing";
+    if (ready) this.refresh(part, `${shown} ${image} ${query}`, query + 1);
+    const map = this.get("layer") * this.heads + this.get("head");
+    this.shown = colour ? this.likeness(image, this.lastPatch) : ready ? this.weights.subarray(map * this.tokens, (map + 1) * this.tokens) : null;
+    this.drawStage(image, colour ? this.lastPatch : query);
+    this.drawOverview(ready, colour);
+    this.drawSecond(ready ? part : null, query + 1);
+    this.showBar(this.scale, `Weight: light on the photograph, colour on the small maps (${this.overviewBox.across ? "layers across, heads down" : "a row a layer, a column a head"})`, "map", [false, true], [[this.scale.t(1 / this.tokens), `uniform: ${number(1 / this.tokens)}`]]);
+    if (this.shown) this.readOut(image, query, network);
+    else this.read(part === "missing" ? "The maps of this photograph are missing." : `The maps of ${this.spec.imageNames[image]} are on their way …`, part === "missing" ? "They are a file beside this page, in _static/transformer." : "", "");
+    this.fillTable();
+  }
+
+  refresh(part, key, token) {
+    if (this.computed === key) return;
+    this.computed = key;
+    this.attend(part, token);
+  }
+
+  drawStage(image, patch) {
+    const [width, height] = this.paintPhotograph("full");
+    const context = this.stageContext;
+    if (this.shown) this.dim(context, width, height, (j) => this.scale.t(this.shown[j + 1]), this.half(this.shown));
+    if (this.get("outlined")) this.outlineRegions(image, width, height);
+    if (patch >= 0) this.markPlace(patch, width, height);
+    else this.frameAll(context, width, height);
+  }
+
+  // Light as high as the value, 0 to 1, of each patch; a line around the patches in `held`.
+  dim(context, width, height, value, held) {
+    const pixels = this.layerPixels.data;
+    for (let j = 0; j < this.places; j++) {
+      pixels[4 * j] = pixels[4 * j + 1] = pixels[4 * j + 2] = 0;
+      pixels[4 * j + 3] = 255 * (1 - DIMMEST) * (1 - value(j));
+    }
+    this.layerContext.putImageData(this.layerPixels, 0, 0);
+    context.imageSmoothingEnabled = false;
+    context.drawImage(this.layer, 0, 0, width, height);
+    this.line(context, this.borderOf(held, width, height), OUTLINE, 2);
+  }
+
+  borderOf(held, width, height) {
+    const path = new Path2D();
+    const [w, h] = [width / this.columns, height / this.rows];
+    for (const j of held) {
+      const [row, column] = [Math.floor(j / this.columns), j % this.columns];
+      const [x, y] = [column * w, row * h];
+      const side = (open, x0, y0, x1, y1) => open && (path.moveTo(x0, y0), path.lineTo(x1, y1));
+      side(row === 0 || !held.has(j - this.columns), x, y, x + w, y);
+      side(row === this.rows - 1 || !held.has(j + this.columns), x, y + h, x + w, y + h);
+      side(column === 0 || !held.has(j - 1), x, y, x, y + h);
+      side(column === this.columns - 1 || !held.has(j + 1), x + w, y, x + w, y + h);
+    }
+    return path;
+  }
+
+  line(context, path, colour, thickness) {
+    context.lineCap = context.lineJoin = "round";
+    for (const [ink, wide] of [["#000a", thickness + 2], [colour, thickness]]) {
+      context.strokeStyle = ink;
+      context.lineWidth = wide;
+      context.stroke(path);
+    }
+  }
+
+  frameAll(context, width, height) {
+    for (const [colour, thickness] of [["#000", 9], ["#fff", 5]]) {
+      context.strokeStyle = colour;
+      context.lineWidth = thickness;
+      context.strokeRect(0, 0, width, height);
+    }
+    this.labels = [];
+    this.haloText("asked by the class token", 10, 20);
+  }
+
+  outlineRegions(image, width, height) {
+    this.labels = [];
+    for (const [name, corners] of this.spec.regions[image]) {
+      const path = new Path2D();
+      corners.forEach(([x, y], i) => path[i ? "lineTo" : "moveTo"](x * width, y * height));
+      path.closePath();
+      this.line(this.stageContext, path, "#fff", 1.5);
+      const [x, y] = corners.reduce((top, corner) => (corner[1] < top[1] ? corner : top));
+      this.haloText(name, x * width, Math.max(14, y * height - 5));
+    }
+  }
+
+  drawOverview(ready, faded) {
+    const across = this.root.clientWidth < 620; // layers from left to right on a phone, else from above
+    const [long, wide] = across ? [this.layers, this.heads] : [this.heads, this.layers];
+    const { clientWidth } = this.overview;
+    const cell = (clientWidth - GUTTER) / long;
+    this.overviewBox = { across, left: GUTTER, top: GUTTER, cell };
+    const height = Math.round(GUTTER + wide * cell);
+    this.overview.style.height = `${height}px`;
+    this.sizeCanvas(this.overview, height);
+    const context = this.overview.getContext("2d");
+    context.clearRect(0, 0, clientWidth, height);
+    context.font = "11px system-ui, sans-serif";
+    context.fillStyle = this.ink.muted;
+    context.textAlign = "center";
+    for (let i = 0; i < long; i++) context.fillText(i, GUTTER + (i + 0.5) * cell, 12);
+    for (let i = 0; i < wide; i++) context.fillText(i, 8, GUTTER + (i + 0.5) * cell + 4);
+    context.globalAlpha = faded ? 0.35 : 1;
+    this.paintSmall(context, ready, across, long, wide, cell);
+    context.globalAlpha = 1;
+    const [layer, head] = [this.get("layer"), this.get("head")];
+    const [x, y] = across ? [layer, head] : [head, layer];
+    // Around the map, in the gap: it hides none of its patches.
+    context.strokeStyle = OUTLINE;
+    context.lineWidth = 3;
+    context.strokeRect(GUTTER + x * cell - 1.5, GUTTER + y * cell - 1.5, (cell * this.columns) / (this.columns + 1) + 3, (cell * this.rows) / (this.rows + 1) + 3);
+  }
+
+  paintSmall(context, ready, across, long, wide, cell) {
+    const pitch = this.columns + 1;
+    const [w, h] = [long * pitch, wide * pitch];
+    if (this.small.width !== w || this.small.height !== h) {
+      [this.small.width, this.small.height] = [w, h];
+      this.smallPixels = this.small.getContext("2d").createImageData(w, h);
+    }
+    const words = new Uint32Array(this.smallPixels.data.buffer);
+    const [table, limit] = [this.colourWords(), this.spec.limit];
+    for (let map = 0; map < this.layers * this.heads; map++) {
+      const [layer, head] = [Math.floor(map / this.heads), map % this.heads];
+      const [column, row] = across ? [layer, head] : [head, layer];
+      let at = row * pitch * w + column * pitch;
+      let from = map * this.tokens + 1;
+      for (let y = 0; y < this.rows; y++, at += w) {
+        for (let x = 0; x < this.columns; x++) words[at + x] = ready ? table[Math.min(255, (255 * this.weights[from++]) / limit) | 0] : table[0];
+      }
+    }
+    const small = this.small.getContext("2d");
+    small.putImageData(this.smallPixels, 0, 0);
+    context.imageSmoothingEnabled = false;
+    context.drawImage(this.small, GUTTER, GUTTER, long * cell, wide * cell);
+  }
+
+  // The colours of the scale, each four bytes in one number.
+  colourWords() {
+    return (this.words ??= Uint32Array.from(range(256), (i) => {
+      const [r, g, b] = this.scale.table.subarray(3 * i, 3 * i + 3);
+      return (255 << 24) | (b << 16) | (g << 8) | r;
+    }));
+  }
+
+  drawSecond(part, token) {
+    const other = this.get("other");
+    this.secondBox.hidden = other < 0;
+    if (other < 0) return;
+    const network = this.get("network") === COLOUR ? this.spec.networks[0] : this.get("network");
+    const theirs = this.part(network, other);
+    const name = this.spec.imageNames[other];
+    const [width, height] = this.sizeCanvas(this.second);
+    const context = this.second.getContext("2d");
+    const picture = this.photographs.ready[other];
+    if (picture) context.drawImage(picture.full, 0, 0, width, height);
+    if (!part || !theirs || theirs === "missing") return say(this.secondText, theirs === "missing" ? `The tokens of ${name} are missing.` : `The tokens of ${name} are on their way …`);
+    const cosines = this.cosines(part, token, theirs);
+    const order = range(this.places).sort((a, b) => cosines[b + 1] - cosines[a + 1]);
+    this.dim(context, width, height, (j) => clamp(cosines[j + 1], 0, 1), new Set(order.slice(0, 5)));
+    const text = `In ${name}, the token most like it is at ${this.placed(other, order[0])}: cosine ${number(cosines[order[0] + 1], 2)}. Light: cosine of the last layer's tokens, 0 to 1; outlined: the five nearest.`;
+    say(this.secondText, text);
+    this.second.setAttribute("aria-label", text);
+  }
+
+  // ------------------------------------------------------------ words
+
+  readOut(image, query, network) {
+    const weights = this.shown;
+    const colour = network === COLOUR;
+    let best = 0;
+    for (let j = 1; j < this.places; j++) if (weights[j + 1] > weights[best + 1]) best = j;
+    const from = query < 0 && !colour ? "the class token" : this.placed(image, colour ? this.lastPatch : query);
+    const what = colour ? "Likeness of colour" : `Layer ${this.get("layer")}, head ${this.get("head")}${network === this.spec.networks[0] ? "" : `, ${network}`}`;
+    const shares = this.spec.regions[image].map(([name], i) => [name, this.weightIn(this.coversOf(image, i), weights)]);
+    const held = shares.sort((a, b) => b[1] - a[1]).slice(0, 3).map(([name, mass]) => `${name} ${mass.toFixed(2)}`).join(", ");
+    const token = colour ? "" : `class token ${weights[0].toFixed(2)}`;
+    this.read(`${what}, from ${from}:`, `strongest weight ${number(weights[best + 1], 2)} at ${this.placed(image, best)}.`, `Of its weight: ${[held, token].filter(Boolean).join("; ")}.`);
+  }
+
+  weightIn(cover, weights) {
+    let sum = 0;
+    for (let j = 0; j < this.places; j++) sum += (cover[j] / 255) * weights[j + 1];
+    return sum;
+  }
+
+  topPlaces() {
+    const weights = this.shown ?? new Float32Array(this.tokens);
+    const order = range(this.places).sort((a, b) => weights[b + 1] - weights[a + 1]).slice(0, 12);
+    return {
+      caption: `The ${order.length} patches with the largest weights, in the large map`,
+      head: ["row", "column", "weight", "times uniform", "region"],
+      body: order.map((j) => [Math.floor(j / this.columns), j % this.columns, number(weights[j + 1]), number(weights[j + 1] * this.tokens), this.regionOf(this.get("image"), j) ?? ""].map(String)),
+    };
+  }
+}
+
+KINDS.transformer = Transformer;

@@ -1,0 +1,132 @@
+"""What a vision transformer makes of a photograph: the queries and keys of every layer, and its last tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from attention_lite.lab import patches, photographs, regions, truth_results
+from attention_lite.lab.own_photograph import open_photograph
+from attention_lite.lab.pretrained import vision_transformer
+from attention_lite.lab.truth import GRID, SIDE, untrained
+from attention_lite.networks.vision_transformer import VisionTransformer
+
+SHOWN = 400              # pixels: the longest side on which a page shows a photograph
+WORDS = {"chelsea": "cat", "china": "pagoda", "coffee": "cup", "camera": "camera operator",
+         "hubble_deep_field": "galaxies"}          # what a reader calls a photograph, where it is not its own name
+
+NETWORKS: dict[str, Callable[[], VisionTransformer]] = {
+    "trained": vision_transformer,
+    "untrained": lambda: untrained(0),
+}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A photograph, and what a transformer of L layers and h heads computed for it; the class token comes first.
+
+    name, alt: what a reader calls the photograph, and what it shows.  image: its middle square, uint8, (S, S, 3).
+    queries, keys: (L, h, 1 + N, d).  features: the last tokens, (1 + N, c).
+    regions: polygons by name, their corners from 0 to 1.  covers: the share of each patch that each covers, (M, N).
+    """
+
+    name: str
+    alt: str
+    image: np.ndarray
+    queries: Tensor
+    keys: Tensor
+    features: Tensor
+    regions: dict[str, regions.Polygon] = field(default_factory=dict)
+    covers: Tensor = field(default_factory=lambda: torch.zeros(0, GRID ** 2))
+
+
+def see(net: VisionTransformer, photograph: str | Path | ArrayLike) -> Seen:
+    """Run a transformer on the middle square, 224 × 224, of a photograph.
+
+    Args:
+        net: as `pretrained.vision_transformer()` or `truth.untrained(seed)` makes it.
+        photograph: the name of one of `photographs.PHOTOGRAPHS`; or what `open_photograph` takes.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    if isinstance(photograph, str) and photograph in tuple(photographs.PHOTOGRAPHS):
+        return _see_named(net, photograph)
+    own = open_photograph(photograph)
+    return Seen("your own", "Your own photograph", _square(own), **_tokens(net, photographs.picture(own, SIDE)))
+
+
+def both(photograph: str | Path | ArrayLike) -> dict[str, Seen]:
+    """What the trained network and an untrained one (seed 0) see; errors are those of `see`, or of missing weights."""
+    return {name: see(build(), photograph) for name, build in NETWORKS.items()}
+
+
+def both_on(names: tuple[str, ...] | list[str]) -> dict[str, list[Seen]]:
+    """The same for several photographs, as an explorer takes it: {"trained": […], "untrained": […]}."""
+    networks = {name: build() for name, build in NETWORKS.items()}
+    return {name: [see(net, photograph) for photograph in names] for name, net in networks.items()}
+
+
+def named_head(photograph: str) -> dict[str, int]:
+    """The layer and head, from 0, that the photographs of the *other* half name as the one that finds far partners.
+
+    Raises:
+        ValueError: if the photograph has no question in `truth.QUESTIONS`.
+    """
+    rows = [row for row in truth_results.load()["questions"] if row["photograph"] == photograph]
+    if not rows:
+        raise ValueError(f"photograph must be one of {', '.join(truth_results.PHOTOGRAPHS)}; got {photograph!r}")
+    return {part: rows[0]["named_elsewhere"][part] for part in ("layer", "head")}
+
+
+def patch_of(photograph: str, region: str) -> int:
+    """The patch in the middle of a region, numbered row by row.
+
+    Raises:
+        ValueError: if the photograph or the region is unknown.
+    """
+    shares = regions.coverage(regions.region(photograph, region), GRID)
+    lines = torch.arange(float(GRID))
+    row, column = ((shares.sum(1 - axis) * lines).sum() / shares.sum() for axis in (0, 1))
+    return int(row.round()) * GRID + int(column.round())
+
+
+def _see_named(net: VisionTransformer, photograph: str) -> Seen:
+    outlines = regions.regions(photograph) if photograph in regions.drawn() else {}
+    covers = [regions.coverage(polygon, GRID).flatten() for polygon in outlines.values()]
+    return Seen(
+        WORDS.get(photograph, photograph), photographs.PHOTOGRAPHS[photograph].title,
+        _square(photographs.load(photograph)),
+        **_tokens(net, patches.window(photograph, (SIDE, SIDE)).permute(2, 0, 1)[None]),
+        regions=outlines, covers=torch.stack(covers) if covers else torch.zeros(0, GRID ** 2),
+    )
+
+
+def _square(photograph: np.ndarray) -> np.ndarray:
+    side = min(SHOWN, *photograph.shape[:2])
+    pixels = photographs.picture(photograph, side)[0].permute(1, 2, 0) * 255
+    return pixels.round().to(torch.uint8).numpy()
+
+
+@torch.no_grad()
+def _tokens(net: VisionTransformer, image: Tensor) -> dict[str, Tensor]:
+    """Queries, keys and last tokens of a photograph (1, 3, 224, 224)."""
+    found: dict[str, list[Tensor]] = {"W_Q": [], "W_K": []}
+    heads = net.layers[0].attention.h
+    hooks = [
+        getattr(layer.attention, name).register_forward_hook(
+            lambda module, inputs, output, kept=kept: kept.append(output[0].unflatten(1, (heads, -1)).transpose(0, 1)))
+        for layer in net.layers for name, kept in found.items()
+    ]
+    try:
+        features = net(image)[0]
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {"queries": torch.stack(found["W_Q"]), "keys": torch.stack(found["W_K"]), "features": features}

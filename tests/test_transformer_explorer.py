@@ -1,0 +1,490 @@
+"""The transformer's explorer: what Python refuses, and the static page, from disk, against the network's own maps."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from axe_playwright_python.sync_playwright import Axe
+from matplotlib import colormaps
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Locator, Page
+from skimage.color import rgb2lab
+
+from attention_lite.explorers import TransformerExplorer
+from attention_lite.lab import patches, pretrained, seen, truth, truth_results
+from conftest import Watch
+
+ROOT = Path(__file__).resolve().parent.parent
+NAMES = ("chelsea", "coffee")
+EYE = 6 * 16 + 5
+
+
+@pytest.fixture(scope="module")
+def extension() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("explorers_extension", ROOT / "book" / "_ext" / "explorers.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def networks() -> dict[str, list[seen.Seen]]:
+    return seen.both_on(NAMES)
+
+
+@pytest.fixture(scope="module")
+def maps() -> dict[str, np.ndarray]:
+    """(12, 6, 257, 257) for each photograph: what torch says."""
+    net = pretrained.vision_transformer()
+    return {name: truth.network_maps(net, name).numpy() for name in NAMES}
+
+
+# Python -------------------------------------------------------------------------------------------------------
+
+
+def small(**changes: Any) -> SimpleNamespace:
+    """A photograph as a transformer of 2 layers, 3 heads, 4 × 4 patches saw it."""
+    random = np.random.default_rng(0)
+    one = {"name": "noise", "alt": "Coloured noise", "image": random.integers(0, 256, (40, 40, 3), np.uint8),
+           "queries": random.normal(size=(2, 3, 17, 5)), "keys": random.normal(size=(2, 3, 17, 5)),
+           "features": random.normal(size=(17, 7)), "regions": {"left": [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]},
+           "covers": np.tile([1.0, 1, 0, 0], 4)[None]}
+    return SimpleNamespace(**one | changes)
+
+
+def make(*, networks: Any = None, **arguments: Any) -> TransformerExplorer:
+    """An explorer of one network that saw one small photograph, changed in `one` or given otherwise."""
+    one = arguments.pop("one", {})
+    return TransformerExplorer({"a": [small(**one)]} if networks is None else networks, **arguments)
+
+
+WRONG = {
+    "no network": ({"networks": {}}, "networks must be {name: [photograph, …]}"),
+    "a list": ({"networks": [small()]}, "networks must be {name: [photograph, …]}"),
+    "no photograph": ({"networks": {"a": []}}, "one of each at least"),
+    "other counts": ({"networks": {"a": [small()], "b": [small(), small()]}}, "same photographs, got {'a': 1, 'b': 2}"),
+    "not square": ({"one": {"image": np.zeros((40, 48, 3), np.uint8)}},
+                   "image must be square, 4 pixels at least, got 40 × 48"),
+    "16 tokens": ({"one": {"queries": np.zeros((2, 3, 16, 5))}}, "class token and a square of patches, got 16 tokens"),
+    "other keys": ({"one": {"keys": np.zeros((2, 3, 17, 4))}}, "keys must have shape (2, 3, 17, 5), got (2, 3, 17, 4)"),
+    "not finite": ({"one": {"features": np.full((17, 7), np.nan)}}, "features must be finite"),
+    "covers": ({"one": {"covers": np.zeros((2, 16))}}, "covers must have shape (1, 16), got (2, 16)"),
+    "query": ({"query": 16}, "query must be an integer in -1 … 15, got 16"),
+    "layer": ({"layer": 2}, "layer must be an integer in 0 … 1, got 2"),
+    "head": ({"head": -1}, "head must be an integer in 0 … 2, got -1"),
+    "network": ({"network": "b"}, "network must be one of ['a', 'likeness of colour'], got 'b'"),
+    "limit": ({"limit": 0}, "limit must be a positive number, got 0"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "words"), WRONG.values(), ids=WRONG)
+def test_bad_input_is_named(arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(words)):
+        make(**arguments)
+
+
+def test_show_says_what_it_needs() -> None:
+    with pytest.raises(ValueError, match=re.escape("show needs an explorer made with look=")):
+        make().show("cat.jpg")
+    with pytest.raises(ValueError, match="look must give a, got b"):
+        make(look=lambda _: {"b": small()}).show("cat.jpg")
+
+
+def test_a_trait_is_checked_when_it_is_set() -> None:
+    explorer = TransformerExplorer({"a": [small(), small()]}, query=(1, 2))
+    assert explorer.query == 6
+    explorer.query = -1
+    for name, value in (("query", -2), ("layer", 9), ("other", 2), ("network", "b")):
+        with pytest.raises(ValueError, match=f"{name} must be"):
+            setattr(explorer, name, value)
+
+
+def test_a_photograph_of_the_readers_own_is_added_and_shown() -> None:
+    explorer = TransformerExplorer({"a": [small()], "b": [small()]}, look=lambda given: {
+        "a": small(name=given), "b": small()})
+    explorer.show("garden")
+    assert explorer.image == 1
+    assert explorer.spec["imageNames"] == ["noise", "garden"]
+    assert set(explorer.maps) == {"a 0", "a 1", "b 0", "b 1"}
+
+
+def test_the_upload_shows_a_file_and_says_what_is_none(tmp_path: Path) -> None:
+    explorer = TransformerExplorer({"a": [small()]}, look=lambda path: {"a": small(name=Image.open(path).format)})
+    box = explorer.upload()
+    button, said = box.children
+    file = tmp_path / "x.png"
+    Image.fromarray(small().image).save(file)
+
+    def choose(content: bytes) -> None:
+        button.value = ({"name": "x.png", "type": "image/png", "size": len(content), "content": memoryview(content),
+                         "last_modified": datetime.now(UTC)},)
+
+    choose(file.read_bytes())
+    assert explorer.spec["imageNames"] == ["noise", "PNG"]
+
+    def refuse(path: Path) -> None:
+        raise ValueError("photograph must be a whole picture <b>")
+
+    explorer._look = refuse
+    choose(b"no picture")
+    assert said.value == "photograph must be a whole picture &lt;b>"
+
+
+# The lab ------------------------------------------------------------------------------------------------------
+
+
+def test_queries_and_keys_give_the_networks_own_maps(
+    networks: dict[str, list[seen.Seen]], maps: dict[str, np.ndarray]
+) -> None:
+    for one, name in zip(networks["trained"], NAMES, strict=True):
+        weights = torch.softmax(one.queries @ one.keys.transpose(2, 3) / 8, -1).numpy()
+        assert np.abs(weights - maps[name]).max() < 1e-6
+
+
+def test_an_own_photograph_is_seen_as_the_book_would(networks: dict[str, list[seen.Seen]], tmp_path: Path) -> None:
+    file = tmp_path / "cat.png"
+    Image.fromarray((patches.window("chelsea", (300, 300)).numpy() * 255).round().astype(np.uint8)).save(file)
+    own = seen.see(pretrained.vision_transformer(), file)
+    assert own.name == "your own"
+    assert own.image.shape == (300, 300, 3)
+    assert (own.queries - networks["trained"][0].queries).abs().mean() < 0.05
+
+
+def test_the_head_shown_was_named_without_this_photograph() -> None:
+    choice = {row["chosen_on"]: row for row in truth_results.load()["choice"]}
+    row = next(row for row in choice.values() if "chelsea" not in row["photographs"])
+    assert seen.named_head("chelsea") == {"layer": row["layer"], "head": row["head"]}
+    with pytest.raises(ValueError, match="photograph must be one of astronaut"):
+        seen.named_head("brick")
+
+
+def test_the_front_pages_sentence_holds(maps: dict[str, np.ndarray]) -> None:
+    """The patch in the middle of the left eye, in the head that is shown: most of its weight lies on the two eyes."""
+    head = seen.named_head("chelsea")
+    row = maps["chelsea"][head["layer"], head["head"], 1 + EYE, 1:]
+    assert seen.patch_of("chelsea", "left eye") == EYE
+    on = {name: (seen.regions.covered("chelsea", [name], 16).flatten().numpy() * row).sum()
+          for name in ("left eye", "right eye")}
+    assert min(on.values()) > 0.3
+    assert sum(on.values()) > 0.7
+
+
+# The page -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def site(extension: ModuleType, networks: dict[str, list[seen.Seen]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page on disk, with its scripts beside it, as the book has them."""
+    folder = tmp_path_factory.mktemp("site")
+    explorer = TransformerExplorer(networks, query=EYE, **seen.named_head("chelsea"))
+    widget = extension.saved(explorer)
+    scripts = folder / "_static" / "transformer"
+    scripts.mkdir(parents=True)
+    for file, text in extension.scripts(widget).items():
+        (scripts / file).write_text(text, encoding="ascii")
+    (folder / "page.html").write_text(
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Explorer</title>"
+        "<meta name='viewport' content='width=device-width'><style>body { margin: 8px auto; max-width: 736px } "
+        "html[data-theme=dark] body { background: #12161b; color: #e0e4ea }</style></head><body><main><h1>Explorer</h1>"
+        + extension.style(widget) + extension.division(widget) + "</main>" + extension.module(widget)
+        + "</body></html>",
+        encoding="utf-8",
+    )
+    return folder
+
+
+@pytest.fixture
+def page(context: BrowserContext, watch: Watch) -> Iterator[Page]:
+    """A page that may ask no other host for anything, and meet no error."""
+    yield context.new_page()
+    assert watch.foreign == []
+    assert watch.errors == []
+
+
+def open_page(page: Page, site: Path) -> Locator:
+    """Open the page, wait for the first photograph's maps, and return the explorer."""
+    page.goto((site / "page.html").as_uri())
+    root = page.locator(".attention-explorer")
+    root.get_by_role("status").filter(has_text="strongest weight").wait_for()
+    return root
+
+
+def status(root: Locator) -> str:
+    root.page.evaluate("() => new Promise(requestAnimationFrame)")
+    return re.sub(r"\s+", " ", root.get_by_role("status").inner_text())
+
+
+def pixel(root: Locator, selector: str, x: float, y: float) -> list[int]:
+    """The colour of a canvas at (x, y) in CSS pixels."""
+    return root.locator(selector).evaluate(
+        """(canvas, [x, y]) => { const ratio = canvas.width / canvas.clientWidth;
+        return [...canvas.getContext('2d').getImageData(x * ratio, y * ratio, 1, 1).data].slice(0, 3); }""", [x, y])
+
+
+def point(root: Locator, patch: int, *, click: bool = False) -> None:
+    stage = root.locator(".ax-stage")
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    x, y = ((v + 0.5) / 16 * box["width"] for v in (patch % 16, patch // 16))
+    (root.page.mouse.click if click else root.page.mouse.move)(box["x"] + x, box["y"] + y)
+
+
+def table(root: Locator) -> list[list[str]]:
+    root.page.wait_for_timeout(250)      # it is filled a moment after the last change
+    return [row.split("\t") for row in root.locator("tbody").inner_text().splitlines()]
+
+
+# As the module is in the page, its classes are out of reach: this runs the same code by the class's own methods.
+EVERY_MAP = """async ([module, address, spec]) => {
+    const code = new Blob([module + '\\nexport { Transformer };'], { type: 'text/javascript' });
+    const { Transformer } = await import(URL.createObjectURL(code));
+    const script = Object.assign(document.createElement('script'), { src: address });
+    await new Promise((done) => { script.onload = done; document.head.append(script); });
+    const text = globalThis.attentionMaps[address.split('/').pop()];
+    const it = Object.create(Transformer.prototype);
+    Object.assign(it, spec, { spec, tokens: 257, weights: new Float32Array(72 * 257) });
+    const part = it.unpack(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)));
+    const rows = [];
+    for (let token = 0; token < 257; token += 8) { it.attend(part, token); rows.push(...it.weights); }
+    return btoa(Array.from(new Uint8Array(new Float32Array(rows).buffer), (b) => String.fromCharCode(b)).join(''));
+}"""
+
+
+def test_all_maps_in_the_page_are_torchs(page: Page, site: Path, maps: dict[str, np.ndarray]) -> None:
+    """Total variation between the page's rows, from 8 bits, and torch's: at most .01 in the mean, .03 for any head."""
+    open_page(page, site)
+    html = (site / "page.html").read_text(encoding="utf-8")
+    spec = json.loads(re.search(r'"application/json">(.*?)</script>', html)[1])["spec"]
+    for part, name in zip(spec["parts"]["trained"], NAMES, strict=True):
+        content = page.evaluate(EVERY_MAP, [TransformerExplorer._esm, spec["scripts"][part], spec])
+        rows = np.frombuffer(base64.b64decode(content), np.float32).reshape(-1, 12, 6, 257)
+        variation = np.abs(rows.transpose(1, 2, 0, 3) - maps[name][:, :, ::8]).sum(-1).mean(-1) / 2
+        print(f"{name}: mean {variation.mean():.4f}, worst head {variation.max():.4f}")
+        assert np.abs(rows.sum(-1) - 1).max() < 1e-5
+        assert variation.mean() < 0.01
+        assert variation.max() < 0.03
+
+
+def test_pointing_reads_torchs_weights(page: Page, site: Path, maps: dict[str, np.ndarray]) -> None:
+    root = open_page(page, site)
+    for patch in (EYE, 20, 200):
+        point(root, patch)
+        row = maps["chelsea"][8, 3, 1 + patch, 1:]
+        text = status(root)
+        assert f"row {patch // 16}, column {patch % 16}" in text.split(":")[0]
+        weight, r, c = re.search(r"strongest weight (\S+) at .*?row (\d+), column (\d+)", text).groups()
+        assert abs(float(weight) - row.max()) < 0.06 * row.max()
+        assert row[16 * int(r) + int(c)] > 0.9 * row.max()
+    point(root, EYE, click=True)
+    page.mouse.move(2, 2)
+    eyes = dict(re.findall(r"(left eye|right eye) (\d\.\d+)", status(root).split("Of its weight")[1]))
+    row = torch.from_numpy(maps["chelsea"][8, 3, 1 + EYE, 1:])
+    for name in ("left eye", "right eye"):
+        inside = (seen.regions.covered("chelsea", [name], 16).flatten() * row).sum().item()
+        assert abs(float(eyes[name]) - inside) < 0.02
+
+
+def test_the_class_token_asks_too(page: Page, site: Path, maps: dict[str, np.ndarray]) -> None:
+    root = open_page(page, site)
+    button = root.get_by_role("button", name="class token")
+    button.click()
+    assert "from the class token" in status(root)
+    assert button.get_attribute("aria-pressed") == "true"
+    row = maps["chelsea"][8, 3, 0]
+    weight, own = re.search(r"strongest weight (\S+) at .*class token (\d\.\d+)", status(root)).groups()
+    assert abs(float(weight) - row[1:].max()) < 0.05 * row[1:].max()
+    assert abs(float(own) - row[0]) < 0.02
+    root.locator(".ax-stage").press("c")
+    assert "from left eye (row 6, column 5)" in status(root)
+
+
+def test_small_maps_are_upright_on_one_fixed_scale_and_choose(
+    page: Page, site: Path, maps: dict[str, np.ndarray]
+) -> None:
+    root = open_page(page, site)
+    width = root.locator(".ax-maps").evaluate("(canvas) => canvas.clientWidth")
+    cell = (width - 18) / 6
+    for layer, head in ((0, 3), (5, 1), (8, 3), (11, 5)):
+        row = maps["chelsea"][layer, head, 1 + EYE, 1:]
+        for patch in (int(row.argmax()), 3, 250):
+            x = 18 + cell * (head + (patch % 16 + 0.5) / 17)
+            y = 18 + cell * (layer + (patch // 16 + 0.5) / 17)
+            low, high = (np.array(colormaps["magma"](min(1.0, row[patch] * f / 0.05))[:3]) * 255 for f in (0.85, 1.15))
+            got = np.array(pixel(root, ".ax-maps", x, y))
+            assert (got >= np.minimum(low, high) - 12).all(), (layer, head, patch)
+            assert (got <= np.maximum(low, high) + 12).all(), (layer, head, patch)
+    box = root.locator(".ax-maps").bounding_box()
+    page.mouse.click(box["x"] + 18 + 2.5 * cell, box["y"] + 18 + 10.5 * cell)
+    page.mouse.move(2, 2)
+    assert status(root).startswith("Layer 10, head 2, from left eye")
+    assert "≥ 0.05" in root.locator(".ax-ticks").inner_text()
+
+
+def test_the_photograph_stays_in_view_and_light_is_the_weight(
+    page: Page, site: Path, maps: dict[str, np.ndarray]
+) -> None:
+    root = open_page(page, site)
+    side = root.locator(".ax-stage").evaluate("(canvas) => canvas.clientWidth")
+    row = maps["chelsea"][8, 3, 1 + EYE, 1:]
+    shown = Image.fromarray(seen.see(pretrained.vision_transformer(), "chelsea").image)
+    picture = np.asarray(shown.resize((side, side)), float)
+    for patch in (7 * 16 + 13, 12 * 16 + 8, 40, 5 * 16 + 6):
+        x, y = ((v + 0.5) / 16 * side for v in (patch % 16, patch // 16))
+        near = picture[int(y) - 3:int(y) + 4, int(x) - 3:int(x) + 4].mean((0, 1))
+        got = np.mean([pixel(root, ".ax-stage", x + dx, y + dy) for dx in (-2, 0, 2) for dy in (-2, 0, 2)], 0)
+        light = 0.35 + 0.65 * min(1, row[patch] / 0.05)
+        assert np.abs(got - light * near).max() < 14, (patch, got, light * near)
+
+
+def test_everything_is_reached_by_keys(page: Page, site: Path) -> None:
+    root = open_page(page, site)
+    root.locator(".ax-stage").press("ArrowRight")
+    assert "row 6, column 6" in status(root)
+    root.locator(".ax-stage").press("Shift+ArrowDown")
+    assert "row 11, column 6" in status(root)
+    root.locator(".ax-maps").press("ArrowUp")
+    assert status(root).startswith("Layer 7, head 3")
+    root.locator(".ax-maps").press("ArrowRight")
+    assert status(root).startswith("Layer 7, head 4")
+    assert "Now layer 7, head 4" in root.locator(".ax-maps").get_attribute("aria-label")
+    root.locator(".ax-stage").focus()
+    reached = []
+    for _ in range(9):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("() => document.activeElement.className || document.activeElement.tagName"))
+    assert {"ax-maps", "BUTTON", "INPUT", "SELECT"} <= set(reached)
+
+
+def test_a_finger_moves_the_query(browser: Browser, site: Path) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    root = open_page(page, site)
+    box = root.locator(".ax-stage").bounding_box()
+    page.touchscreen.tap(box["x"] + box["width"] * 12.5 / 16, box["y"] + box["height"] * 3.5 / 16)
+    assert "row 3, column 12" in status(root)
+    maps_box = root.locator(".ax-maps").bounding_box()
+    cell = (maps_box["width"] - 18) / 12                                  # layers run across on a phone
+    page.touchscreen.tap(maps_box["x"] + 18 + 4.5 * cell, maps_box["y"] + 18 + 1.5 * cell)
+    assert status(root).startswith("Layer 4, head 1")
+    assert page.evaluate("() => document.documentElement.scrollWidth") == 390
+    assert maps_box["y"] + maps_box["height"] < 844, "picture and small maps stand on one screen"
+    context.close()
+
+
+def test_photographs_load_when_they_are_asked_for(
+    page: Page, site: Path, maps: dict[str, np.ndarray]
+) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "_static/transformer" in request.url else None)
+    root = open_page(page, site)
+    assert len(asked) == 1
+    root.get_by_role("radio", name="cup").check()
+    root.get_by_role("status").filter(has_text="strongest weight", has_not_text="left eye").wait_for()
+    assert len(asked) == 2
+    row = maps["coffee"][8, 3, 1 + EYE, 1:]
+    assert abs(float(re.search(r"strongest weight (\S+)", status(root))[1]) - row.max()) < 0.06 * row.max()
+    root.get_by_role("radio", name="cat").check()
+    assert "left eye" in status(root)
+    assert len(asked) == 2
+    assert page.evaluate("() => Object.keys(globalThis.attentionMaps).length") == 0
+
+
+def test_the_page_is_light_before_the_maps(site: Path) -> None:
+    assert (site / "page.html").stat().st_size < 600_000
+
+
+def test_controls_are_one_click_away(
+    page: Page, site: Path, networks: dict[str, list[seen.Seen]]
+) -> None:
+    root = open_page(page, site)
+    root.get_by_role("radio", name="untrained").check()
+    root.get_by_role("status").filter(has_text="untrained").wait_for()
+    fresh = networks["untrained"][0]
+    row = torch.softmax(fresh.queries[8, 3, 1 + EYE] @ fresh.keys[8, 3].T / 8, -1)[1:]
+    assert abs(float(re.search(r"strongest weight (\S+)", status(root))[1]) - row.max()) < 0.06 * row.max()
+    root.get_by_role("radio", name="likeness of colour").check()
+    colours = np.asarray(fresh.image, float)
+    edges = np.arange(17) * len(colours) // 16
+    means = np.stack([[colours[a:b, c:d].mean((0, 1)) for c, d in pairwise(edges)] for a, b in pairwise(edges)])
+    lab = rgb2lab(np.rint(means) / 255).reshape(256, 3) / 10
+    scores = np.exp(-((lab - lab[EYE]) ** 2).sum(1))
+    scores[EYE] = 0
+    root.get_by_text("Values as a table").click()
+    shown = table(root)
+    assert status(root).startswith("Likeness of colour, from left eye")
+    for r, c, weight, *_ in shown:
+        assert abs(float(weight) - (scores / scores.sum())[16 * int(r) + int(c)]) < 2e-3 * float(weight) + 1e-4
+
+
+def test_nearest_tokens_in_a_second_photograph(
+    page: Page, site: Path, networks: dict[str, list[seen.Seen]]
+) -> None:
+    root = open_page(page, site)
+    root.get_by_label("Nearest tokens in").select_option(label="cup")
+    root.get_by_text("the token most like it").wait_for()
+    ours, theirs = (torch.nn.functional.normalize(one.features, dim=-1) for one in networks["trained"])
+    cosines = theirs[1:] @ ours[1 + EYE]
+    said = root.locator(".ax-other").inner_text()
+    r, c, cosine = re.search(r"row (\d+), column (\d+)\)?: cosine (-?\d\.\d+)", said).groups()
+    assert abs(float(cosine) - cosines.max()) < 0.01
+    assert cosines[16 * int(r) + int(c)] > cosines.max() - 0.01
+
+
+def test_regions_are_outlined_on_request(page: Page, site: Path) -> None:
+    root = open_page(page, site)
+    before = root.locator(".ax-stage").evaluate("(canvas) => canvas.toDataURL()")
+    root.get_by_role("checkbox").check()
+    page.evaluate("() => new Promise(requestAnimationFrame)")
+    assert root.locator(".ax-stage").evaluate("(canvas) => canvas.toDataURL()") != before
+
+
+def test_a_missing_script_is_said(page: Page, watch: Watch, site: Path, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text((site / "page.html").read_text(encoding="utf-8"), encoding="utf-8")
+    page.goto((tmp_path / "page.html").as_uri())
+    page.get_by_text("The maps of this photograph are missing.").wait_for()
+    assert watch.errors == ["console: Failed to load resource: net::ERR_FILE_NOT_FOUND"]
+    watch.errors.clear()
+
+
+def test_a_pointer_move_is_answered_within_a_frame(page: Page, site: Path) -> None:
+    """All 72 maps, computed and painted, in the pointer's own event: the median of 60 moves."""
+    root = open_page(page, site)
+    times = root.locator(".ax-stage").evaluate("""(stage) => {
+        const box = stage.getBoundingClientRect();
+        return Array.from({ length: 60 }, (_, i) => {
+            const [x, y] = [7 * i, 5 * i].map((v) => ((v % 16) + 0.5) / 16 * box.width);
+            const at = { clientX: box.left + x, clientY: box.top + y };
+            const before = performance.now();
+            stage.dispatchEvent(new PointerEvent('pointermove', { ...at, pointerType: 'mouse' }));
+            return performance.now() - before;
+        });
+    }""")
+    print(f"a move: median {np.median(times):.1f} ms, fastest {min(times):.1f} ms")
+    assert min(times) < 16
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_no_violation(page: Page, site: Path, width: int, theme: str) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    root = open_page(page, site)
+    page.evaluate("(theme) => (document.documentElement.dataset.theme = theme)", theme)
+    root.get_by_label("Nearest tokens in").select_option(label="cup")
+    root.get_by_text("Values as a table").click()
+    root.get_by_text("the token most like it").wait_for()
+    page.wait_for_timeout(300)
+    found = Axe().run(page).response["violations"]
+    assert [(v["id"], v["nodes"][0]["html"]) for v in found] == []
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
