@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from attention_lite import checks
+from attention_lite import checks, precision
 from attention_lite.block import AttentionBlock, untouched
 from attention_lite.fused import fused_attention
 
@@ -55,12 +55,14 @@ class PositionAttentionModule(AttentionBlock):
         checks.feature_map("x", x, self.channel, self.D)
         tokens = _tokens(x)                                                   # (B, 1, N, C): one head
         queries, keys = self.C(tokens), self.B(tokens)                        # each (B, 1, N, width)
-        return {"position": (queries @ keys.transpose(-2, -1)).softmax(dim=-1)}
+        return {"position": precision.product(queries, keys.transpose(-2, -1)).softmax(dim=-1).to(queries.dtype)}
 
     def forward(self, x: Tensor) -> Tensor:
         """Return E: (B, C, H, W) -> (B, C, H, W), through torch's fused kernel, which stores no N × N map.
 
-        Args and errors are those of `attention`.
+        Args and errors are those of `attention`. Second derivatives and forward-mode ones, which a fused
+        kernel lacks, are there under `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`,
+        which stores the map.
         """
         checks.feature_map("x", x, self.channel, self.D)
         tokens = _tokens(x).contiguous()                  # one copy into the kernel's layout, not one a projection
@@ -107,8 +109,8 @@ class ChannelAttentionModule(AttentionBlock):
         """
         checks.feature_map("x", x, None, self.beta)
         A = x.flatten(2)                                                      # (B, C, N)
-        energy = A @ A.transpose(1, 2)                                        # (B, C, C)
-        return {"channel_to_channel": (-energy if self.published else energy).softmax(dim=-1)}
+        energy = precision.product(A, A.transpose(1, 2))                      # (B, C, C)
+        return {"channel_to_channel": (-energy if self.published else energy).softmax(dim=-1).to(x.dtype)}
 
     def forward(self, x: Tensor) -> Tensor:
         """Return E: (B, C, H, W) -> (B, C, H, W).
@@ -176,7 +178,7 @@ class DAModule(AttentionBlock):
     def forward(self, x: Tensor) -> Tensor:
         """Return the sum of both branches: (B, d_model, H, W) -> (B, d_model, H, W).
 
-        Args and errors are those of `attention`.
+        Args and errors are those of `attention`. PositionAttentionModule says how to get second derivatives.
         """
         self._check(x)
         by_position = self.after_position(self.position(self.before_position(x)))

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attention_lite import checks
+from attention_lite import checks, precision
 from attention_lite.block import AttentionBlock
 from attention_lite.fused import fused_attention
 
@@ -87,27 +87,29 @@ class EMSA(AttentionBlock):
                 the transform would get a map of one single weight, which no instance norm can normalise.
         """
         keys, values = self._complete(queries, keys, values)
-        return {"position": self._weights(self._heads(self.W_Q(queries)), self._heads(self.W_K(self._reduce(keys))))}
+        Q, K = self._heads(self.W_Q(queries)), self._heads(self.W_K(self._reduce(keys)))
+        return {"position": self._weights(Q, K).to(Q.dtype)}
 
     def forward(self, queries: Tensor, keys: Tensor | None = None, values: Tensor | None = None) -> Tensor:
         """Return the attended values, (B, N_q, d_model); without the transform, through torch's fused kernel.
 
-        Args and errors are those of `attention`.
+        Args and errors are those of `attention`. Without the transform, second derivatives and forward-mode ones,
+        which a fused kernel lacks, are there under `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`.
         """
         keys, values = self._complete(queries, keys, values)
         same, keys = values is keys, self._reduce(keys)
         values = keys if same else self._reduce(values)
         Q, K, V = self._heads(self.W_Q(queries)), self._heads(self.W_K(keys)), self._heads(self.W_V(values))
         fused = self.mix is None                                              # the kernel has no room for a transform
-        heads = fused_attention(Q, K, V, 1 / math.sqrt(self.d_k)) if fused else self._weights(Q, K) @ V
+        heads = fused_attention(Q, K, V, 1 / math.sqrt(self.d_k)) if fused else self._weights(Q, K).to(V.dtype) @ V
         return self.W_O(heads.transpose(1, 2).flatten(2))                     # (B, N_q, h·d_v) -> (B, N_q, d_model)
 
     def _weights(self, Q: Tensor, K: Tensor) -> Tensor:
         """The map of each head: (B, h, N_q, N')."""
-        scores = Q @ K.transpose(-2, -1) / math.sqrt(self.d_k)
+        scores = precision.product(Q / math.sqrt(self.d_k), K.transpose(-2, -1))
         if self.mix is None:
             return scores.softmax(dim=-1)
-        return F.instance_norm(self.mix(scores).softmax(dim=-1))
+        return F.instance_norm(precision.applied(self.mix, scores).softmax(dim=-1))
 
     def _reduce(self, tokens: Tensor) -> Tensor:
         """Shrink the map that the tokens form: (B, N, d_model) -> (B, N', d_model)."""

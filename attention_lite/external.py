@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from attention_lite import checks
+from attention_lite import checks, precision
 from attention_lite.block import AttentionBlock
 
 
@@ -51,8 +51,9 @@ class ExternalAttention(AttentionBlock):
         checks.tokens("x", x, self.d_model, self.M_k)
         heads = x.unflatten(-1, (self.h, -1)).transpose(1, 2)     # (B, h, N, d/h)
         logits = self.M_k(heads)                                  # (B, h, N, S)
+        log_a = precision.widened(logits).log_softmax(dim=2)      # large negative numbers: float16 has few digits there
         # exp(log a) / sum_s exp(log a) = a / sum_s a, and no a underflows to 0 / 0 where logits are large.
-        return {"slot": logits.log_softmax(dim=2).softmax(dim=3)}
+        return {"slot": log_a.softmax(dim=3).to(logits.dtype)}
 
     def forward(self, x: Tensor) -> Tensor:
         """Return what the tokens read from the memory: (B, N, d_model) -> (B, N, d_model).

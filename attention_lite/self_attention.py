@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor, nn
 
-from attention_lite import checks
+from attention_lite import checks, precision
 from attention_lite.block import AttentionBlock
 from attention_lite.fused import fused_attention
 
@@ -72,10 +72,10 @@ class ScaledDotProductAttention(AttentionBlock):
         """
         keys, values, mask = self._complete(queries, keys, values, mask, key_mask)
         Q, K = self._heads(self.W_Q(queries)), self._heads(self.W_K(keys))    # each (B, h, N, d_k)
-        scores = Q @ K.transpose(-2, -1) / math.sqrt(self.d_k)                # (B, h, N_q, N_k)
+        scores = precision.product(Q / math.sqrt(self.d_k), K.transpose(-2, -1))      # (B, h, N_q, N_k)
         if mask is None:
-            return {"position": scores.softmax(dim=-1)}
-        A = scores.masked_fill(~mask, -math.inf).softmax(dim=-1)
+            return {"position": scores.softmax(dim=-1).to(Q.dtype)}
+        A = scores.masked_fill(~mask, -math.inf).softmax(dim=-1).to(Q.dtype)
         return {"position": A.masked_fill(~mask.any(dim=-1, keepdim=True), 0.0)}  # no key to attend to: zeros
 
     def forward(self, queries: Tensor, keys: Tensor | None = None, values: Tensor | None = None,
@@ -84,6 +84,8 @@ class ScaledDotProductAttention(AttentionBlock):
 
         Args and errors are those of `attention`. The N_q × N_k map is not stored if the kernel can avoid it.
         A query that may attend to no key gets zeros from every head: its output is W_O's bias, if any.
+        Second derivatives and forward-mode ones, which a fused kernel lacks, are there under
+        `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`, which stores the map.
         """
         keys, values, mask = self._complete(queries, keys, values, mask, key_mask)
         Q, K, V = self._heads(self.W_Q(queries)), self._heads(self.W_K(keys)), self._heads(self.W_V(values))

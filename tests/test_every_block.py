@@ -13,6 +13,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import attention_lite
 from attention_lite import (
@@ -361,6 +362,19 @@ def test_an_empty_batch(case):
     full, empty = block(*inputs(case)), inputs(case, batch=0)
     assert block(*empty).shape == (0, *full.shape[1:])
     assert [A.shape for A in block.attention(*empty).values()] == [(0, *m.shape[1:]) for m in case.maps.values()]
+
+
+TWICE = {name: case for name, case in CASES.items() if "hard sigmoid" not in name}     # torch has its first one only
+
+
+@pytest.mark.parametrize("case", TWICE.values(), ids=TWICE)
+def test_second_and_forward_mode_derivatives(case):
+    block, x = built(case).double().eval(), inputs(case, DOUBLE, requires_grad=True)
+    with sdpa_kernel(SDPBackend.MATH):                     # as the docstrings of the blocks with a fused kernel say
+        assert torch.autograd.gradgradcheck(block, x, fast_mode=True)
+        y, _ = torch.func.jvp(block, tuple(x), tuple(x))
+        assert torch.autograd.gradcheck(block, x, fast_mode=True, check_forward_ad=True, check_backward_ad=False)
+    torch.testing.assert_close(y, block(*x), rtol=0, atol=1e-12)
 
 
 @every_block
