@@ -5,6 +5,7 @@ import re
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from attention_lite import ECAAttention, SEAttention, record_attention
 from attention_lite.lab import experiments, photographs, pretrained, regions, truth
@@ -118,6 +119,45 @@ def test_training_a_memory_lowers_its_error_and_leaves_the_random_numbers_alone(
     errors = [(slots.train(slots.ExternalAttention, x, 0, steps)(x) - x).square().mean() for steps in (0, 50, 400)]
     assert errors[2] < errors[1] < errors[0]
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+@pytest.mark.parametrize("fold", range(5))
+def test_a_shipped_memory_groups_the_patches_as_its_row_says(fold, shipped):
+    memory, standard = slots.load_memory(fold)
+    run = {"kind": "external attention", "fold": fold, "seed": 0}
+    row = next(row for row in shipped["slots"]["rows"] if run.items() <= row.items())
+    for name in slots.LEFT_OUT[fold]:
+        assert slots.memory_of(name) == fold
+        group = slots.groups(memory, standard.of(crops.middle(name))[None])[0]
+        found = {region: slots.overlaps(group, share).max().item() for region, share in slots.truth(name).items()}
+        assert found == pytest.approx(row["best"][name], abs=0.02)        # half precision moves a patch or two
+
+
+def test_a_memory_that_is_not_there_or_damaged_says_how_it_is_made(tmp_path):
+    with pytest.raises(ValueError, match=r"fold must be one of 0 to 4, got 5"):
+        slots.load_memory(5)
+    with pytest.raises(ValueError, match=r"no memory .*fold-0.*; make it with: python -m attention_lite\.lab exp"):
+        slots.load_memory(0, tmp_path)
+    for damage in (b"", (slots.FOLDER / "fold-0.safetensors").read_bytes()[:-5], save({"mean": torch.ones(384)})):
+        (tmp_path / "fold-0.safetensors").write_bytes(damage)
+        with pytest.raises(ValueError, match=r"fold-0\.safetensors is not such a memory .*make it anew with"):
+            slots.load_memory(0, tmp_path)
+    with pytest.raises(ValueError, match=r"photograph must be one of astronaut, .*; got 'grass'"):
+        slots.memory_of("grass")
+
+
+def test_only_missing_memories_are_trained_and_all_are_written_in_half_precision(tmp_path, monkeypatch):
+    trained = []
+
+    def fit(kind: str, fold: int, seed: int) -> tuple[slots.ExternalAttention, slots.Standard]:
+        trained.append((kind, fold, seed))
+        return slots.ExternalAttention(384, S=slots.SLOTS), slots.Standard(torch.ones(384), torch.ones(384), None)
+    monkeypatch.setattr(slots, "fit", fit)
+    slots.store_memories(tmp_path / "new")
+    (tmp_path / "new" / "fold-3.safetensors").unlink()
+    slots.store_memories(tmp_path / "new")
+    assert trained == [("external attention", fold, 0) for fold in (0, 1, 2, 3, 4, 3)]
+    assert all(path.stat().st_size < 40_000 for path in (tmp_path / "new").iterdir())
 
 
 # Keys

@@ -9,6 +9,8 @@ import torch
 
 from attention_lite.lab import checkpoints, comparison, experiments, regions, truth_results
 from attention_lite.lab.experiments import EXPERIMENTS
+from attention_lite.lab.experiments.slots import FOLDER as MEMORIES
+from attention_lite.lab.experiments.slots import store_memories
 from attention_lite.lab.recipes import RECIPES, check_run, home_task
 from attention_lite.lab.runs import figure_of, finish, state_of, stop_on_ctrl_c
 
@@ -128,9 +130,12 @@ def _networks(_: argparse.Namespace) -> int:
 def _experiments(options: argparse.Namespace) -> int:
     torch.set_num_threads(1)     # sums in another order differ in the last bit, and a training makes more of it
     with stop_on_ctrl_c() as stop:
-        if not experiments.make(options.name or list(EXPERIMENTS), options.file, stop):
+        names = options.name or list(EXPERIMENTS)
+        if not experiments.make(names, options.file, stop):
             print("stopped; what is done is kept: the same command goes on from there", file=sys.stderr)
             return 130
+    if "slots" in names:
+        store_memories(options.file.parent / MEMORIES.name)
     print(f"whole -> {options.file}")
     return 0
 

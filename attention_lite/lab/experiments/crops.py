@@ -11,6 +11,7 @@ from attention_lite.lab import photographs, pretrained
 from attention_lite.networks.vision_transformer import VisionTransformer
 
 GRID, SIDE = 16, 224             # patches and pixels along a side of what the transformer sees
+WIDTH = 384                      # of its tokens
 
 
 @dataclass(frozen=True)

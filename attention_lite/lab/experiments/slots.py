@@ -6,17 +6,24 @@ against the regions drawn by hand, on photographs that were trained on and on tw
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from attention_lite.external import ExternalAttention
 from attention_lite.lab import patches, regions
-from attention_lite.lab.experiments.crops import GRID, Crop, crops, middle, pixels, tokens
+from attention_lite.lab.experiments.crops import GRID, WIDTH, Crop, crops, middle, pixels, tokens
+from attention_lite.lab.files import write_whole
 from attention_lite.lab.precision import float32
 
+FOLDER = Path(__file__).parent.parent / "memories"               # one memory a fold, of seed 0
+COMMAND = "python -m attention_lite.lab experiments slots"
 SLOTS = 12
 PHOTOGRAPHS = regions.drawn()
 # Two photographs each, at a distance in the alphabet's order: a rule that looks at no picture.
@@ -51,13 +58,19 @@ def trained_on(fold: int) -> list[str]:
     return [name for name in PHOTOGRAPHS if name not in LEFT_OUT[fold]]
 
 
+@dataclass(frozen=True)
 class Standard:
     """Features with mean 0 and standard deviation 1 in each channel, over all views of some photographs."""
 
-    def __init__(self, names: list[str], describe: Describe) -> None:
-        self.describe = describe
+    mean: Tensor                 # (channels,)
+    std: Tensor
+    describe: Describe
+
+    @classmethod
+    def over(cls, names: Sequence[str], describe: Describe) -> "Standard":
+        """Take mean and standard deviation over these photographs."""
         found = torch.stack([describe(view) for name in names for view in views(name)])
-        self.mean, self.std = found.mean((0, 1)), found.std((0, 1))
+        return cls(found.mean((0, 1)), found.std((0, 1)), describe)
 
     def __call__(self, names: Sequence[str]) -> Tensor:
         """The features of all views of some photographs: (views, 256, channels)."""
@@ -114,12 +127,65 @@ def groups(model: ExternalAttention | KMeans, x: Tensor) -> Tensor:
 def fit(kind: str, fold: int, seed: int) -> tuple[ExternalAttention | KMeans, Standard]:
     """A memory, or its control, and the features that it was trained on."""
     describe = {"k-means of colour and texture": colour_and_texture, "k-means of places": places}.get(kind, tokens)
-    standard = Standard(trained_on(fold), describe)
+    standard = Standard.over(trained_on(fold), describe)
     x = standard(trained_on(fold))
     if kind.startswith("k-means"):
         return KMeans(x, seed), standard
     steps = 0 if kind == "untrained" else STEPS
     return train(PlainSoftmax if kind == "plain softmax" else ExternalAttention, x, seed, steps), standard
+
+
+def memory_of(photograph: str) -> int:
+    """The fold whose memory has not seen a photograph.
+
+    Raises:
+        ValueError: if none has: the photograph has no regions.
+    """
+    for fold, names in enumerate(LEFT_OUT):
+        if photograph in names:
+            return fold
+    raise ValueError(f"photograph must be one of {', '.join(PHOTOGRAPHS)}; got {photograph!r}")
+
+
+def load_memory(fold: int, folder: Path = FOLDER) -> tuple[ExternalAttention, Standard]:
+    """The memory of a fold, trained with seed 0, and the features that it takes: `memory(standard.of(crop)[None])`.
+
+    Raises:
+        ValueError: if there is no such fold, or its file is missing or damaged; says how to make it.
+    """
+    if fold not in range(len(LEFT_OUT)):
+        raise ValueError(f"fold must be one of 0 to {len(LEFT_OUT) - 1}, got {fold!r}")
+    path = _path(fold, folder)
+    if not path.is_file():
+        raise ValueError(f"no memory {path}; make it with: {COMMAND}")
+    with float32():
+        memory = ExternalAttention(WIDTH, S=SLOTS)
+    try:
+        stored = {name: tensor.float() for name, tensor in load_file(path).items()}
+        standard = Standard(stored.pop("mean"), stored.pop("std"), tokens)
+        memory.load_state_dict(stored)
+    except (SafetensorError, KeyError, RuntimeError) as error:
+        why, remedy = " ".join(str(error).split()), f"delete it and make it anew with: {COMMAND}"
+        raise ValueError(f"{path.name} is not such a memory ({why}); {remedy}") from error
+    return memory.eval().requires_grad_(False), standard
+
+
+def store_memories(folder: Path = FOLDER) -> None:
+    """Train the memories whose files are missing, and write them in half precision.
+
+    Raises:
+        OSError: if the folder cannot be written.
+    """
+    for fold in range(len(LEFT_OUT)):
+        if not _path(fold, folder).exists():
+            memory, standard = fit("external attention", fold, 0)
+            weights = memory.state_dict() | {"mean": standard.mean, "std": standard.std}
+            made = {"command": COMMAND, "left_out": ", ".join(LEFT_OUT[fold]), "torch": torch.__version__}
+            write_whole(_path(fold, folder), save({name: tensor.half() for name, tensor in weights.items()}, made))
+
+
+def _path(fold: int, folder: Path) -> Path:
+    return folder / f"fold-{fold}.safetensors"
 
 
 def places(crop: Crop) -> Tensor:
