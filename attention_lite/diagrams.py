@@ -245,8 +245,29 @@ EXTERNAL = Diagram(
      Arrow(((4.2, 1.23), (4.2, 0.48)), "$A$", r"$h\times N\times S$"), Arrow(((4.41, 0.3), (4.6, 0.3))),
      Arrow(((5.0, 0.3), (5.15, 0.3)))))
 
+# One layer of a vision transformer: attention above, from left to right, then the MLP below, from right to left.
+TRANSFORMER_LAYER = Diagram(
+    3.0,
+    (Box("$X$", 0.22, 1.85, 0.34, "map"), Box("LN", 1.0, 2.7, 0.4, "learned"),
+     Box("$W_Q$, $W_K$\n$W_V$", 1.83, 2.7, 0.72, "learned", 0.44),
+     Box("softmax\nover keys", 3.15, 2.7, 0.82, "weights", 0.44), Box("$AV$", 4.06, 2.7, 0.46, "fixed"),
+     Box("$W_O$", 4.66, 2.7, 0.4, "learned"), Box("$s_1$", 5.2, 2.25, 0.36, "learned"),
+     Box("LN", 4.3, 1.2, 0.4, "learned"), Box("MLP", 2.9, 1.2, 0.56, "learned"),
+     Box("$s_2$", 1.6, 1.2, 0.36, "learned"), Box("$X'$", 0.22, 0.3, 0.34, "map")),
+    (Join("+", 5.2, 1.85), Join("+", 1.0, 0.3)),
+    (Arrow(((0.39, 1.85), (5.09, 1.85)), "", r"$(1+N)\times C$", 0.4),
+     Arrow(((0.55, 1.85), (0.55, 2.7), (0.8, 2.7))), Arrow(((1.2, 2.7), (1.47, 2.7))),
+     Arrow(((2.19, 2.7), (2.74, 2.7)), "$Q$, $K$"),
+     Arrow(((1.83, 2.48), (1.83, 2.15), (4.06, 2.15), (4.06, 2.52)), "$V$"),
+     Arrow(((3.56, 2.7), (3.83, 2.7)), "$A$"), Arrow(((4.29, 2.7), (4.46, 2.7))),
+     Arrow(((4.86, 2.7), (5.2, 2.7), (5.2, 2.43))), Arrow(((5.2, 2.07), (5.2, 1.96))),
+     Arrow(((5.2, 1.74), (5.2, 0.3), (1.11, 0.3))), Arrow(((5.2, 1.2), (4.5, 1.2))),
+     Arrow(((4.1, 1.2), (3.18, 1.2)), "", r"$(1+N)\times C$"), Arrow(((2.62, 1.2), (1.78, 1.2))),
+     Arrow(((1.42, 1.2), (1.0, 1.2), (1.0, 0.41))), Arrow(((0.89, 0.3), (0.39, 0.3)))))
+
 DIAGRAMS = {"SE": SE, "ECA": ECA, "CBAM": CBAM, "BAM": BAM, "SK": SK, "PSA": PSA,
-            "self-attention": SELF_ATTENTION, "DANet": DANET, "EMSA": EMSA, "external": EXTERNAL}
+            "self-attention": SELF_ATTENTION, "DANet": DANET, "EMSA": EMSA, "external": EXTERNAL,
+            "transformer layer": TRANSFORMER_LAYER}
 
 
 class Drawn(NamedTuple):

@@ -9,6 +9,7 @@ with extra("book"):
     import matplotlib.pyplot as plt
     import numpy as np
     from matplotlib.axes import Axes
+    from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
@@ -17,6 +18,8 @@ with extra("book"):
 # Okabe and Ito's colours, distinguishable with any kind of colour vision.
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7")
 MAP = "viridis"           # weights and gates: from nothing to much
+# The same over a photograph: from nothing, through which the photograph is seen, to an opaque yellow.
+GLOW = LinearSegmentedColormap.from_list("glow", [(1.0, 0.4, 0.1, 0.0), (1.0, 0.6, 0.1, 0.6), (1.0, 0.95, 0.3, 1.0)])
 
 
 def use_style() -> None:
@@ -54,6 +57,19 @@ def heat(ax: Axes, weights: Any, limits: tuple[float, float], title: str = "", c
     return shown
 
 
+def glow(ax: Axes, image: Any, weights: Any, limit: float, title: str = "") -> AxesImage:
+    """Let the places of a photograph (H, W, 3) glow by their weights (h, w), from 0 to `limit`, over its dark greys."""
+    image = as_array("image", image)
+    height, width = image.shape[:2]
+    grey = 0.65 * image @ np.array([0.299, 0.587, 0.114])
+    ax.imshow(grey, cmap="gray", vmin=0, vmax=1)
+    shown = ax.imshow(as_array("weights", weights), cmap=GLOW, vmin=0, vmax=limit,
+                      extent=(-0.5, width - 0.5, height - 0.5, -0.5))
+    ax.set_title(title)
+    ax.set_axis_off()
+    return shown
+
+
 def outline(ax: Axes, mask: Any, shape: tuple[int, int], colour: str = "white") -> None:
     """Draw the edge of a boolean mask (H, W), an array or a tensor, over a map of another shape (h, w)."""
     mask = as_array("mask", mask).astype(float)
@@ -63,6 +79,7 @@ def outline(ax: Axes, mask: Any, shape: tuple[int, int], colour: str = "white") 
     ax.contour(x, y, mask, levels=[0.5], colors=[colour], linewidths=1.5)
 
 
-def colour_bar(figure: Figure, shown: AxesImage, axes: Axes | Sequence[Axes] | np.ndarray, label: str) -> None:
-    """Add a colour bar with numbers and a label beside the axes."""
-    figure.colorbar(shown, ax=axes, label=label, shrink=0.85)
+def colour_bar(figure: Figure, shown: AxesImage, axes: Axes | Sequence[Axes] | np.ndarray, label: str,
+               extend: str = "neither") -> None:
+    """Add a colour bar with numbers and a label beside the axes, on the dark ground of `glow`."""
+    figure.colorbar(shown, ax=axes, label=label, shrink=0.85, extend=extend).ax.set_facecolor("0.25")

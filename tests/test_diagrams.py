@@ -1,4 +1,4 @@
-"""The diagrams of the mechanisms: all ten, and nothing in them runs into anything else, measured as drawn."""
+"""The diagrams of ten mechanisms and a transformer's layer: nothing in them runs into anything else, as drawn."""
 
 from itertools import combinations, pairwise
 
@@ -13,11 +13,13 @@ from attention_lite.diagrams import DIAGRAMS, WIDTH, Drawn, draw
 from conftest import ROOT
 
 PAGES = {"gates-on-one-page": ["SE", "ECA", "CBAM", "BAM", "SK", "PSA"],
-         "positions-on-one-page": ["self-attention", "DANet", "EMSA", "external"]}
+         "positions-on-one-page": ["self-attention", "DANet", "EMSA", "external"],
+         "12-transformer": ["transformer layer"]}
 MADE_BY = {                                              # what makes the weights, if not a sigmoid
     "SK": {"softmax"}, "PSA": {r"$\sigma$", "softmax"}, "self-attention": {"softmax\nover keys"},
     "DANet": {"softmax\nover keys", "softmax\nover channels"}, "EMSA": {"softmax\nover keys", "IN"},
-    "external": {"softmax\nover places", "$\\div$ sum over\nslots"}}
+    "external": {"softmax\nover places", "$\\div$ sum over\nslots"},
+    "transformer layer": {"softmax\nover keys"}}
 SMALLEST = 8             # points
 TOUCH = 0.01             # inches
 

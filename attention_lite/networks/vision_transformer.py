@@ -62,14 +62,18 @@ class VisionTransformer(nn.Module):
         Raises:
             ValueError: if `x` has another shape or dtype, or `patch` does not divide H and W.
         """
+        x = self.embed(x)
+        for layer in self.layers:
+            x = layer(x)
+        return self.norm(x)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """The tokens that the first layer gets: class token and patches, with their positions. See `forward`."""
         checks.feature_map("x", x, 3, self.patches)
         checks.sides("x", x, self.patch)
         x = self.patches(self.normalise(x))                                        # (B, d_model, rows, columns)
         positions = self.resized_positions(*x.shape[2:])
-        x = torch.cat([self.class_token.expand(len(x), -1, -1), x.flatten(2).transpose(1, 2)], 1) + positions
-        for layer in self.layers:
-            x = layer(x)
-        return self.norm(x)
+        return torch.cat([self.class_token.expand(len(x), -1, -1), x.flatten(2).transpose(1, 2)], 1) + positions
 
     def resized_positions(self, rows: int, columns: int) -> Tensor:
         """The position table for rows × columns patches, (1, 1 + rows · columns, d_model), by bicubic interpolation."""

@@ -1,0 +1,127 @@
+"""What is measured on a vision transformer's maps, on maps and networks that are known."""
+
+import math
+
+import pytest
+import torch
+
+from attention_lite import record_attention
+from attention_lite.lab import transformer_maps as tm
+from attention_lite.networks.vision_transformer import VisionTransformer
+
+
+def shifted(down: int, right: int, side: int = 4) -> torch.Tensor:
+    """A map in which each patch puts .6 on the patch (down, right) away, if there is one, and the rest on the class."""
+    A = torch.zeros(1 + side ** 2, 1 + side ** 2)
+    for row in range(side):
+        for column in range(side):
+            if 0 <= row + down < side and 0 <= column + right < side:
+                A[1 + row * side + column, 1 + (row + down) * side + column + right] = 0.6
+    A[:, 0] = 1 - A.sum(1)
+    return A
+
+
+@pytest.fixture(scope="module")
+def net() -> VisionTransformer:
+    torch.manual_seed(0)
+    small = VisionTransformer(d_model=12, depth=3, h=2, patch=4, grid=4).eval()
+    with torch.no_grad():
+        for parameter in small.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return small
+
+
+@pytest.mark.parametrize(("name", "step"), tm.NEIGHBOURS.items())
+def test_a_neighbour_is_found_in_its_direction_alone(name, step):
+    A = shifted(*step)[None]
+    found = {other: tm.neighbour_weight(A, towards).item() for other, towards in tm.NEIGHBOURS.items()}
+    assert found == {other: pytest.approx(0.6 if other == name else 0.0) for other in tm.NEIGHBOURS}
+
+
+def test_distances():
+    uniform = torch.full((2, 3, 17, 17), 1 / 17)
+    places = [(i, j) for i in range(4) for j in range(4)]
+    mean = sum(math.dist(a, b) for a in places for b in places) / 256
+    assert torch.allclose(tm.mean_distance(uniform), torch.full((2, 3), mean))
+    two_apart = torch.zeros(5, 5)
+    two_apart[1:, 0], two_apart[0, 0] = 0.5, 1.0          # what the class token gets does not count
+    two_apart[1, 4] = two_apart[4, 1] = two_apart[2, 3] = two_apart[3, 2] = 0.5
+    assert tm.mean_distance(two_apart).item() == pytest.approx(math.sqrt(2))
+
+
+def test_rollout_of_two_layers_by_hand():
+    one, two = torch.rand(2, 3, 5, 5).softmax(-1)
+    hand = (two.mean(0) / 2 + torch.eye(5) / 2) @ (one.mean(0) / 2 + torch.eye(5) / 2)
+    R = tm.rollout(torch.stack([one, two]))
+    assert torch.allclose(R, hand)
+    assert torch.allclose(R.sum(1), torch.ones(5))
+
+
+def test_queries_and_keys_give_the_recorded_maps(net):
+    x = torch.rand(1, 3, 16, 16)
+    with record_attention(net) as maps, torch.no_grad():
+        net(x)
+    for layer in range(3):
+        Q, K, V = tm.heads_of(net, x, layer)
+        A = (Q @ K.transpose(1, 2) / math.sqrt(6)).softmax(-1)
+        assert torch.allclose(A, maps[f"layers.{layer}.attention"]["position"][0], atol=1e-6)
+        assert V.shape == Q.shape == (2, 17, 6)
+
+
+def test_nothing_taken_away_changes_nothing(net):
+    x = torch.rand(1, 3, 16, 16)
+    orders = torch.stack([torch.randperm(16), torch.randperm(16)])
+    moved = tm.change_without(net, x, orders, (0, 4, 15))
+    assert moved.shape == (2, 3)
+    assert (moved[:, 0].abs() < 1e-5).all()
+    assert (moved[:, 1] > 1e-4).all()
+    for order, found in zip(orders, moved[:, 2], strict=True):
+        last = net.embed(x)[:, [0, 1 + int(order[-1])]]                    # the only patch that is left
+        for layer in net.layers:
+            last = layer(last)
+        expected = 1 - torch.cosine_similarity(net.norm(last)[0, 0], net(x)[0, 0], dim=0)
+        assert torch.allclose(found, expected, atol=1e-5)
+
+
+def test_influence_is_that_of_a_small_step(net):
+    x = torch.rand(1, 3, 16, 16)
+    found = tm.influence(net, x, token=3)
+    assert found.shape == (16,)
+    assert (found > 0).all()
+
+    def halved(tokens):
+        for layer in net.layers:
+            tokens = layer(tokens)
+        return (tokens[0, 3] ** 2).sum().item() / 2
+
+    with torch.no_grad():
+        net.double()
+        tokens, slopes = net.embed(x.double()), []
+        for channel in range(12):
+            step = torch.zeros_like(tokens)
+            step[0, 1 + 5, channel] = 1e-5
+            slopes.append((halved(tokens + step) - halved(tokens - step)) / 2e-5)
+        net.float()
+    assert found[5].item() == pytest.approx(math.hypot(*slopes), rel=1e-3)
+
+
+def test_torchs_own_module_agrees(net):
+    block, x = net.layers[1].attention, torch.randn(2, 5, 12)
+    own = tm.as_torchs_own(block)
+    with torch.no_grad():
+        output, maps = own(x, x, x, average_attn_weights=False)
+    assert torch.allclose(output, block(x), atol=1e-5)
+    assert torch.allclose(maps, block.attention(x)["position"], atol=1e-6)
+
+
+def test_rank_correlation():
+    a = torch.tensor([0.1, 3.0, 0.2, 100.0])
+    assert tm.rank_correlation(a, a.log()) == pytest.approx(1)
+    assert tm.rank_correlation(a, -a) == pytest.approx(-1)
+
+
+@pytest.mark.parametrize("measure", [tm.among_patches, tm.mean_distance, lambda A: tm.neighbour_weight(A, (0, 1))])
+@pytest.mark.parametrize("shape", [(16, 16), (17, 16), (17,), (1, 1)])
+def test_maps_of_no_square_are_refused(measure, shape):
+    with pytest.raises(ValueError, match=r"maps must have shape \(…, 1 \+ side², 1 \+ side²\), got \("):
+        measure(torch.ones(shape))
