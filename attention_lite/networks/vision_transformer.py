@@ -78,7 +78,7 @@ class VisionTransformer(nn.Module):
     def resized_positions(self, rows: int, columns: int) -> Tensor:
         """The position table for rows × columns patches, (1, 1 + rows · columns, d_model), by bicubic interpolation."""
         own, table = self.positions[:, :1], self.positions[:, 1:].transpose(1, 2)
-        table = F.interpolate(table.unflatten(2, (math.isqrt(table.shape[2]), -1)), size=(rows, columns), mode="bicubic")
+        table = F.interpolate(table.unflatten(2, (math.isqrt(table.shape[2]), -1)), (rows, columns), mode="bicubic")
         return torch.cat([own, table.flatten(2).transpose(1, 2)], 1)
 
 
