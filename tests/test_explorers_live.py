@@ -15,6 +15,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Locator, Page
 from skimage import data
 
@@ -50,6 +51,18 @@ scales.observe(lambda change: seen.open("a").write(f"{change['name']} {change['n
 scales
 """
 
+TRANSFORMER = """
+from pathlib import Path
+from IPython.display import display
+from attention_lite.explorers import TransformerExplorer
+from attention_lite.lab import seen
+explorer = TransformerExplorer(seen.both_on(["chelsea"]), look=seen.both, query=101, layer=8, head=3)
+note = Path("seen.txt")
+write = lambda change: note.open("a").write(f"{change['name']} {change['new']}\\n")
+explorer.observe(write, ["query", "layer", "image"])
+display(explorer.upload(), explorer)
+"""
+
 # JupyterLab would take out of the page what is out of sight, and ask whether to fetch news.
 SETTINGS = {
     "@jupyterlab/notebook-extension/tracker.jupyterlab-settings": '{"windowingMode": "none"}',
@@ -61,11 +74,12 @@ FROM_PYTHON = "explorer.query = 14; explorer.temperature = 2.0; gates.channel = 
 
 @pytest.fixture(scope="module")
 def lab(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """A JupyterLab server on a folder with one notebook; killed, kernels and all, when the tests are over."""
+    """A JupyterLab server on a folder with two notebooks; killed, kernels and all, when the tests are over."""
     folder = tmp_path_factory.mktemp("lab")
-    cells = [nbformat.v4.new_code_cell(source) for source in (POSITIONS, GATES, SCALES, FROM_PYTHON)]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "live.ipynb")
+    for name, sources in {"live": (POSITIONS, GATES, SCALES, FROM_PYTHON), "transformer": (TRANSFORMER,)}.items():
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / f"{name}.ipynb")
     for name, content in SETTINGS.items():
         (folder / "settings" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "settings" / name).write_text(content)
@@ -117,20 +131,27 @@ def wait_until(done: Callable[[], bool], seconds: float, explain: Callable[[], s
         time.sleep(0.2)
 
 
-@pytest.fixture
-def notebook(page: Page, lab: tuple[str, Path]) -> tuple[Page, Path]:
-    """The notebook opened in JupyterLab, its first three cells executed, all explorers painted."""
+def open_notebook(page: Page, lab: tuple[str, Path], name: str, cells: int) -> Path:
+    """Open a notebook in JupyterLab, wait for its kernel, and return the folder in which it runs."""
     url, folder = lab
     (folder / "seen.txt").write_text("")
     page.set_default_timeout(90_000)
     page.set_viewport_size({"width": 1280, "height": 2900})
-    page.goto(f"{url}/lab/tree/live.ipynb?reset")
+    page.goto(f"{url}/lab/tree/{name}?reset")
     page.wait_for_function(
-        """() => {
+        """(cells) => {
             const lab = window.jupyterapp?.shell?.currentWidget;
-            return lab?.content?.widgets?.length === 4 && lab.sessionContext.session?.kernel?.status === 'idle';
-        }"""
+            return lab?.content?.widgets?.length === cells && lab.sessionContext.session?.kernel?.status === 'idle';
+        }""",
+        arg=cells,
     )
+    return folder
+
+
+@pytest.fixture
+def notebook(page: Page, lab: tuple[str, Path]) -> tuple[Page, Path]:
+    """The notebook opened in JupyterLab, its first three cells executed, all explorers painted."""
+    folder = open_notebook(page, lab, "live.ipynb", 4)
     for cell in range(3):
         run_cell(page, cell)
     page.locator(".attention-explorer [role=status]").nth(2).filter(has_text=re.compile(r"\w")).wait_for()
@@ -205,3 +226,27 @@ def test_jupyterlab_s_dark_theme_is_followed(notebook: tuple[Page, Path]) -> Non
     assert root.get_attribute("data-theme") == "light"
     page.evaluate("jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })")
     page.locator('.attention-explorer[data-theme="dark"]').first.wait_for()
+
+
+def test_the_transformer_s_maps_come_from_the_kernel_also_those_of_the_readers_own_photograph(
+    page: Page, lab: tuple[str, Path]
+) -> None:
+    folder = open_notebook(page, lab, "transformer.ipynb", 1)
+    run_cell(page, 0)
+    root = page.locator(".attention-explorer")
+    root.get_by_role("status").filter(has_text="Layer 8, head 3, from left eye (row 6, column 5)").wait_for()
+    assert re.search(r"left eye 0\.3\d", status(root))
+    note = folder / "seen.txt"
+    root.locator(".ax-stage").press("ArrowRight")
+    wait_until(lambda: "query 102\n" in note.read_text(), 30, note.read_text)
+    root.locator(".ax-maps").press("ArrowUp")
+    wait_until(lambda: "layer 7\n" in note.read_text(), 30, note.read_text)
+
+    Image.fromarray(data.rocket()).save(folder / "mine.jpg")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Your own").click()
+    chooser.value.set_files(folder / "mine.jpg")
+    wait_until(lambda: "image 1\n" in note.read_text(), 60, note.read_text)
+    root.get_by_role("radio", name="your own").wait_for()
+    assert root.get_by_role("radio", name="your own").is_checked()
+    root.get_by_role("status").filter(has_text="from row 6, column 6").wait_for()
