@@ -7,7 +7,7 @@ import importlib.util
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -129,7 +129,7 @@ def test_the_upload_shows_a_file_and_says_what_is_none(tmp_path: Path) -> None:
 
     def choose(content: bytes) -> None:
         button.value = ({"name": "x.png", "type": "image/png", "size": len(content), "content": memoryview(content),
-                         "last_modified": datetime.now(UTC)},)
+                         "last_modified": datetime.now(timezone.utc)},)
 
     choose(file.read_bytes())
     assert explorer.spec["imageNames"] == ["noise", "PNG"]
@@ -401,8 +401,12 @@ def test_photographs_load_when_they_are_asked_for(
     assert page.evaluate("() => Object.keys(globalThis.attentionMaps).length") == 0
 
 
-def test_the_page_is_light_before_the_maps(site: Path) -> None:
-    assert (site / "page.html").stat().st_size < 600_000
+def test_the_page_is_light_before_the_maps(extension: ModuleType, site: Path) -> None:
+    """Its module holds no other kind that has a file of its own."""
+    html = (site / "page.html").read_text(encoding="utf-8")
+    assert len(html.encode()) < 400_000
+    assert "class Transformer" in html
+    assert "class ForcedGates" not in html
 
 
 def test_controls_are_one_click_away(
@@ -488,3 +492,74 @@ def test_axe_finds_no_violation(page: Page, site: Path, width: int, theme: str) 
     found = Axe().run(page).response["violations"]
     assert [(v["id"], v["nodes"][0]["html"]) for v in found] == []
     assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+
+
+# The extension ------------------------------------------------------------------------------------------------
+
+PAGE = """# A page
+
+````{transformer} chelsea
+:query: left eye
+
+```{image} cat.png
+:alt: A stored picture
+```
+````
+"""
+
+
+def build(folder: Path, pages: dict[str, str]) -> str:
+    """Build these pages, beside an index, as the book is built; returns the warnings."""
+    from sphinx.cmd.build import main
+
+    source = folder / "source"
+    (source / "deep").mkdir(parents=True, exist_ok=True)
+    for old in source.rglob("*.md"):
+        old.unlink()
+    for name, text in pages.items():
+        (source / f"{name}.md").write_text(text, encoding="utf-8")
+    listed = "\n".join(pages)
+    (source / "index.md").write_text(f"# Index\n\n```{{toctree}}\n{listed}\n```\n", encoding="utf-8")
+    Image.fromarray(small().image).save(source / "cat.png")
+    Image.fromarray(small().image).save(source / "deep" / "cat.png")
+    (source / "conf.py").write_text(
+        f"import sys; sys.path.insert(0, {str(ROOT / 'book' / '_ext')!r})\nextensions = ['myst_nb', 'explorers']\n"
+        "html_theme = 'basic'\nsuppress_warnings = ['config.cache', 'toc.circular', 'toc.empty_glob']",
+        encoding="utf-8",
+    )
+    assert main(["-q", "-w", str(folder / "warnings"), str(source), str(folder / "html")]) == 0
+    return (folder / "warnings").read_text(encoding="utf-8")
+
+
+def test_the_directive_makes_an_explorer_and_its_scripts(page: Page, tmp_path: Path) -> None:
+    assert build(tmp_path, {"deep/page": PAGE, "page": PAGE}) == ""
+    scripts = tmp_path / "html" / "_static" / "transformer"
+    assert len(list(scripts.glob("*.js"))) == 2, "two networks, and the two pages share them"
+    page.goto((tmp_path / "html" / "deep" / "page.html").as_uri())
+    page.get_by_role("status").filter(has_text="Layer 8, head 3, from left eye (row 6, column 5)").wait_for()
+    assert "A stored picture" not in (tmp_path / "html" / "page.html").read_text(encoding="utf-8")
+
+    for script in scripts.glob("*.js"):
+        script.unlink()
+    assert build(tmp_path, {"page": PAGE}) == ""
+    assert len(list(scripts.glob("*.js"))) == 2, "they are put back, though no page was read"
+    assert build(tmp_path, {}) == ""
+    assert list(scripts.glob("*.js")) == [], "no page names them any more"
+
+
+def test_without_weights_the_stored_picture_stands_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise ValueError("the weights are missing")
+
+    monkeypatch.setitem(seen.NETWORKS, "trained", missing)
+    assert build(tmp_path, {"page": PAGE}) == ""
+    html = (tmp_path / "html" / "page.html").read_text(encoding="utf-8")
+    assert "A stored picture" in html
+    assert "attention-explorer" not in html
+
+
+def test_a_slip_of_the_pen_is_no_missing_weights(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError):
+        build(tmp_path, {"page": PAGE.replace("chelsea", "chelsa")})
+    with pytest.raises(AssertionError):
+        build(tmp_path, {"page": PAGE.replace("left eye", "left ey")})

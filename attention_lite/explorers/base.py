@@ -14,9 +14,12 @@ HERE = Path(__file__).parent
 
 
 def _sum_of(pattern: str) -> str:
-    """The base, explorer.*, and after it the kinds that have files of their own: they enter themselves in KINDS."""
+    """The base, explorer.*, and after it the kinds that have files of their own: they enter themselves in KINDS.
+
+    A line before each names it: a static page takes only the kinds that it shows.
+    """
     files = sorted(HERE.glob(pattern), key=lambda file: (file.stem != "explorer", file.name))
-    return "\n".join(file.read_text(encoding="utf-8") for file in files)
+    return "".join(f"/* file: {file.name} */\n{file.read_text(encoding='utf-8')}" for file in files)
 
 
 class Whole(traitlets.Int):

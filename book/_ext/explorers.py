@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 VIEW_TYPE = "application/vnd.jupyter.widget-view+json"
 VIEW = re.compile(rf'<script type="{re.escape(VIEW_TYPE)}">(.*?)</script>', re.DOTALL)
+FILE = re.compile(r"^/\* file: (\w+)\.js \*/$", re.MULTILINE)
 FALLBACK_SIDE = 432  # pixels: the whole picture travels in the data besides
 # What the module reads; the rest of a widget's state concerns Jupyter alone.
 JUPYTER_ONLY = {"layout", "tabbable", "tooltip"}
@@ -125,9 +126,12 @@ def style(widget: dict[str, Any]) -> str:
     return f"<style>{widget['state']['_css']}</style>"
 
 
-def module(widget: dict[str, Any]) -> str:
-    """Return the explorers' module, once a page, after all that it mounts."""
-    code = widget["state"]["_esm"].replace("</script", "<\\/script")
+def module(*widgets: dict[str, Any]) -> str:
+    """Return the explorers' module, once a page, after all that it mounts: the base, and the files of their kinds."""
+    _, _, base, *rest = FILE.split(widgets[-1]["state"]["_esm"])
+    kinds = {widget["state"]["kind"].replace("-", "_") for widget in widgets}
+    code = base + "".join(text for name, text in zip(rest[::2], rest[1::2], strict=True) if name in kinds)
+    code = code.replace("</script", "<\\/script")
     return f'<script type="module">{code}\nmountAll();</script>'
 
 
@@ -169,7 +173,7 @@ def place_explorers(app: Sphinx, doctree: nodes.document) -> None:
     if shown:
         first = next(n for n in doctree.findall(nodes.raw) if 'class="attention-explorer"' in n.astext())
         first.parent.insert(first.parent.index(first), nodes.raw("", style(shown[0]), format="html"))
-        doctree.append(nodes.raw("", module(shown[-1]), format="html"))
+        doctree.append(nodes.raw("", module(*shown), format="html"))
 
 
 # An explorer of a transformer on a page that no kernel runs ----------------------------------------------------
@@ -187,27 +191,23 @@ class Transformer(SphinxDirective):
     has_content = True
 
     def run(self) -> list[nodes.Node]:
-        try:
-            widget = saved(make_explorer(self.arguments[0].split(), self.options["query"]))
-        except ValueError as error:
-            from sphinx.util import logging
+        from sphinx.util import logging
 
+        from attention_lite.explorers import TransformerExplorer
+        from attention_lite.lab import photographs, seen
+
+        names = self.arguments[0].split()
+        for name in names:
+            photographs.load(name)      # a slip of the pen fails the build; weights that are missing do not
+        start = {"query": seen.patch_of(names[0], self.options["query"]), **seen.named_head(names[0])}
+        try:
+            networks = seen.both_on(names)
+        except ValueError as error:
             logging.getLogger(__name__).info(f"{self.env.docname} shows a stored picture: {error}")
             return self.parse_content_to_nodes()
+        widget = saved(TransformerExplorer(networks, **start))
         self.env.temp_data.setdefault("explorers", []).append(widget)
         return [placed(self.env.app, widget)]
-
-
-def make_explorer(names: list[str], region: str) -> Any:
-    """Run the trained and the untrained network, and show the head that other photographs named.
-
-    Raises:
-        ValueError: if the transformer's weights are missing, or a photograph or the region is not the book's.
-    """
-    from attention_lite.explorers import TransformerExplorer
-    from attention_lite.lab import seen
-
-    return TransformerExplorer(seen.both_on(names), query=seen.patch_of(names[0], region), **seen.named_head(names[0]))
 
 
 def copy_scripts(app: Sphinx, error: Exception | None) -> None:
