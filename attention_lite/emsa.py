@@ -106,10 +106,19 @@ class EMSA(AttentionBlock):
 
     def _weights(self, Q: Tensor, K: Tensor) -> Tensor:
         """The map of each head: (B, h, N_q, N')."""
-        scores = precision.product(Q / math.sqrt(self.d_k), K.transpose(-2, -1))
+        A = self._mixed(precision.product(Q / math.sqrt(self.d_k), K.transpose(-2, -1))).softmax(dim=-1)
+        return A if self.mix is None else F.instance_norm(A)
+
+    def _mixed(self, scores: Tensor) -> Tensor:
+        """The scores of each head become a mixture of all heads': (B, h, N_q, N')."""
         if self.mix is None:
-            return scores.softmax(dim=-1)
-        return F.instance_norm(precision.applied(self.mix, scores).softmax(dim=-1))
+            return scores
+        if type(self.mix) is not nn.Conv2d:                                   # wrapped, as adapters do
+            return precision.applied(self.mix, scores)
+        # As a product of matrices: the processor's convolution of a few channels takes many times the memory.
+        M = self.mix.weight[:, :, 0, 0].expand(scores.shape[0], -1, -1)       # (B, h, h)
+        mixed = precision.product(M, scores.flatten(2)).view_as(scores)
+        return mixed if self.mix.bias is None else mixed + self.mix.bias[:, None, None]
 
     def _reduce(self, tokens: Tensor) -> Tensor:
         """Shrink the map that the tokens form: (B, N, d_model) -> (B, N', d_model)."""

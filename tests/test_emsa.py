@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from attention_lite import EMSA, ScaledDotProductAttention
+from attention_lite.lab.measuring import peak_memory
 
 DOUBLE = torch.float64
 Weights = dict[str, Tensor]
@@ -261,3 +262,15 @@ def test_what_is_not_finite_stays_visible_in_its_own_sample_only(bad, ratio, tra
     assert not torch.isfinite(A[0, :, 3]).any()
     assert torch.isfinite(y[1]).all()
     assert torch.isfinite(A[1]).all()
+
+
+def test_a_forward_pass_holds_two_maps_at_a_time():
+    block, x = EMSA(64, h=2, ratio=2).eval(), torch.randn(32, 28 * 28, 64)
+    one_map = 4 * 32 * 2 * 28**2 * 14**2
+
+    @torch.no_grad()
+    def forward() -> None:
+        block(x)
+
+    forward()
+    assert peak_memory(forward) < 3 * one_map
