@@ -3,7 +3,7 @@
 const GONE = 0.1; // an overlap below this: hardly a place is found again
 
 // Dark where nothing is found; the photograph itself where something is.
-const DIMMED = { ...linearScale(0, 1), table: new Uint8Array(256 * 3), opacity: (u) => 0.78 * (1 - u) };
+const DIMMED = { ...linearScale(0, 1), table: new Uint8Array(256 * 3), opacity: (u) => 0.68 * (1 - u) };
 
 class ForcedGates extends Explorer {
   constructor(model, root) {
@@ -38,12 +38,12 @@ class ForcedGates extends Explorer {
     const pictures = spec.imageNames.map((label, value) => ({ label, value, file: value }));
     const others = spec.sourceNames.map((label, i) => ({ label, value: this.count + i }));
     this.arrange(
-      [this.photographChooser()],
-      [this.chooser("Whose gates it gets", "source", [{ value: -1, label: "its own" }, ...pictures, ...others]), stage, this.makeBar()],
+      [this.photographChooser(), this.chooser("Whose gates it gets", "source", [{ value: -1, label: "its own" }, ...pictures, ...others])],
+      [stage, this.makeBar()],
       [status, this.makeBlocks()],
       [
         this.chooser("Show", "show", ["photograph", "both", "map"].map((value) => ({ value, label: value }))),
-        this.makeHint(`Yellow: what counts as ${spec.found}, above ${spec.threshold}. White dashes: what counts under its own gates.`),
+        this.makeHint(`Yellow: what counts as ${spec.found}, above ${spec.threshold}. White: what counts under its own gates.`),
       ],
       this.makeTable(() => this.blockRows()),
     );
@@ -141,8 +141,8 @@ class ForcedGates extends Explorer {
     const scale = show === "map" ? linearScale(0, 1) : DIMMED;
     const [width, height] = this.paintFound(map, scale, show);
     if (show !== "photograph") {
-      if (this.isForeign()) this.drawEdge(own, width, height, ["#fff"], [4, 3]);
-      this.drawEdge(map, width, height, ["#000", "#ffd21f"], []);
+      if (this.isForeign()) this.drawEdge(own, width, height, "#fff");
+      this.drawEdge(map, width, height, "#ffd21f");
     }
     const place = this.get("place");
     if (place >= 0) this.markPlace(place, width, height);
@@ -168,8 +168,8 @@ class ForcedGates extends Explorer {
     return [width, height];
   }
 
-  // The border between the places above the threshold and the others, in colours laid on one another.
-  drawEdge(map, width, height, colours, dashes) {
+  // The border between the places above the threshold and the others.
+  drawEdge(map, width, height, colour) {
     const cut = 255 * this.spec.threshold;
     const inside = (r, c) => r >= 0 && c >= 0 && r < this.rows && c < this.columns && map[r * this.columns + c] > cut;
     const [w, h] = [width / this.columns, height / this.rows];
@@ -185,15 +185,11 @@ class ForcedGates extends Explorer {
       }
     }
     const context = this.stageContext;
-    context.save();
-    context.lineCap = dashes.length ? "butt" : "square";
-    colours.forEach((colour, i) => {
-      context.setLineDash(dashes);
-      context.strokeStyle = colour;
-      context.lineWidth = dashes.length ? 1.2 : [3, 1.6][i];
+    for (const [ink, thickness] of [["#000a", 2.4], [colour, 1.2]]) {
+      context.strokeStyle = ink;
+      context.lineWidth = thickness;
       context.stroke(path);
-    });
-    context.restore();
+    }
   }
 
   drawStrips() {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from attention_lite.lab import checkpoints, comparison, experiments, regions, truth_results
+from attention_lite.lab import checkpoints, comparison, experiments, regions, text_gates, truth_results
 from attention_lite.lab.experiments import EXPERIMENTS
 from attention_lite.lab.experiments.slots import FOLDER as MEMORIES
 from attention_lite.lab.experiments.slots import store_memories
@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         status = {"train": _train, "compare": _compare, "networks": _networks, "list": _list,
                   "regions": _regions,
-                  "truth": _truth, "experiments": _experiments}[options.command](options)
+                  "text-gates": _text_gates, "truth": _truth, "experiments": _experiments}[options.command](options)
         sys.stdout.flush()                                # a reader who has left is noticed here, not at the exit
         return status
     except BrokenPipeError:                               # as of `list | head -1`: nobody wants the rest
@@ -66,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
                                                      "networks; Ctrl-C, and it goes on later")
     trying.add_argument("name", nargs="*", help=f"one or more of {', '.join(EXPERIMENTS)}; default: all")
     trying.add_argument("--file", type=Path, default=experiments.FILE, help="default: the package's own")
+    forcing = commands.add_parser("text-gates", help="force other pictures' gates on the text detector, in a minute or "
+                                                     "two, and store what it still finds")
+    forcing.add_argument("--file", type=Path, default=text_gates.FILE, help="default: the package's own")
     asking = commands.add_parser("truth", help="score a trained transformer's maps against the drawn regions, in a "
                                                "minute or two")
     asking.add_argument("--choose", action="store_true", help="only name the heads; keep the file, then score")
@@ -137,6 +140,13 @@ def _experiments(options: argparse.Namespace) -> int:
     if "slots" in names:
         store_memories(options.file.parent / MEMORIES.name)
     print(f"whole -> {options.file}")
+    return 0
+
+
+def _text_gates(options: argparse.Namespace) -> int:
+    found = text_gates.answers(text_gates.book_pictures(), text_gates.SINGLE)
+    text_gates.save(found, options.file)
+    print(f"{len(found.pictures)} pictures, {len(found.sources)} sources of gates -> {options.file}")
     return 0
 
 
