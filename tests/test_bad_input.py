@@ -221,8 +221,6 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
                      "gates[''] must hold one gate for each of the block's 8 channels, got shape (7,)"),
     "force map": (lambda: force(SE, {"": torch.zeros(1, 8, 1, 1)}),
                   "gates[''] must hold one gate for each of the block's 8 channels, got shape (1, 8, 1, 1)"),
-    "force scalar tensor": (lambda: force(SE, {"": torch.tensor(0.5)}),
-                            "gates[''] must hold one gate for each of the block's 8 channels, got shape ()"),
     "force text": (lambda: force(SE, {"": "open"}),
                    "gates[''] must be a number or a tensor of floating-point numbers, got str"),
     "force booleans": (lambda: force(SE, {"": torch.ones(8, dtype=torch.bool)}),
