@@ -2,10 +2,11 @@
 
 import math
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from attention_lite import record_attention
+from attention_lite import figures, record_attention
 from attention_lite.lab import transformer_maps as tm
 from attention_lite.networks.vision_transformer import VisionTransformer
 
@@ -36,6 +37,13 @@ def test_a_neighbour_is_found_in_its_direction_alone(name, step):
     A = shifted(*step)[None]
     found = {other: tm.neighbour_weight(A, towards).item() for other, towards in tm.NEIGHBOURS.items()}
     assert found == {other: pytest.approx(0.6 if other == name else 0.0) for other in tm.NEIGHBOURS}
+
+
+def test_all_steps_around():
+    found = tm.around(shifted(1, -2)[None], 2)
+    expected = torch.zeros(1, 5, 5)
+    expected[0, 2 + 1, 2 - 2] = 0.6
+    assert torch.allclose(found, expected)
 
 
 def test_distances():
@@ -112,6 +120,39 @@ def test_torchs_own_module_agrees(net):
         output, maps = own(x, x, x, average_attn_weights=False)
     assert torch.allclose(output, block(x), atol=1e-5)
     assert torch.allclose(maps, block.attention(x)["position"], atol=1e-6)
+
+
+def test_rankings_are_of_the_class_token():
+    maps = {name: torch.rand(2, 3, 17, 17).softmax(-1) for name in ("a", "b")}
+    ranks = tm.rankings(maps, "b")
+    assert torch.allclose(ranks["its map, last layer"], maps["b"][1, :, 0, 1:].mean(0))
+    assert torch.allclose(ranks["another photograph's map"], maps["a"][1, :, 0, 1:].mean(0))
+    assert torch.allclose(ranks["rollout"], tm.rollout(maps["b"])[0, 1:])
+    assert set(ranks["the middle"].topk(4).indices.tolist()) == {5, 6, 9, 10}
+    assert not torch.equal(ranks["random"], tm.rankings(maps, "a")["random"])
+    assert {len(values) for values in ranks.values()} == {16}
+
+
+def test_a_map_is_shown_on_its_photograph_with_query_and_outline():
+    figure = tm.show({"one": torch.eye(16), "two": torch.zeros(16, 16)}, 0.5, "chelsea", (18,), ("left eye",))
+    one, two, bar = figure.axes
+    assert [ax.get_title() for ax in (one, two)] == ["one", "two"]
+    assert one.images[1].get_clim() == (0, 0.5)
+    assert (one.lines[0].get_xydata() == [[2.5 * 14 - 0.5, 1.5 * 14 - 0.5]]).all()
+    outline = one.patches[0].get_xy()
+    assert 0 < outline.min() < outline.max() < 223
+    assert bar.get_ylabel() == "weight"
+    plt.close(figure)
+
+
+def test_glow_lets_the_photograph_be_seen_where_there_is_no_weight():
+    figure, axes = figures.panels(1, 1)
+    shown = figures.glow(axes[0, 0], torch.rand(28, 56, 3), torch.tensor([[0.0, 2.0]]), 1.0)
+    nothing, most = shown.to_rgba(shown.get_array())[0]
+    assert nothing[3] == 0
+    assert most[3] == 1
+    assert list(shown.get_extent()) == list(axes[0, 0].images[0].get_extent()) == [-0.5, 55.5, 27.5, -0.5]
+    plt.close(figure)
 
 
 def test_rank_correlation():

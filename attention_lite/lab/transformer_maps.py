@@ -5,14 +5,18 @@ place 0 is the class token.
 """
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from attention_lite.lab import patches
+from attention_lite.lab import patches, regions
 from attention_lite.lab.truth import SIDE
 from attention_lite.networks.vision_transformer import VisionTransformer
 from attention_lite.self_attention import ScaledDotProductAttention
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 NEIGHBOURS: dict[str, tuple[int, int]] = {"above": (-1, 0), "below": (1, 0), "left": (0, -1), "right": (0, 1)}
 
@@ -45,6 +49,13 @@ def neighbour_weight(maps: Tensor, step: tuple[int, int]) -> Tensor:
     inside = (row + down >= 0) & (row + down < side) & (column + right >= 0) & (column + right < side)
     query = (1 + row * side + column)[inside]
     return maps[..., query, query + down * side + right].mean(-1)
+
+
+def around(maps: Tensor, reach: int) -> Tensor:
+    """`neighbour_weight` for all steps up to `reach`: (…) -> (…, 2 reach + 1, 2 reach + 1), the patch in the middle."""
+    steps = range(-reach, reach + 1)
+    return torch.stack([torch.stack([neighbour_weight(maps, (down, right)) for right in steps], -1)
+                        for down in steps], -2)
 
 
 def rollout(maps: Tensor) -> Tensor:
@@ -130,3 +141,56 @@ def rank_correlation(a: Tensor, b: Tensor) -> float:
     """Spearman's: the correlation of two lists' ranks."""
     ranks = torch.stack([t.argsort().argsort().float() for t in (a, b)])
     return torch.corrcoef(ranks)[0, 1].item()
+
+
+def rankings(maps: dict[str, Tensor], photograph: str) -> dict[str, Tensor]:
+    """What might say which patches matter to the class token, (N,) each: the larger, the more.
+
+    `maps` are those of several photographs; another photograph's map is that of the next one.
+    """
+    own, side = maps[photograph], _side(maps[photograph])
+    names = list(maps)
+    other = maps[names[(names.index(photograph) + 1) % len(names)]]
+    lines = torch.arange(side) - (side - 1) / 2
+    generator = torch.Generator().manual_seed(names.index(photograph))
+    return {
+        "its map, last layer": own[-1].mean(0)[0, 1:],
+        "its maps, all layers": own.mean((0, 1))[0, 1:],
+        "rollout": rollout(own)[0, 1:],
+        "the middle": -torch.cartesian_prod(lines, lines).norm(dim=1),
+        "another photograph's map": other[-1].mean(0)[0, 1:],
+        "random": torch.rand(side ** 2, generator=generator),
+    }
+
+
+# Drawing
+
+
+def show(weights: dict[str, Tensor], limit: float, photograph: str, query: list[int] | tuple[int, ...] = (),
+         outlined: tuple[str, ...] = (), label: str = "weight") -> "Figure":
+    """Maps of one photograph by their titles, {title: (side, side)}, glowing over it, side by side; returns the figure.
+
+    Args:
+        limit: the weight at which the colours end.
+        query: patches to mark by a white dot, numbered row by row.
+        outlined: names of regions to outline in white.
+        label: what the colour bar is of.
+    """
+    import matplotlib.pyplot as plt
+
+    from attention_lite import figures
+
+    width = 5.4 / len(weights)
+    figure, axes = figures.panels(1, len(weights), width=width, height=width + 0.4)
+    for ax, (title, values) in zip(axes[0], weights.items(), strict=True):
+        heat = figures.glow(ax, image(photograph)[0].permute(1, 2, 0), values, limit, title)
+        for name in outlined:
+            corners = [[SIDE * v - 0.5 for v in corner] for corner in regions.region(photograph, name)]
+            ax.add_patch(plt.Polygon(corners, fill=False, edgecolor="white"))
+        side = values.shape[-1]
+        for place in query:
+            row, column = divmod(int(place), side)
+            ax.plot((column + 0.5) * SIDE / side - 0.5, (row + 0.5) * SIDE / side - 0.5, "o", color="white",
+                    markeredgecolor="black", markersize=5)
+    figures.colour_bar(figure, heat, axes, label, extend="max")
+    return figure
