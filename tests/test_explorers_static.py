@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from urllib.parse import urlsplit
 
 import nbformat
 import numpy as np
@@ -1260,6 +1261,24 @@ class Embedded:
                     assert names == [block_name, branch_name]
                     assert agrees(side, spec["sizes"][v])
                     assert agrees(weight, weights[v, branch])
+
+
+    def drive_transformer(self) -> None:
+        spec, image = self.spec, self.state["image"]
+        script = spec["scripts"][spec["parts"][self.state["network"]][image]]
+        address = urlsplit(self.root.page.evaluate("(script) => new URL(script, location).href", script)).path
+        content = base64.b64decode(re.search(r'="(.*)"', Path(address).read_text(encoding="ascii"))[1])
+        shape = (spec["layers"], spec["heads"], self.spec["grid"][0] ** 2 + 1, spec["width"])
+        size = int(np.prod(shape))
+        q, k = np.frombuffer(content, np.int8, 2 * size).reshape(2, *shape).astype(float)
+        at = 2 * size + shape[2] * spec["featureWidth"]
+        scale = np.frombuffer(content[at:], "<f4", shape[0] * shape[1] * shape[3]).reshape(shape[0], shape[1], 1, -1)
+        layer, head, token = self.state["layer"], self.state["head"], self.state["query"] + 1
+        scores = k[layer, head] @ (q * scale)[layer, head, token]
+        weights = np.exp(scores - scores.max())
+        expect(self.root.get_by_role("status")).to_contain_text(f"Layer {layer}, head {head}, from ")
+        said = re.search(r"strongest weight (\S+)", status(self.root))[1]
+        assert agrees(said, (weights / weights.sum())[1:].max())
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)

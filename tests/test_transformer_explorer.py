@@ -563,3 +563,31 @@ def test_a_slip_of_the_pen_is_no_missing_weights(tmp_path: Path) -> None:
         build(tmp_path, {"page": PAGE.replace("chelsea", "chelsa")})
     with pytest.raises(AssertionError):
         build(tmp_path, {"page": PAGE.replace("left eye", "left ey")})
+
+
+# The book's first page ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
+def test_the_first_page_opens_with_the_explorer(page: Page, book_html: Path, width: int, height: int) -> None:
+    """Title, sentence, photograph, small maps and the beginning of what they say stand on the first screen."""
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto((book_html / "book" / "index.html").as_uri())
+    root = page.locator(".attention-explorer")
+    root.get_by_role("status").filter(has_text="Layer 8, head 3, from left eye").wait_for()
+    for part in (".ax-stage", ".ax-maps"):
+        box = root.locator(part).bounding_box()
+        assert box["y"] + box["height"] < height
+    assert root.get_by_role("status").bounding_box()["y"] < height - 20
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+
+
+def test_the_first_page_asks_for_one_photographs_maps_alone(page: Page, book_html: Path) -> None:
+    """And is light before them; the theme's own files are every page's."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "_static/transformer" in request.url else None)
+    page.goto((book_html / "book" / "index.html").as_uri())
+    page.get_by_role("status").filter(has_text="strongest weight").wait_for()
+    page.wait_for_timeout(500)
+    assert len(asked) == 1
+    assert (book_html / "book" / "index.html").stat().st_size < 1_500_000

@@ -475,7 +475,8 @@ class Explorer {
     const wide = context.measureText(text).width;
     x = clamp(align === "right" ? x - wide : x, 2, this.stage.clientWidth - wide - 2);
     const meets = (other) => Math.abs(other.y - y) < 14 && x < other.x + other.wide + 4 && other.x < x + wide + 4;
-    while (y > 26 && this.labels.some(meets)) y -= 14; // two names never stand on one another
+    const away = y > 40 ? -14 : 14; // near the upper edge a name gives way downwards
+    while (y > 12 && y < this.stage.clientHeight && this.labels.some(meets)) y += away; // two names never stand on one another
     this.labels.push({ x, y, wide });
     context.lineJoin = "round";
     context.lineWidth = 3;

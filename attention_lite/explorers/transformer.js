@@ -472,7 +472,7 @@ class Transformer extends Explorer {
     const shares = this.spec.regions[image].map(([name], i) => [name, this.weightIn(this.coversOf(image, i), weights)]);
     const held = shares.sort((a, b) => b[1] - a[1]).slice(0, 3).map(([name, mass]) => `${name} ${mass.toFixed(2)}`).join(", ");
     const token = colour ? "" : `class token ${weights[0].toFixed(2)}`;
-    this.read(`${what}, from ${from}:`, `strongest weight ${number(weights[best + 1], 2)} at ${this.placed(image, best)}.`, `Of its weight: ${[held, token].filter(Boolean).join("; ")}.`);
+    this.read(`${what}, from ${from}:`, `strongest weight ${number(weights[best + 1])} at ${this.placed(image, best)}.`, `Of its weight: ${[held, token].filter(Boolean).join("; ")}.`);
   }
 
   weightIn(cover, weights) {

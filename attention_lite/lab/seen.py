@@ -18,8 +18,8 @@ from attention_lite.lab.truth import GRID, SIDE, untrained
 from attention_lite.networks.vision_transformer import VisionTransformer
 
 SHOWN = 400              # pixels: the longest side on which a page shows a photograph
-WORDS = {"chelsea": "cat", "china": "pagoda", "coffee": "cup", "camera": "camera operator",
-         "hubble_deep_field": "galaxies"}          # what a reader calls a photograph, where it is not its own name
+# What a reader calls a photograph, where it is not its own name.
+WORDS = {"chelsea": "cat", "china": "pagoda", "coffee": "cup", "hubble_deep_field": "galaxies"}
 
 NETWORKS: dict[str, Callable[[], VisionTransformer]] = {
     "trained": vision_transformer,
