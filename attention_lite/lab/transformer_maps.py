@@ -181,7 +181,7 @@ def show(weights: dict[str, Tensor], limit: float, photograph: str, query: list[
     from attention_lite import figures
 
     width = 5.4 / len(weights)
-    figure, axes = figures.panels(1, len(weights), width=width, height=width + 0.4)
+    figure, axes = figures.panels(1, len(weights), width=width, height=0.85 * width + 0.4)
     for ax, (title, values) in zip(axes[0], weights.items(), strict=True):
         heat = figures.glow(ax, image(photograph)[0].permute(1, 2, 0), values, limit, title)
         for name in outlined:
