@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from attention_lite import SEAttention
-from attention_lite.lab import photographs, pretrained, printed, text_gates
+from attention_lite.lab import direction_gates, photographs, pretrained, printed, text_gates
 
 GATES = {"a": torch.rand(6) * 0.8 + 0.1, "b": torch.rand(4)}
 
@@ -92,6 +92,27 @@ def net():
     return pretrained.text_detector()
 
 
+def test_each_picture_has_each_control_and_its_own_gates_at_their_own_level_change_nothing(net):
+    x = photographs.picture(printed.printed_page(), 128)
+    own = text_gates.look(net, x)[1]
+    found = text_gates.controls(net, x, own, orders=2)
+    assert {name: len(scores) for name, scores in found.items()} == {
+        "own, shuffled": 2, "constant a block": 1, "foreign at own level": 1, "own at foreign level": 1}
+    assert found["foreign at own level"] == found["own at foreign level"] == [1]
+    assert max(found["own, shuffled"]) < 1
+
+
+def test_the_classifier_is_asked_under_each_source_of_gates():
+    x, turned = direction_gates.lines(12, seed=1)
+    found = direction_gates.answers(x, direction_gates.lines(12, seed=2)[0])
+    with torch.no_grad():
+        free = pretrained.text_direction()(x).argmax(1) == 1
+    assert torch.equal(found["its own"], free)
+    assert (free == turned).float().mean() > 0.5
+    assert all(answer.shape == (12,) for answer in found.values())
+    assert len({tuple(answer.tolist()) for answer in found.values()}) >= 4
+
+
 def near(text: torch.Tensor, stored: np.ndarray) -> bool:
     """The same map, to half a level and a little: machines differ in the last digits."""
     return np.abs(text.numpy() - stored / 255).max() < 0.5 / text_gates.LEVELS + 0.01
@@ -109,7 +130,7 @@ def test_a_sample_of_the_stored_answers_is_what_the_network_answers(net):
         p = names.index(name)
         assert near(text, stored.maps[p, p])
         np.testing.assert_allclose(torch.cat(list(gates.values())), stored.gates[p, p], atol=0.003)
-    for name, source, forced in (("page", "cat", cats), ("cup sign", "one half", dict.fromkeys(cats, 0.5)),
+    for name, source, forced in (("page", "cat", cats), ("cup sign", "all ½", dict.fromkeys(cats, 0.5)),
                                  ("page", "own, shuffled", text_gates.shuffled(seen["page"][1]))):
         map_ = stored.maps[names.index(name), stored.sources.index(source)]
         assert near(text_gates.look(net, x[name], forced)[0], map_), (name, source)

@@ -103,6 +103,7 @@ from attention_lite.exercises import (  # noqa: E402, F401  (they register their
     se,
     self_attention,
     sk,
+    text_gates,
     transformer,
     weighted_average,
     which_one,

@@ -30,7 +30,7 @@ POOL = 2                 # pixels of a map that become one place, by their mean
 TEXT = 0.3               # a place is text if its probability is above this, as where the detector is used
 LEVELS = 31              # between no text and text, in answers that are kept: a page holds hundreds of maps
 SINGLE = ("page", "cup sign")        # the pictures on which each block is forced alone, too
-CONSTANTS = ("mean of all", "one half", "one", "own, shuffled")
+CONSTANTS = ("mean of all", "all ½", "all 1", "own, shuffled")
 
 Gates = dict[str, Tensor]
 
@@ -93,7 +93,7 @@ def look(net: TextDetector, x: Tensor, forced: Mapping[str, Tensor | float] | No
 
 def overlap(a: Tensor | np.ndarray, b: Tensor | np.ndarray) -> float:
     """Places that are text on both maps over those that are text on either; NaN where neither map has any."""
-    a, b = a > TEXT, b > TEXT
+    a, b = np.asarray(a) > TEXT, np.asarray(b) > TEXT
     either = float((a | b).sum())
     return float((a & b).sum()) / either if either else float("nan")
 
@@ -112,6 +112,25 @@ def constant(gates: Gates) -> Gates:
 def at_level(gates: Gates, like: Gates) -> Gates:
     """The gates of each block times one number, so that their mean is that of `like`'s."""
     return {name: s * (like[name].mean() / s.mean()) for name, s in gates.items()}
+
+
+def controls(net: TextDetector, x: Tensor, foreign: Gates, orders: int = 5) -> dict[str, list[float]]:
+    """Overlaps of a picture's text map with that under gates of which one thing was changed.
+
+    Args:
+        net: the detector.
+        x: the picture, (1, 3, H, W).
+        foreign: another picture's gates.
+        orders: in how many ways the picture's own gates are shuffled.
+    """
+    text, own = look(net, x)
+    changed = {
+        "own, shuffled": [shuffled(own, seed) for seed in range(orders)],
+        "constant a block": [constant(own)],
+        "foreign at own level": [at_level(foreign, own)],
+        "own at foreign level": [at_level(own, foreign)],
+    }
+    return {name: [overlap(look(net, x, forced)[0], text) for forced in gates] for name, gates in changed.items()}
 
 
 def answers(pictures: Mapping[str, np.ndarray], single: Sequence[str] = ()) -> Answers:
@@ -169,12 +188,11 @@ def stored(file: Path = FILE) -> Answers:
 
 
 def show(ax: "Axes", picture: np.ndarray, text: Tensor, title: str = "") -> None:
-    """Draw a picture, dark where the text map finds nothing, with a line around what counts as text."""
+    """Draw a picture, dark where the text map finds nothing."""
     from attention_lite import figures  # needs matplotlib, which the lab does without
 
-    bright = F.interpolate(text[None, None], (SIDE, SIDE), mode="bilinear")[0, 0].numpy()
-    figures.picture(ax, _square(picture, SIDE) / 255 * (0.25 + 0.75 * bright[..., None]), title)
-    figures.outline(ax, text.numpy() > TEXT, (SIDE, SIDE), "#ffd21f")
+    bright = F.interpolate(text[None, None], (2 * SIDE, 2 * SIDE), mode="bilinear")[0, 0].numpy()
+    figures.picture(ax, _square(picture, 2 * SIDE) / 255 * (0.3 + 0.7 * bright[..., None]), title)
 
 
 def _in_levels(text: np.ndarray) -> np.ndarray:
