@@ -22,9 +22,10 @@ from attention_lite import (
     SEAttention,
     SKAttention,
 )
+from benchmarks.others import PACKAGES, other
 from benchmarks.plain import Plain
 
-CONTESTANTS = ("ours", "plain", "compiled", "torch")
+CONTESTANTS = ("ours", "plain", "compiled", "torch", *PACKAGES)
 MODES = ("forward", "step")
 ARTICLE = "article"
 # Batch, channels, height = width. EMSA's map in the article is 8 × 8.
@@ -111,8 +112,10 @@ class TorchAttention(nn.Module):
         return self.mha(x, x, x, need_weights=False)[0]
 
 
-def contestant(name: str, block: nn.Module) -> nn.Module | str:
-    """A module that computes what `block` computes, or a sentence that says why there is none."""
+def contestant(name: str, block: nn.Module, x: Tensor) -> nn.Module | str:
+    """A module that takes `x` as `block` does, or a sentence that says why there is none."""
+    if name in PACKAGES:
+        return other(name, block, x)
     if name == "plain":
         return Plain(block)
     if name == "compiled":

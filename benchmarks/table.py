@@ -22,10 +22,11 @@ def markdown(results: dict) -> str:
 
 def _blocks(rows: list[dict]) -> str:
     cells = {(r["block"], r["shape"], r["contestant"]): r for r in rows}
-    lines = [[block, shape, *(_cell(cells[block, shape, c]) for c in CONTESTANTS)]
+    present = [c for c in CONTESTANTS if any(r["contestant"] == c for r in rows)]       # an older run may have fewer
+    lines = [[block, shape, *(_cell(cells.get((block, shape, c), {"skipped": ""})) for c in present)]
              for block, shape in dict.fromkeys((r["block"], r["shape"]) for r in rows)]
     notes = dict.fromkeys(f"{r['contestant']}: {r['skipped']}" for r in rows if "skipped" in r)
-    return _table(["block", "shape", *CONTESTANTS], lines) + "\nA dash: " + "; ".join(notes) + ".\n"
+    return _table(["block", "shape", *present], lines) + "\nA dash: " + "; ".join(notes) + ".\n"
 
 
 def _cell(row: dict) -> str:

@@ -1,6 +1,7 @@
 """The benchmarks compare equals, write complete results, and the committed results say what the project claims."""
 
 import copy
+import importlib
 import json
 import os
 import subprocess
@@ -12,9 +13,11 @@ import torch
 
 from attention_lite.lab import measuring
 from benchmarks import __main__ as command_line
-from benchmarks import scaling
+from benchmarks import others, scaling
 from benchmarks.cases import ARTICLE, BLOCKS, CONTESTANTS, MODES, SHAPES, SMALLEST, TorchAttention, build
+from benchmarks.gate import CHECKS, behind
 from benchmarks.plain import Plain
+from benchmarks.stand_ins import stand_ins
 from benchmarks.table import markdown
 from conftest import ROOT
 
@@ -90,10 +93,11 @@ def test_what_does_not_fit_is_not_tried(monkeypatch):
     assert "ratio" not in found["ours"]
 
 
-def assert_complete(results: dict, shapes: list[str], sides: tuple[int, ...]) -> None:
+def assert_complete(results: dict, shapes: list[str], sides: tuple[int, ...],
+                    contestants: tuple[str, ...] = CONTESTANTS) -> None:
     """Every block × shape × mode × contestant once, each with its figures or the reason why there are none."""
     expected = [(block, shape, mode, who) for block in BLOCKS for shape in shapes for mode in MODES
-                for who in CONTESTANTS if BLOCKS[block].stage or shape == ARTICLE]
+                for who in contestants if BLOCKS[block].stage or shape == ARTICLE]
     assert [(r["block"], r["shape"], r["mode"], r["contestant"]) for r in results["rows"]] == expected
     assert [(r["mechanism"], r["N"]) for r in results["scaling"]] == [
         (name, side**2) for side in sides for name in scaling.MECHANISMS]
@@ -184,6 +188,116 @@ def test_an_update_replaces_the_rows_of_its_blocks_only(tmp_path, monkeypatch):
     assert found["updates"] == [{"date": "now", "blocks": ["SEAttention"], "machine": {"cores": 2}}]
 
 
+PACKAGE = {"stranger/__init__.py": "from absent.deep.down import Base, Mode\nclass Kind(Base):\n    mode = Mode.FAST",
+           "fightingcv_attention/attention/SEAttention.py": """
+import torch
+class SEAttention(torch.nn.Module):
+    def __init__(self, channel, reduction):
+        super().__init__()
+        self.sizes, self.drop = (channel, reduction), torch.nn.Dropout(0.1)
+    def forward(self, x):
+        raise RuntimeError("no such shape\\nand more")
+""",
+           "timm/layers/__init__.py": """
+import torch
+from torchvision.ops.misc import FrozenBatchNorm2d
+class SEModule(torch.nn.Module):
+    def __init__(self, channels, rd_channels, bias):
+        super().__init__()
+        self.sizes, self.frozen = (channels, rd_channels, bias), isinstance(self, FrozenBatchNorm2d)
+    def forward(self, x):
+        return x + 1
+""",
+           "timm/layers/cbam.py": "", "timm/__init__.py": ""}
+
+
+@pytest.fixture
+def packages(tmp_path, monkeypatch):
+    """Made-up packages of the others' names, which can be imported during a test."""
+    def forget() -> dict:
+        names = [n for n in sys.modules if n.partition(".")[0] in ("stranger", "fightingcv_attention", "timm")]
+        return {name: sys.modules.pop(name) for name in names}
+
+    real = forget()
+    for name, text in PACKAGE.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    yield
+    forget()
+    sys.modules.update(real)
+
+
+def test_stand_ins_answer_for_a_package_that_is_not_here_and_are_gone_afterwards(packages):
+    with pytest.raises(ModuleNotFoundError, match="absent"):
+        importlib.import_module("stranger")
+    with stand_ins("absent"), stand_ins("json"):
+        stranger = importlib.import_module("stranger")
+        assert importlib.import_module("json") is json                         # what is installed is not replaced
+    assert isinstance(stranger.Kind(), stranger.Base)
+    assert not isinstance(1, stranger.Mode.FAST)
+    assert not [name for name in sys.modules if name.startswith("absent")]
+    with pytest.raises(ModuleNotFoundError, match="absent"):
+        importlib.import_module("absent")
+
+
+def test_other_packages_get_the_blocks_sizes_and_drop_nothing(packages):
+    block, x = build("SEAttention", ARTICLE)
+    collection, timm = (others.other(column, block, x) for column in ("collection", "timm"))
+    assert (collection.sizes, collection.drop.p) == ((512, 8), 0)
+    assert (timm.sizes, timm.frozen) == ((512, 64, False), False)
+    block, x = build("ChannelAttentionModule", ARTICLE)
+    assert [others.other(column, block, x) for column in others.PACKAGES] == ["has no such module"] * 2
+
+
+def test_other_packages_are_measured_and_their_errors_stand_in_the_table(packages):
+    rows = command_line.measure("SEAttention", SMALLEST, "step", compiled=False, seconds=0)
+    found = {r["contestant"]: r for r in rows}
+    assert found["timm"]["median"] > 0
+    assert found["collection"]["skipped"] == "SEAttention fails: no such shape"
+
+
+def test_a_missing_package_is_named_with_the_command_that_brings_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(others, "find_spec", lambda name: None)
+    monkeypatch.setattr(command_line, "run", lambda options: {"rows": []})
+    monkeypatch.setattr(command_line, "markdown", lambda results: "")
+    assert command_line.main(["--folder", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    for column, package in others.PACKAGES.items():
+        assert f"no column {column}: {package} is not installed: pip install --no-deps {package}\n" in said
+    rows = command_line.measure("SEAttention", SMALLEST, "forward", compiled=False, seconds=0)
+    assert rows[-1]["skipped"] == "timm is not installed: pip install --no-deps timm"
+
+
+def made_up(contestant: str, median: float, **kwargs: object) -> dict:
+    quartiles = {"q1": 0.98 * median, "median": median, "q3": 1.02 * median}
+    return {"block": "B", "shape": "S", "mode": "step", "contestant": contestant} | quartiles | kwargs
+
+
+def test_the_gate_finds_where_ours_is_behind_the_best():
+    plain, timm = made_up("plain", 1.1), made_up("timm", 1.0)
+    assert behind([made_up("ours", 1.09), plain, timm]) == []
+    assert behind([made_up("ours", 1.12), plain, timm]) == ["B, S, step: 1.12 of timm"]
+    assert behind([made_up("ours", 1.2), plain]) == []                          # 1.09 of the only one
+    assert behind([made_up("ours", 1.12, q1=1.01), plain, timm]) == []          # the quartiles overlap
+    assert behind([made_up("ours", 1.12), made_up("compiled", 0.5)]) == []      # the compiled block is ours, too
+    absent = {k: v for k, v in timm.items() if k not in ("q1", "median", "q3")} | {"skipped": "is not installed"}
+    assert behind([made_up("ours", 1.2), plain, absent]) == []
+    assert behind([made_up("ours", 1.2e-5), made_up("plain", 1e-5)]) == []      # the checks of a call are allowed
+
+
+def test_the_command_ends_with_what_is_behind(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command_line, "markdown", lambda results: "")
+    for median, status, line in ((1.5, 3, "    B, S, step: 1.50 of plain"),
+                                 (1.0, 0, "==> No block is behind the best of its row by more than 1.10")):
+        rows = [made_up("ours", median), made_up("plain", 1.0)]
+        monkeypatch.setattr(command_line, "run", lambda _, rows=rows: {"rows": rows})
+        assert command_line.main(["--folder", str(tmp_path)]) == status
+        assert capsys.readouterr().out.splitlines()[-1] == line
+        assert command_line.main(["--quick", "--folder", str(tmp_path)]) == 0   # too short for a verdict
+
+
 # What the committed results say. They come from a full run on a quiet machine, not from the machine of the tests.
 
 @pytest.fixture(scope="module")
@@ -193,15 +307,13 @@ def committed() -> dict:
 
 def test_committed_results_are_complete(committed):
     assert not committed["run"]["quick"]
-    assert_complete(committed, list(SHAPES), scaling.SIDES)
+    present = tuple(dict.fromkeys(row["contestant"] for row in committed["rows"]))
+    assert present in (CONTESTANTS, CONTESTANTS[:-len(others.PACKAGES)])               # a run may be older than those
+    assert_complete(committed, list(SHAPES), scaling.SIDES, present)
     assert not [r for r in committed["rows"] if r["contestant"] in ("ours", "plain") and "skipped" in r]
     compiled = [r for r in committed["rows"] if r["contestant"] == "compiled" and r["shape"] == ARTICLE]
     assert not [r for r in compiled if "skipped" in r]
     assert RESULTS.with_name("results.md").read_text(encoding="utf-8") == markdown(committed)
-
-
-# What a block spends on checking its input and naming its maps, in seconds a call. Plain forms do neither.
-CHECKS = 6e-6
 
 
 def slower(rows: list[dict]) -> list[str]:

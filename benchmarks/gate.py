@@ -1,0 +1,35 @@
+"""The verdict on a run: where a block is behind the best of the others in its row."""
+
+BEHIND = 1.10            # ratios that differ by less are equal: the same call twice gives as much
+CHECKS = 6e-6            # seconds a call for checking its input and naming its maps, which no other does
+
+
+def behind(rows: list[dict]) -> list[str]:
+    """Where ours, less CHECKS, takes over BEHIND times what the fastest other takes, with their quartiles apart.
+
+    The compiled block does not count: it is ours, after a compiler's work.
+    """
+    cells: dict[tuple[str, str, str], dict[str, dict]] = {}
+    for row in rows:
+        if "skipped" not in row and row["contestant"] != "compiled":
+            cells.setdefault((row["block"], row["shape"], row["mode"]), {})[row["contestant"]] = row
+    found = []
+    for place, cell in cells.items():
+        ours = cell.pop("ours")
+        if not cell:
+            continue
+        best = min(cell, key=lambda name: cell[name]["median"])
+        fastest = cell[best]
+        if ours["median"] - CHECKS > BEHIND * fastest["median"] and ours["q1"] - CHECKS > fastest["q3"]:
+            found.append(f"{', '.join(place)}: {ours['median'] / fastest['median']:.2f} of {best}")
+    return found
+
+
+def verdict(rows: list[dict]) -> int:
+    """Print what is behind; returns the exit status, 3 if anything is."""
+    if not (found := behind(rows)):
+        print(f"==> No block is behind the best of its row by more than {BEHIND:.2f}")
+        return 0
+    print(f"==> {len(found)} cells behind the best of their row by more than {BEHIND:.2f}, quartiles apart:")
+    print("\n".join(f"    {line}" for line in found))
+    return 3
