@@ -53,14 +53,13 @@ scales
 
 TRANSFORMER = """
 from pathlib import Path
-from IPython.display import display
 from attention_lite.explorers import TransformerExplorer
 from attention_lite.lab import seen
 explorer = TransformerExplorer(seen.both_on(["chelsea"]), look=seen.both, query=101, layer=8, head=3)
 note = Path("seen.txt")
 write = lambda change: note.open("a").write(f"{change['name']} {change['new']}\\n")
 explorer.observe(write, ["query", "layer", "image"])
-display(explorer.upload(), explorer)
+explorer
 """
 
 # JupyterLab would take out of the page what is out of sight, and ask whether to fetch news.
@@ -243,10 +242,12 @@ def test_the_transformer_s_maps_come_from_the_kernel_also_those_of_the_readers_o
     wait_until(lambda: "layer 7\n" in note.read_text(), 30, note.read_text)
 
     Image.fromarray(data.rocket()).save(folder / "mine.jpg")
-    with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Your own").click()
-    chooser.value.set_files(folder / "mine.jpg")
+    (folder / "none.jpg").write_bytes(b"no picture")
+    root.get_by_label("Your own photograph").set_input_files(folder / "none.jpg")
+    root.get_by_role("alert").filter(has_text="photograph must be a whole picture").wait_for()
+    root.get_by_label("Your own photograph").set_input_files(folder / "mine.jpg")
     wait_until(lambda: "image 1\n" in note.read_text(), 60, note.read_text)
     root.get_by_role("radio", name="your own").wait_for()
     assert root.get_by_role("radio", name="your own").is_checked()
     root.get_by_role("status").filter(has_text="from row 6, column 6").wait_for()
+    assert root.get_by_role("alert").inner_text() == ""

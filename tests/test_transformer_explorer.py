@@ -7,7 +7,6 @@ import importlib.util
 import json
 import re
 from collections.abc import Iterator
-from datetime import datetime, timezone
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -120,26 +119,20 @@ def test_a_photograph_of_the_readers_own_is_added_and_shown() -> None:
     assert set(explorer.maps) == {"a 0", "a 1", "b 0", "b 1"}
 
 
-def test_the_upload_shows_a_file_and_says_what_is_none(tmp_path: Path) -> None:
-    explorer = TransformerExplorer({"a": [small()]}, look=lambda path: {"a": small(name=Image.open(path).format)})
-    box = explorer.upload()
-    button, said = box.children
-    file = tmp_path / "x.png"
-    Image.fromarray(small().image).save(file)
+def test_a_file_that_the_reader_chose_is_shown_or_refused_in_words(tmp_path: Path) -> None:
+    def look(path: Path) -> dict[str, SimpleNamespace]:
+        if path.read_bytes() == b"no picture":
+            raise ValueError("photograph must be a whole picture")
+        return {"a": small(name=Image.open(path).format)}
 
-    def choose(content: bytes) -> None:
-        button.value = ({"name": "x.png", "type": "image/png", "size": len(content), "content": memoryview(content),
-                         "last_modified": datetime.now(timezone.utc)},)
-
-    choose(file.read_bytes())
+    explorer = make(look=look)
+    Image.fromarray(small().image).save(tmp_path / "x.png")
+    explorer.own = (tmp_path / "x.png").read_bytes()
     assert explorer.spec["imageNames"] == ["noise", "PNG"]
-
-    def refuse(path: Path) -> None:
-        raise ValueError("photograph must be a whole picture <b>")
-
-    explorer._look = refuse
-    choose(b"no picture")
-    assert said.value == "photograph must be a whole picture &lt;b>"
+    explorer.own = b"no picture"
+    assert explorer.refused == "photograph must be a whole picture"
+    explorer.own = (tmp_path / "x.png").read_bytes()
+    assert explorer.refused == ""
 
 
 # The lab ------------------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ function labOf(colour) {
 
 class Transformer extends Explorer {
   constructor(model, root) {
-    super(model, root, ["image", "layer", "head", "query", "network", "other", "outlined"]);
+    super(model, root, ["image", "layer", "head", "query", "network", "other", "outlined", "refused"]);
     Object.assign(this, { layers: this.spec.layers, heads: this.spec.heads, width: this.spec.width, tokens: this.places + 1 });
     this.parts = {};
     this.weights = new Float32Array(this.layers * this.heads * this.tokens);
@@ -62,7 +62,12 @@ class Transformer extends Explorer {
   // A photograph was added: all is made anew.
   renew() {
     this.close();
-    new Transformer(this.model, this.root);
+    this.successor = new Transformer(this.model, this.root);
+  }
+
+  close() {
+    super.close();
+    this.successor?.close();
   }
 
   file() {
@@ -84,7 +89,7 @@ class Transformer extends Explorer {
         part("ax-overview", this.makeOverview()),
         part("ax-reading", status, part("ax-row", this.makeHint("Point or touch; a click keeps. Arrow keys work too."), this.makeClassButton())),
         part("ax-legends", this.makeBar()),
-        part("ax-painting", this.photographChooser(), this.chooser("Network", "network", shown), this.menu("Nearest tokens in", "other", others), this.makeOutlineSwitch()),
+        part("ax-painting", this.photographChooser(), this.makeOwn(), this.chooser("Network", "network", shown), this.menu("Nearest tokens in", "other", others), this.makeOutlineSwitch()),
         this.makeSecond(),
       ),
       this.makeTable(() => this.topPlaces()),
@@ -115,9 +120,23 @@ class Transformer extends Explorer {
     return element("label", { class: "ax-check" }, box, "Outline what was drawn by hand");
   }
 
+  // A file that the reader chooses goes to the kernel, which runs the networks on it; a static page has none.
+  makeOwn() {
+    if (!this.spec.looks || this.model instanceof PageModel) return null;
+    const [id, refused] = [freshId(), element("p", { class: "ax-hint", role: "alert" })];
+    const send = async () => {
+      say(refused, "The networks run …");
+      this.model.set("own", new DataView(await input.files[0].arrayBuffer()));
+      this.model.save_changes();
+    };
+    const input = element("input", { type: "file", id, accept: "image/*", onchange: send });
+    this.controls.push(() => say(refused, this.get("refused")));
+    return element("div", { class: "ax-choice" }, element("label", { for: id }, "Your own photograph"), input, refused);
+  }
+
   makeOverview() {
     this.overview = element("canvas", { class: "ax-maps", tabindex: 0, role: "application", "aria-roledescription": "small maps", "aria-describedby": this.status.id });
-    [this.small, this.smallPixels] = this.makeSmall();
+    this.small = element("canvas"); // all small maps, a pixel a patch and one between two maps; it is drawn enlarged
     const choose = (event) => {
       const { across, left, top, cell } = this.overviewBox;
       const box = this.overview.getBoundingClientRect();
@@ -145,13 +164,6 @@ class Transformer extends Explorer {
     this.set("head", clamp(head, 0, this.heads - 1));
     if (this.get("network") === COLOUR) this.set("network", this.spec.networks[0]);
     this.drawAll(performance.now());
-  }
-
-  // All small maps lie in one little picture, a pixel a patch and one between two maps, which is drawn enlarged.
-  makeSmall() {
-    const pitch = this.columns + 1;
-    const canvas = element("canvas", { width: this.layers * pitch, height: this.layers * pitch });
-    return [canvas, null];
   }
 
   makeSecond() {
@@ -411,7 +423,7 @@ class Transformer extends Explorer {
   paintSmall(context, ready, across, long, wide, cell) {
     const pitch = this.columns + 1;
     const [w, h] = [long * pitch, wide * pitch];
-    if (this.small.width !== w || this.small.height !== h) {
+    if (!this.smallPixels || this.small.width !== w) {
       [this.small.width, this.small.height] = [w, h];
       this.smallPixels = this.small.getContext("2d").createImageData(w, h);
     }

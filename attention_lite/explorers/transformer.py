@@ -15,7 +15,6 @@ from attention_lite.as_array import as_array
 from attention_lite.explorers import arrays
 from attention_lite.explorers.base import PhotographExplorer, Switch, Whole
 from attention_lite.explorers.packing import Packer
-from attention_lite.extras import extra
 
 COLOUR = "likeness of colour"     # what stands beside the networks: needs the picture alone
 
@@ -43,7 +42,8 @@ class TransformerExplorer(PhotographExplorer):
 
     Arguments:
         networks: {name: [Seen, …]}: the same photographs, square, as each network saw them; the first is shown.
-        look: a function that gives {name: Seen} for a photograph of the reader's own; `show` and `upload` need it.
+        look: a function that gives {name: Seen} for a photograph of the reader's own, a file or an array: with it the
+            reader can choose a file in the notebook, and `show` shows one.
         query: the patch at the start, a number or (row, column) from 0; −1 for the class token.
         layer, head: those shown in large, from 0.
         image, network: the photograph and the network at the start; `network` may be "likeness of colour".
@@ -51,7 +51,8 @@ class TransformerExplorer(PhotographExplorer):
         outlined: whether the regions are outlined.
         limit: the weight at which the colours end, for every map of every photograph and network.
 
-    All but `networks`, `look` and `limit` are traits, synchronised both ways. Queries and keys travel in 8 bits: the
+    All but `networks`, `look` and `limit` are traits, synchronised both ways; `own` is the file that the reader chose,
+    `refused` says why it cannot be shown. Queries and keys travel in 8 bits: the
     keys less their mean over tokens, which no softmax sees, and one scale a channel.
 
     Raises ValueError, naming the argument, on anything that does not fit the above.
@@ -64,6 +65,8 @@ class TransformerExplorer(PhotographExplorer):
     query = Whole(0).tag(sync=True)
     other = Whole(-1).tag(sync=True)
     outlined = Switch(False).tag(sync=True)
+    own = traitlets.Bytes().tag(sync=True, from_json=lambda value, widget: bytes(value))
+    refused = traitlets.Unicode().tag(sync=True)
 
     def __init__(
         self,
@@ -105,26 +108,17 @@ class TransformerExplorer(PhotographExplorer):
                 setattr(self, name, value)
             self.image = len(self.spec["imageNames"]) - 1
 
-    def upload(self) -> Any:
-        """A button, for a notebook, with which the reader chooses a photograph file to `show`."""
-        with extra("book"):
-            from ipywidgets import HTML, FileUpload, VBox
-
-        button, said = FileUpload(accept="image/*", description="Your own"), HTML()
-
-        def show(change: dict[str, Any]) -> None:
-            for file in change["new"]:
-                with tempfile.TemporaryDirectory() as folder:
-                    path = Path(folder) / Path(file["name"]).name
-                    path.write_bytes(file["content"])
-                    try:
-                        self.show(path)
-                        said.value = ""
-                    except ValueError as error:
-                        said.value = str(error).replace("<", "&lt;")
-
-        button.observe(show, "value")
-        return VBox([button, said])
+    @traitlets.observe("own")
+    def _show_own(self, change: dict[str, Any]) -> None:
+        """Show the file that the reader chose in the notebook, or say why not."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "photograph"
+            path.write_bytes(change["new"])
+            try:
+                self.show(path)
+                self.refused = ""
+            except ValueError as error:
+                self.refused = str(error)
 
     def _pack(self, networks: dict[str, list[Seen]]) -> dict[str, Any]:
         """The traits `spec`, `data` and `maps` of these photographs."""
@@ -149,7 +143,7 @@ class TransformerExplorer(PhotographExplorer):
         packer.add_pictures("images", pictures)
         spec = {
             "grid": [side, side], "layers": layers, "heads": heads, "width": d, "featureWidth": width,
-            "limit": self._limit, "networks": list(networks), "parts": parts,
+            "limit": self._limit, "networks": list(networks), "parts": parts, "looks": self._look is not None,
             "imageNames": [arrays.word("name", seen.name) for seen in first],
             "alt": [seen.alt for seen in first],
             "regions": [[[name, corners] for name, corners in seen.regions.items()] for seen in first],

@@ -53,7 +53,7 @@ def traits(widget: dict[str, Any]) -> dict[str, Any]:
 def saved(explorer: Any) -> dict[str, Any]:
     """Return a live explorer's state in the form in which an executed notebook holds it."""
     state = explorer.get_state()
-    packed = [(["data"], state.pop("data"))]
+    packed = [([name], state.pop(name)) for name in list(state) if isinstance(state[name], bytes)]
     packed += [(["maps", part], content) for part, content in state.pop("maps", {}).items()]
     buffers = [{"path": path, "encoding": "base64", "data": base64.b64encode(content).decode()}
                for path, content in packed]
