@@ -66,7 +66,7 @@ class EMSA(AttentionBlock):
             self.shrink = nn.Conv2d(d_model, d_model, ratio + 1, ratio, padding=ratio // 2, groups=d_model)
             self.norm = nn.LayerNorm(d_model)
         if apply_transform and h > 1:
-            self.mix = nn.Conv2d(h, h, 1, bias=bias)
+            self.mix = HeadMix(h, h, 1, bias=bias)
 
     def attention(self, queries: Tensor, keys: Tensor | None = None, values: Tensor | None = None
                   ) -> dict[str, Tensor]:
@@ -111,14 +111,7 @@ class EMSA(AttentionBlock):
 
     def _mixed(self, scores: Tensor) -> Tensor:
         """The scores of each head become a mixture of all heads': (B, h, N_q, N')."""
-        if self.mix is None:
-            return scores
-        if type(self.mix) is not nn.Conv2d:                                   # wrapped, as adapters do
-            return precision.applied(self.mix, scores)
-        # As a product of matrices: the processor's convolution of a few channels takes many times the memory.
-        M = self.mix.weight[:, :, 0, 0].expand(scores.shape[0], -1, -1)       # (B, h, h)
-        mixed = precision.product(M, scores.flatten(2)).view_as(scores)
-        return mixed if self.mix.bias is None else mixed + self.mix.bias[:, None, None]
+        return scores if self.mix is None else precision.applied(self.mix, scores)
 
     def _reduce(self, tokens: Tensor) -> Tensor:
         """Shrink the map that the tokens form: (B, N, d_model) -> (B, N', d_model)."""
@@ -150,6 +143,18 @@ class EMSA(AttentionBlock):
         """Height or width after `shrink`: ceil(side / ratio) for an even ratio; an odd one is padded less."""
         s = self.ratio
         return side if s == 1 else (side - 1 - s % 2) // s + 1
+
+
+class HeadMix(nn.Conv2d):
+    """A 1 × 1 convolution across heads, (B, h, N_q, N') -> (B, h, N_q, N'), as a product of matrices.
+
+    The processor's convolution of a few channels takes many times as long, and many times the memory.
+    """
+
+    def forward(self, scores: Tensor) -> Tensor:
+        M = self.weight[:, :, 0, 0].expand(scores.shape[0], -1, -1)       # (B, h, h)
+        mixed = (M @ scores.flatten(2)).view_as(scores)
+        return mixed if self.bias is None else mixed + self.bias[:, None, None]
 
 
 @torch.fx.wrap                               # torch.fx has no n while it traces: its graph calls this

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -274,3 +275,12 @@ def test_a_forward_pass_holds_two_maps_at_a_time():
 
     forward()
     assert peak_memory(forward) < 3 * one_map
+
+
+def test_the_mix_is_a_convolution_and_can_be_watched():
+    block, x = EMSA(32, h=4, ratio=2, bias=True), torch.randn(2, 36, 32)
+    seen = []
+    block.mix.register_forward_hook(lambda layer, inputs, output: seen.append((inputs[0], output)))
+    block(x)
+    (scores, mixed), = seen
+    torch.testing.assert_close(mixed, F.conv2d(scores, block.mix.weight, block.mix.bias))
