@@ -136,36 +136,60 @@ class ForcedGates extends Explorer {
       this.paintPhotograph("full");
       return;
     }
-    const [source, block, show] = [this.sourceInPlace(), this.blockInPlace(), this.get("show")];
-    const [map, own] = [this.mapUnder(source, block), this.mapUnder(this.get("image"), -1)];
+    const show = this.get("show");
+    const view = this.view();
     const scale = show === "map" ? linearScale(0, 1) : DIMMED;
-    const [width, height] = this.paintFound(map, scale, show);
-    if (show !== "photograph") {
-      if (this.isForeign()) this.drawEdge(own, width, height, "#fff");
-      this.drawEdge(map, width, height, "#ffd21f");
-    }
+    const [width, height] = this.drawPicture(view, scale, show);
     const place = this.get("place");
     if (place >= 0) this.markPlace(place, width, height);
     this.showBar(scale, `Probability that a place is ${this.spec.found}`, show, [false, false], [[this.spec.threshold, `${this.spec.found} from here`]]);
     this.drawStrips();
-    this.readOut(map, own);
+    this.readOut(view);
     this.fillTable();
+  }
+
+  // The two maps and their numbers: made once for a state, since a pointer that moves changes none of it.
+  view() {
+    const [source, block] = [this.sourceInPlace(), this.blockInPlace()];
+    const key = [this.get("image"), source, block].join();
+    if (this.seen?.key !== key) {
+      const [map, own] = [this.mapUnder(source, block), this.mapUnder(this.get("image"), -1)];
+      this.seen = { key, map, own, numbers: this.compare(map, own) };
+    }
+    return this.seen;
+  }
+
+  // So is the picture, which a place is then marked on.
+  drawPicture({ key, map, own }, scale, show) {
+    const [width, height] = this.sizeCanvas(this.stage);
+    const state = [key, show, this.stage.width, this.stage.height, Boolean(this.photographs.ready[this.file()])].join();
+    if (this.picture?.state === state) {
+      this.stageContext.drawImage(this.picture.canvas, 0, 0, width, height);
+      return [width, height];
+    }
+    this.paintFound(map, scale, show);
+    if (show !== "photograph") {
+      if (this.isForeign()) this.drawEdge(own, width, height, "#fff");
+      this.drawEdge(map, width, height, "#ffd21f");
+    }
+    const canvas = element("canvas", { width: this.stage.width, height: this.stage.height });
+    canvas.getContext("2d").drawImage(this.stage, 0, 0);
+    this.picture = { state, canvas };
+    return [width, height];
   }
 
   // As Explorer.paint, but the photograph keeps its colours.
   paintFound(map, scale, show) {
     const [width, height] = this.paintPhotograph("full");
-    if (show === "photograph") return [width, height];
+    if (show === "photograph") return;
     const pixels = this.layerPixels.data;
     for (let i = 0; i < this.places; i++) {
-      const u = map[i] / 255;
       for (let c = 0; c < 3; c++) pixels[4 * i + c] = scale.table[3 * map[i] + c];
-      pixels[4 * i + 3] = show === "both" ? 255 * scale.opacity(u) : 255;
+      pixels[4 * i + 3] = show === "both" ? 255 * scale.opacity(map[i] / 255) : 255;
     }
     this.layerContext.putImageData(this.layerPixels, 0, 0);
     this.stageContext.imageSmoothingEnabled = true;
     this.stageContext.drawImage(this.layer, 0, 0, width, height);
-    return [width, height];
   }
 
   // The border between the places above the threshold and the others.
@@ -234,9 +258,8 @@ class ForcedGates extends Explorer {
     return found < before / 2 ? `The ${what} is gone.` : `Other places count as ${what} now.`;
   }
 
-  readOut(map, own) {
+  readOut({ map, own, numbers }) {
     const { spec } = this;
-    const numbers = this.compare(map, own);
     const block = this.blockInPlace();
     const where = block < 0 ? "" : ` in ${spec.blockNames[block]} alone`;
     const share = (x) => `${(100 * x).toFixed(1)} %`;
