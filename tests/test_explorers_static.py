@@ -1144,6 +1144,7 @@ def test_a_chapter_s_widget_becomes_an_explorer(
         html.count('<script type="module">') == html.count("<style>.attention") + html.count("<style>/*") == 1
     )
     assert "widget-view+json" not in html
+    assert "widget-state+json" not in html, "its data stands in the page once"
     root = open_page(page, (tmp_path / "html" / "index.html").as_uri())
     point(root, 9, (4, 6))
     picture = data.coffee()[:200, :300]

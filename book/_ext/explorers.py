@@ -159,7 +159,8 @@ def place_explorers(app: Sphinx, doctree: nodes.document) -> None:
 
     views = [(node, match) for node in doctree.findall(nodes.raw) if (match := VIEW.search(node.astext()))]
     attached = getattr(app.env, "nb_metadata", {}).get(app.env.docname, {}).get("js_files", {})
-    saved_states = json.loads(attached.get("ipywidgets_state", (None, {"body": "{}"}))[1]["body"]).get("state", {})
+    # Taken out: kept there, megabytes of it would be read with Sphinx's notes at the start of every build.
+    saved_states = json.loads(attached.pop("ipywidgets_state", (None, {"body": "{}"}))[1]["body"]).get("state", {})
     shown = app.env.temp_data.pop("explorers", [])
     for node, match in views:
         widget = saved_states.get(json.loads(match[1]).get("model_id"), {})
