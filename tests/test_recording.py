@@ -1,6 +1,7 @@
 """record_attention shows what every block attended to, and leaves no trace of having looked."""
 
 import copy
+import importlib
 import io
 import re
 from collections.abc import Callable
@@ -240,6 +241,21 @@ def test_maps_are_copies_that_the_model_cannot_change():
     with record_attention(model) as maps:
         model(torch.zeros(1))
     assert torch.equal(maps[""]["kept"], torch.zeros(2))
+
+
+def test_recordings_that_end_in_any_order_let_compile_again():
+    importlib.import_module("torch._dynamo")                               # the compiler, which is told to stand back
+    first, second = (record_attention(network()) for _ in range(2))
+    first.__enter__(), second.__enter__()
+    first.__exit__(None, None, None), second.__exit__(None, None, None)
+    compilations = []
+
+    def count(graph, inputs):
+        compilations.append(graph)
+        return graph
+
+    torch.compile(nn.Linear(3, 3), backend=count)(torch.randn(2, 3))
+    assert len(compilations) == 1
 
 
 def test_compiled_models_are_recorded_and_stay_compiled():
