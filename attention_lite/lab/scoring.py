@@ -136,11 +136,12 @@ def _maps_and_region(weights: Any, where: Any) -> tuple[Tensor, Tensor]:
 def _known(name: str, value: Any) -> Tensor:
     """Numbers none of which is NaN: a NaN is neither large nor small, and any score of it would be a guess."""
     numbers = _tensor(name, value)
-    unknown = int(numbers.isnan().sum())
-    if unknown:
+    if numbers.sum().isnan() and numbers.isnan().any():        # the sum, which is quicker, rules it out nearly always
+        unknown = int(numbers.isnan().sum())
         raise ValueError(f"{name} must hold no NaN, got {unknown} of {numbers.numel()} numbers")
     return numbers
 
 
 def _tensor(name: str, value: Any) -> Tensor:
-    return torch.tensor(as_array(name, value))
+    array = as_array(name, value)
+    return torch.from_numpy(array) if array.flags.writeable else torch.tensor(array)     # maps are large: no copy
