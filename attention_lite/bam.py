@@ -80,8 +80,8 @@ class BAMBlock(AttentionBlock):
 
         Args and errors are those of `attention`.
         """
-        M, _, _ = self._gate(x)
-        return x + x * M.to(x.dtype)
+        gated = x * self._gate(x)[0].to(x.dtype)                  # M is needed no longer: its memory is free again
+        return x + gated
 
     def _gate(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return M (B, C, H, W), M_c (B, C) and M_s (B, 1, H, W)."""

@@ -21,6 +21,14 @@ class SEWeight(nn.Module):
         return torch.sigmoid(self.W1(torch.relu(self.W0(x.mean(dim=(2, 3))))))
 
 
+def _by_places(conv: nn.Module, x: Tensor) -> Tensor:
+    """conv(x), with the channels of each place side by side in memory meanwhile, (B, H, W, C).
+
+    The processor's convolutions in narrow groups are several times faster so; the numbers differ by rounding alone.
+    """
+    return conv(x.movedim(1, -1).contiguous().movedim(-1, 1)).contiguous()
+
+
 class PSA(AttentionBlock):
     """Pyramid split attention module of Zhang et al. (2021), *EPSANet*.
 
@@ -64,6 +72,7 @@ class PSA(AttentionBlock):
             checks.divides(f"groups[{i}]", g, "channel / S", width)
 
         self.channel, self.published = channel, published
+        self.narrow = [width // g < 4 for g in groups]            # whether a group makes fewer than 4 channels
         self.convs = nn.ModuleList(nn.Conv2d(channel, width, k, stride, padding=k // 2, groups=g, bias=False)
                                    for k, g in zip(kernels, groups, strict=True))
         self.weights = nn.ModuleList(SEWeight(width, reduction, bias=published)
@@ -96,7 +105,8 @@ class PSA(AttentionBlock):
     def _split(self, x: Tensor) -> list[Tensor]:
         """The splits: S maps (B, C/S, H', W')."""
         checks.feature_map("x", x, self.channel, self.convs[0])
-        return [conv(x) for conv in self.convs]
+        return [_by_places(conv, x) if narrow else conv(x)
+                for conv, narrow in zip(self.convs, self.narrow, strict=True)]
 
     def _weigh(self, F: list[Tensor]) -> Tensor:
         """The gates of the splits, made to compete: (B, S, C/S)."""

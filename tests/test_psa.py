@@ -146,7 +146,19 @@ def test_forward_applies_exactly_the_weights_that_attention_returns(published):
     att = psa.attention(x)["split"][..., None, None]
     for i, conv in enumerate(psa.convs):
         place = 3 - i if published else i
-        assert torch.equal(psa(x)[:, 2 * place:2 * place + 2], conv(x) * att[:, i])
+        torch.testing.assert_close(psa(x)[:, 2 * place:2 * place + 2], conv(x) * att[:, i], rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("narrow", [True, False])
+def test_narrow_groups_change_the_memory_of_no_output(narrow):
+    psa = PSA(64, 4, groups=(8, 8, 8, 8) if narrow else (4, 4, 4, 4)).double()
+    x = torch.randn(2, 64, 6, 5, dtype=DOUBLE)
+    assert psa.narrow == [narrow] * 4
+    assert psa(x).is_contiguous()
+    gates = psa.attention(x)["split"][..., None, None]
+    plain = torch.cat([conv(x) * gates[:, i] for i, conv in enumerate(psa.convs)], dim=1)
+    torch.testing.assert_close(psa(x), plain, rtol=0, atol=1e-14)
+    torch.testing.assert_close(torch.func.vmap(psa)(x[:, None])[:, 0], plain, rtol=0, atol=1e-14)
 
 
 def test_the_published_order_is_ours_turned_around():
