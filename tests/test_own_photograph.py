@@ -90,6 +90,15 @@ def test_arrays_that_are_no_photograph(photograph: object, message: str):
         open_photograph(photograph)
 
 
+def test_heic_is_refused_in_words_and_webp_is_read(tmp_path: Path):
+    telephone = tmp_path / "cat.heic"
+    telephone.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+    with pytest.raises(ValueError, match=r"got cat.heic, which is HEIC, .*: export it as JPEG first"):
+        open_photograph(telephone)
+    webp = save(Image.fromarray(RGB), tmp_path / "cat.webp", lossless=True)
+    assert np.array_equal(open_photograph(webp), RGB)
+
+
 def test_files_that_are_no_photograph(tmp_path: Path):
     notes = tmp_path / "notes.jpg"
     notes.write_text("Eyes: two. Whiskers: many.")

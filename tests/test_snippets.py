@@ -3,11 +3,15 @@
 Two of them lost their line breaks in the article, which are put back here.
 """
 
+import re
+
 import pytest
 import torch
 
 import attention_lite
 from attention_lite import AttentionBlock
+from benchmarks.stand_ins import stand_ins
+from conftest import ROOT
 
 IMAGE, TOKENS = (50, 512, 7, 7), (50, 49, 512)
 
@@ -112,3 +116,22 @@ def test_every_mechanism_of_the_package_has_its_snippet():
     assert parts < public
     assert public - {AttentionBlock.__name__} - parts == set(SNIPPETS)
     assert len(SNIPPETS) == 10
+
+
+@pytest.mark.parametrize(("page", "blocks"), [("README.md", 2), ("book/your-model.md", 5)])
+def test_the_code_of_pages_runs_in_order_and_gives_maps(page, blocks):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    snippets = [code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+                if "attention_lite.exercises" not in code]                 # whose answer is the reader's
+    assert len(snippets) == blocks
+    names: dict = {}
+    with stand_ins("torchvision"):
+        exec("import timm", {})                                            # its imports alone need stand-ins
+    for code in snippets:
+        exec(code, names)
+    if page == "README.md":
+        assert names["weights"].shape == (1, 4, 49, 49)
+    else:
+        assert names["seen"].shape == (6, 16, 16)
+        assert names["A"].shape == (1, 4, 49, 49)
+        assert len(names["gates"]) == 8

@@ -10,6 +10,7 @@ from attention_lite.as_array import as_array
 from attention_lite.extras import extra
 
 SHORTEST_SIDE = 32               # pixels
+HEIC = tuple(b"ftyp" + brand for brand in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"))
 MOST_PIXELS = 60_000_000         # a decoded photograph takes three bytes for each
 
 
@@ -49,6 +50,9 @@ def _read(path: Path) -> np.ndarray:
     except Image.DecompressionBombError as error:
         raise ValueError(f"photograph must have at most {MOST_PIXELS:,} pixels, {path.name} has far more") from error
     except (Image.UnidentifiedImageError, OSError, SyntaxError) as error:
+        if path.read_bytes()[4:12] in HEIC:
+            raise ValueError(f"photograph must be a JPEG, PNG or WebP, got {path.name}, which is HEIC, as telephones "
+                             "store it: export it as JPEG first") from error
         raise ValueError(f"photograph must be a whole picture in a format that Pillow reads, as JPEG or PNG, got "
                          f"{path.name}: {error}") from error
 
