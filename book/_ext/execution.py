@@ -204,6 +204,10 @@ class Executions:
             self.pool.shutdown(wait=False, cancel_futures=True)
             raise RuntimeError(f"{path.stem} could not be executed\n{error}") from None
 
+    def close(self) -> None:
+        """End the workers, which is not left to the interpreter's own end: that closes their pipes under them."""
+        self.pool.shutdown()
+
 
 # In place ------------------------------------------------------------------------------------------------------
 
@@ -245,6 +249,7 @@ def main(names: list[str]) -> int:
             print(f"{error}\nThe file is as it was.", file=sys.stderr)
             return 1
         print(f"{path.stem}: stored, {path.stat().st_size / 1000:.0f} kB", flush=True)
+    executions.close()
     return 0
 
 
@@ -278,6 +283,12 @@ def insert_outputs(app: Sphinx, docname: str, source: list[str]) -> None:
     source[0] = nbformat.writes(notebook)
 
 
+def finish(app: Sphinx, error: Exception | None) -> None:
+    """End the workers when the pages are built, or when they cannot be."""
+    if hasattr(app, "executions"):
+        app.executions.close()
+
+
 def set_digests(app: Sphinx, config: object) -> None:
     """Have Sphinx read every page again when the package or the book's own extensions have changed."""
     app.config.package_digest = package_digest()
@@ -290,6 +301,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", set_digests)
     app.connect("env-before-read-docs", start)
     app.connect("source-read", insert_outputs)
+    app.connect("build-finished", finish)
     return {"parallel_read_safe": False, "parallel_write_safe": True}
 
 
