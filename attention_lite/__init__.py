@@ -31,4 +31,4 @@ __all__ = [
     "force_gates",
     "record_attention",
 ]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
