@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -86,8 +87,9 @@ def test_nbval_sees_a_wrong_stored_output_in_a_kept_execution(tmp_path: Path) ->
     output.text = "wrong " + output.text
     nbformat.write(notebook, folder / source.name)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval", "--nbval-current-env"]
-    done = subprocess.run([*command, "--confcutdir", str(ROOT), "-p", "conftest", str(folder)], cwd=ROOT / "tests",
-                          capture_output=True, text=True, check=False)
+    found = os.pathsep.join(str(ROOT / name) for name in ("tests", "book/_ext", "scripts"))
+    done = subprocess.run([*command, "-p", "conftest", str(folder)], cwd=tmp_path, capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": found}, check=False)
     assert "1 failed" in done.stdout, done.stdout + done.stderr
     assert cell.source.splitlines()[0] in done.stdout
 
