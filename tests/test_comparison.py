@@ -99,7 +99,7 @@ def test_what_is_no_json_is_refused_and_left_as_it_is(text, tmp_path, capsys):
     assert "error: a.json is not JSON" in capsys.readouterr().err
     assert path.read_text() == text
     path.write_text("[1, 2]")
-    with pytest.raises(ValueError, match=r"a\.json must hold two lists"):
+    with pytest.raises(ValueError, match=r"a\.json must hold an object, got list; make it anew"):
         comparison.load(path)
 
 

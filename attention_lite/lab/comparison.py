@@ -20,7 +20,7 @@ import torch
 from tqdm import tqdm
 
 from attention_lite.lab import checkpoints, evidence, measuring, scoring
-from attention_lite.lab.files import write_whole
+from attention_lite.lab.files import read_results, write_whole
 from attention_lite.lab.recipes import COMPARED, FIVE_SEEDS, RECIPES
 from attention_lite.lab.runs import TEST_SEED, VALIDATION_SEED, finish
 from attention_lite.lab.training import pictures, untrained
@@ -69,13 +69,8 @@ def load(path: Path = FILE) -> dict[str, list[dict]]:
 
 
 def _read(path: Path) -> dict[str, list[dict]]:
-    if not path.is_file():
-        raise ValueError(f"no results {path}; make them with: {COMMAND}")
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path.name} is not JSON ({error}); make it anew with: {COMMAND}") from error
-    if not isinstance(results, dict) or any(not isinstance(results.get(k), list) for k in ("rows", "costs")):
+    results = read_results(path, COMMAND)
+    if any(not isinstance(results.get(k), list) for k in ("rows", "costs")):
         raise ValueError(f"{path.name} must hold two lists, rows and costs; make it anew with: {COMMAND}")
     return results
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from attention_lite.lab import pretrained, regions, truth
-from attention_lite.lab.files import write_whole
+from attention_lite.lab.files import read_results, write_whole
 from attention_lite.lab.truth import HALVES, PHOTOGRAPHS, QUESTIONS, UNTRAINED_SEEDS, rounded
 from attention_lite.lab.weights import WEIGHTS
 
@@ -33,22 +33,10 @@ def load(path: Path = FILE) -> dict:
     Raises:
         ValueError: if it is missing, not JSON, or not whole; says which command makes it.
     """
-    results = _read(path)
+    results = read_results(path, COMMAND)
     for part in PARTS:
         if not results.get(part):
             raise ValueError(f"{path.name} has no {part}; make it with: {COMMAND}")
-    return results
-
-
-def _read(path: Path) -> dict:
-    if not path.is_file():
-        raise ValueError(f"no results {path}; make them with: {COMMAND}")
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path.name} is not JSON ({error}); make it anew with: {COMMAND}") from error
-    if not isinstance(results, dict):
-        raise ValueError(f"{path.name} must hold an object, got {type(results).__name__}")
     return results
 
 
@@ -72,7 +60,7 @@ def score(path: Path = FILE) -> dict:
         ValueError: if the file names no heads, or others than its rule names now; or weights are missing.
         OSError: if the file cannot be written.
     """
-    choice = _read(path).get("choice")
+    choice = read_results(path, COMMAND).get("choice")
     if not choice:
         raise ValueError(f"{path.name} names no heads; name them first with: {COMMAND} --choose")
     maps = _maps_of(pretrained.vision_transformer())

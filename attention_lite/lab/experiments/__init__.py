@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from attention_lite.lab import truth
 from attention_lite.lab.experiments import gates, keys, likeness, slots
-from attention_lite.lab.files import write_whole
+from attention_lite.lab.files import read_results, write_whole
 from attention_lite.lab.weights import WEIGHTS
 
 FILE = Path(__file__).parent.parent / "experiments.json"
@@ -57,8 +57,6 @@ def load(path: Path = FILE) -> dict[str, dict]:
     Raises:
         ValueError: if the file is missing or not JSON, or the rows are not those of the experiments; names the row.
     """
-    if not path.is_file():
-        raise ValueError(f"no results {path}; make them with: {COMMAND}")
     results = _read(path)
     for name, experiment in EXPERIMENTS.items():
         rows = results.get(name, {"rows": []})["rows"]
@@ -129,12 +127,7 @@ def _rounded(value: Any) -> Any:
 
 
 def _read(path: Path) -> dict[str, dict]:
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path.name} is not JSON ({error}); make it anew with: {COMMAND}") from error
-    if not isinstance(results, dict):
-        raise ValueError(f"{path.name} must hold an object, got {type(results).__name__}; make it anew with: {COMMAND}")
+    results = read_results(path, COMMAND)
     known = {name: results[name] for name in EXPERIMENTS if name in results}
     for name, part in known.items():
         if not isinstance(part, dict) or not isinstance(part.get("rows"), list):
