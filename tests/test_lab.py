@@ -43,7 +43,16 @@ from attention_lite.lab import (
 )
 from attention_lite.lab.__main__ import main
 from attention_lite.lab.recipes import HOME, home_task
-from attention_lite.lab.runs import SCENES, TEST_SEED, describe, figure_of, finish, state_of, stop_on_ctrl_c
+from attention_lite.lab.runs import (
+    SCENES,
+    TEST_SEED,
+    describe,
+    figure_of,
+    finish,
+    learned,
+    state_of,
+    stop_on_ctrl_c,
+)
 from attention_lite.lab.scenes import DIGITS, digits
 from attention_lite.lab.training import EVERY, Training, run
 
@@ -407,6 +416,27 @@ def test_iou_is_the_mean_overlap_with_the_digit_to_read():
     assert scoring.iou(Painter(half), scenes) == pytest.approx(3 / 7)      # the mean over scenes, not over pixels
     distractor = masks(scenes)[torch.arange(7), (scenes.target + 1) % 3] > 0.5
     assert scoring.iou(Painter(torch.where(distractor, 1.0, -1.0)), scenes) < 0.05
+
+
+@pytest.mark.parametrize(("task", "enough"), [("context-gating", 2 / 3), ("cued-search", 2 / 3),
+                                              ("cued-segmentation", 2 / 3), ("one-digit", 0.2), ("any-size", 0.2)])
+def test_a_training_has_learned_that_ends_at_twice_a_blind_choice(task, enough):
+    assert learned(task, enough)
+    assert not learned(task, enough - 0.001)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_blind_choice_is_what_chance_gives(task):
+    """Reading, or painting, any digit of the scene, not the one that is meant."""
+    scenes = TASKS[task]("test").sample(300, 0)
+    if task == "cued-segmentation":
+        all_digits = (masks(scenes) > 0.5).any(1)
+        found = scoring.overlap(all_digits, target_mask(scenes) > 0.5).mean().item()
+    elif scenes.label.shape[1] == 1:
+        found = (scenes.answer == scenes.answer.roll(1)).float().mean().item()
+    else:
+        found = (scenes.label[:, 0] == scenes.answer).float().mean().item()
+    assert found == pytest.approx(TASKS[task].blind, abs=0.06)
 
 
 # Training

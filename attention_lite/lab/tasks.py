@@ -27,10 +27,15 @@ def rgb(hue: Tensor, saturation: Tensor | float, value: Tensor | float) -> Tenso
 
 
 class Task:
-    """A family of scenes on one side of the split."""
+    """A family of scenes on one side of the split.
+
+    size: of the picture, in pixels at scale 1.
+    blind: what a network reaches that reads digits and does not know which one is meant.
+    """
 
     name: str
-    size: int            # pixels at scale 1
+    size: int
+    blind: float
 
     def __init__(self, split: str) -> None:
         if split not in tuple(DIGITS):
@@ -105,6 +110,7 @@ class ContextGating(Task):
 
     name = "context-gating"
     size = 64
+    blind = 1 / 3
 
     def _sample(self, n: int, generator: torch.Generator, hide: float) -> Scenes:
         target = torch.randint(3, (n,), generator=generator)
@@ -145,6 +151,7 @@ class CuedSearch(Task):
 
     name = "cued-search"
     size = 48
+    blind = 1 / 3        # as an IoU too: of three digits painted, one is right
 
     def _sample(self, n: int, generator: torch.Generator, hide: float) -> Scenes:
         target = torch.randint(3, (n,), generator=generator)
@@ -185,6 +192,7 @@ class OneDigit(Task):
 
     name = "one-digit"
     size = 48
+    blind = 1 / 10       # there is nothing to choose: one class of ten
     sides = (15.0, 19.0)     # of the digit, in pixels
 
     def _sample(self, n: int, generator: torch.Generator, hide: float) -> Scenes:
