@@ -1,0 +1,84 @@
+// ---------------------------------------------------------------- draw: the lab's scenes, drawn in the page
+//
+// attention_lite/lab/scenes.py in JavaScript, one scene at a time. A scene has the fields of the lab's Scenes:
+//
+//   size                                side of the square picture, in pixels at scale 1
+//   crop                                Uint8Array(3 · size · size): the photograph behind it, channels first
+//   light, contrast                     factors on its brightness, and on its differences from its mean colour
+//   glyphs                              of each digit, Float32Array(32 · 32) in [0, 1]: glyph(the 8 × 8 grey levels, 0…16)
+//   y, x, side, angle, opacity, colour  of each digit: centre and size in pixels, radians, [0, 1], [r, g, b] in [0, 1]
+//   frame                               [r, g, b] or null
+//   disc_yx, disc_colour                [y, x] and [r, g, b], or null
+//
+//   const { draw, pictures, glyph } = Drawing();
+//   draw(scene)                         Float32Array(3 · size · size) in [0, 1], channels first
+//   draw({ ...scene, crop }, 4)         at four times the size, for the reader, with a crop of that size
+//   pictures(scene)                     what the networks see: {shape: [3, size, size], data}, for net.forward
+//
+// All in one function, without anything from outside: a worker is made of its text.
+
+function Drawing() {
+const FRAME_WIDTH = 3, DISC_DIAMETER = 11; // pixels, at scale 1
+const GLYPH = 32; // digits are smoothed from 8 × 8 to this many pixels before they are drawn
+const MEAN = 0.45, STD = 0.27; // lab/training.py: of the photographs' grey levels, about
+
+const clamp = (v) => Math.max(0, Math.min(1, v));
+
+// Bicubic enlargement of the 8 × 8 grey levels 0…16, as torch's, with a little more contrast.
+function glyph(levels) {
+  const taps = Array.from({ length: GLYPH }, (_, to) => {                // which four of the eight, and how much of each
+    const from = (to + 0.5) / 4 - 0.5, first = Math.floor(from) - 1;
+    return [0, 1, 2, 3].map((i) => [Math.max(0, Math.min(7, first + i)), cubic(Math.abs(from - first - i))]);
+  });
+  const row = (y, taps_x) => taps_x.reduce((sum, [x, w]) => sum + (w * levels[8 * y + x]) / 16, 0);
+  const smooth = taps.flatMap((taps_y) => taps.map((taps_x) => taps_y.reduce((sum, [y, w]) => sum + w * row(y, taps_x), 0)));
+  return Float32Array.from(smooth, (v) => clamp((v - 0.15) * 1.8));
+}
+const cubic = (d) => (d <= 1 ? (1.25 * d - 2.25) * d * d + 1 : ((-0.75 * d + 3.75) * d - 6) * d + 3);
+
+// How much of the pixel at (y, x), numbers in [-1, 1] across the picture, digit k covers.
+function cover(scene, k) {
+  const { size, glyphs: { [k]: stamp } } = scene, zoom = size / scene.side[k];
+  const c = zoom * Math.cos(scene.angle[k]), s = zoom * Math.sin(scene.angle[k]);
+  const at = (i, j) => (i < 0 || j < 0 || i >= GLYPH || j >= GLYPH ? 0 : stamp[i * GLYPH + j]);
+  return (y, x) => {
+    const dy = y - (2 * scene.y[k]) / size + 1, dx = x - (2 * scene.x[k]) / size + 1;      // from the digit's centre
+    const v = ((c * dy - s * dx + 1) * GLYPH - 1) / 2, u = ((c * dx + s * dy + 1) * GLYPH - 1) / 2;
+    if (u <= -1 || v <= -1 || u >= GLYPH || v >= GLYPH) return 0;
+    const i = Math.floor(v), j = Math.floor(u), b = v - i, a = u - j;
+    return (at(i, j) * (1 - a) + at(i, j + 1) * a) * (1 - b) + (at(i + 1, j) * (1 - a) + at(i + 1, j + 1) * a) * b;
+  };
+}
+
+function draw(scene, scale = 1) {
+  const S = scene.size * scale, n = S * S, out = new Float32Array(3 * n);
+  // mask(y, x) from the centre of each pixel, in pixels at scale 1: how much of `colour` lies over it.
+  const paint = (colour, mask) => {
+    for (let y = 0, i = 0; y < S; y++) for (let x = 0; x < S; x++, i++) {
+      const m = mask((y + 0.5) / scale, (x + 0.5) / scale);
+      if (m) for (let c = 0; c < 3; c++) out[c * n + i] += m * (colour[c] - out[c * n + i]);
+    }
+  };
+  for (let c = 0; c < 3; c++) {
+    let mean = 0;
+    for (let i = c * n; i < c * n + n; i++) mean += scene.crop[i] / 255 / n;
+    for (let i = c * n; i < c * n + n; i++) out[i] = (mean + scene.contrast * (scene.crop[i] / 255 - mean)) * scene.light;
+  }
+  scene.glyphs.forEach((_, k) => {
+    const digit = cover(scene, k);
+    paint(scene.colour[k], (y, x) => scene.opacity[k] * digit((2 * y) / scene.size - 1, (2 * x) / scene.size - 1));
+  });
+  if (scene.disc_yx) {
+    const [y0, x0] = scene.disc_yx;                                      // its edge is one drawn pixel wide
+    paint(scene.disc_colour, (y, x) => clamp((DISC_DIAMETER / 2 - Math.hypot(y - y0, x - x0)) * scale + 0.5));
+  }
+  if (scene.frame) {
+    paint(scene.frame, (y, x) => (Math.min(y, x, scene.size - y, scene.size - x) < FRAME_WIDTH ? 1 : 0));
+  }
+  return out.map(clamp);
+}
+
+const pictures = (scene) => ({ shape: [3, scene.size, scene.size], data: draw(scene).map((v) => (v - MEAN) / STD) });
+
+return { draw, pictures, glyph };
+}
