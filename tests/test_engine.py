@@ -36,11 +36,10 @@ const drawing = Drawing(), engine = Engine();
 const opened = (scene) => ({
   ...scene, crop: decoded(scene.crop), glyphs: scene.levels.map((levels) => drawing.glyph(decoded(levels))),
 });
+const each = (object, f) => Object.fromEntries(Object.entries(object).map(([key, value]) => [key, f(value)]));
 const seen = (run) => ({
   scores: encoded(run.scores),
-  maps: Object.fromEntries(Object.entries(run.blocks).map(([block, { maps }]) => [
-    block, Object.fromEntries(Object.entries(maps).map(([name, t]) => [name, { shape: t.shape, data: encoded(t.data) }])),
-  ])),
+  maps: each(run.blocks, ({ maps }) => each(maps, ({ shape, data }) => ({ shape, data: encoded(data) }))),
 });
 let net, scenes;
 """
@@ -54,6 +53,10 @@ def room(browser: Browser) -> Iterator[Page]:
                                           for name in ("tensors", "engine", "draw")) + ASK)
     yield page
     page.close()
+
+
+def close(got: Tensor, expected: Tensor, tolerance: float = TOLERANCE) -> None:
+    torch.testing.assert_close(got, expected, rtol=0, atol=tolerance)
 
 
 def text(array: np.ndarray | Tensor) -> str:
@@ -100,21 +103,20 @@ def run(room: Page, causes: dict[str, Any] | None = None) -> list[dict[str, Any]
 
 def opened(room: Page, task: str, model: str, seed: int = 0, trained: bool = True) -> nn.Module:
     """Load a network into the room, and return it."""
-    room.evaluate("(text) => { net = engine.load(decoded(text)); }", text(np.frombuffer(pack(task, model, seed, trained),
-                                                                                     np.uint8)))
+    packed = text(np.frombuffer(pack(task, model, seed, trained), np.uint8))
+    room.evaluate("(text) => { net = engine.load(decoded(text)); }", packed)
     return load_checkpoint(task, model, seed)[0]
 
 
 def compare(found: list[dict[str, Any]], scores: Tensor, maps: dict[str, dict[str, Tensor]] | None = None) -> None:
     """Hold scores and maps of the page against torch's (n, …)."""
     for i, one in enumerate(found):
-        torch.testing.assert_close(numbers(one["scores"]), scores[i].flatten(), rtol=0, atol=TOLERANCE)
+        close(numbers(one["scores"]), scores[i].flatten())
         for block, of_block in (maps or {}).items():
             for name, expected in of_block.items():
                 got = one["maps"][block][name]
                 assert got["shape"] == list(expected.shape[1:])
-                torch.testing.assert_close(numbers(got["data"]).reshape(got["shape"]), expected[i], rtol=0, atol=TOLERANCE,
-                                           msg=lambda m, n=name: f"{n}: {m}")
+                close(numbers(got["data"]).reshape(got["shape"]), expected[i])
 
 
 @pytest.mark.parametrize("task", RECIPES)
@@ -125,7 +127,7 @@ def test_the_page_draws_the_scenes_and_sees_the_pictures_that_the_lab_does(room:
                                 "encoded(f(s))))")
     for i in range(SCENES):
         for got, expected in ((drawn, draw(scenes)), (seen, pictures(scenes))):
-            torch.testing.assert_close(numbers(got[i]), expected[i].flatten(), rtol=0, atol=TOLERANCE)
+            close(numbers(got[i]), expected[i].flatten())
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -134,7 +136,7 @@ def test_the_page_draws_crisper_for_readers(room: Page, task: str) -> None:
     got = room.evaluate("(list) => list.map((s) => encoded(drawing.draw(opened(s), 4)))",
                         [described(scenes, i, 4) for i in range(2)])
     for i in range(2):      # the crop is rounded to bytes here
-        torch.testing.assert_close(numbers(got[i]), draw(scenes, 4)[i].flatten(), rtol=0, atol=0.51 / 255 * 1.1 + TOLERANCE)
+        close(numbers(got[i]), draw(scenes, 4)[i].flatten(), 0.51 / 255 * 1.1 + TOLERANCE)
 
 
 @pytest.mark.parametrize(("task", "model"), NETWORKS)
