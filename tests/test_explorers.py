@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from skimage import color, data
 
-from attention_lite.explorers import GatesExplorer, PositionsExplorer, ScalesExplorer
+from attention_lite.explorers import GatesExplorer, PositionsExplorer, ScalesExplorer, base
 from attention_lite.explorers.packing import Packer, cover, encode_image, nice_above, nice_around, outline
 
 GRID = (6, 9)
@@ -512,3 +512,11 @@ def test_importing_the_package_does_not_import_the_explorers(root: Path) -> None
     code = "import attention_lite, sys; print(sorted({'anywidget', 'ipywidgets', 'PIL'} & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("ending", ["js", "css"])
+def test_every_file_beside_the_explorers_is_part_of_the_module_or_the_style_once(ending: str) -> None:
+    listed = [name for names in base.PARTS.values() for name in names]
+    assert len(set(listed)) == len(listed)
+    assert {file.stem for file in base.HERE.glob(f"*.{ending}")} <= set(listed)
+    assert {file.stem for file in base.HERE.glob("*.js")} == set(listed), "each part has its JavaScript"

@@ -224,7 +224,7 @@ def write_page(extension: ModuleType, tmp_path_factory: pytest.TempPathFactory) 
             + extension.style(widgets[0])
             + "<p>Between.</p>".join(map(extension.division, widgets))
             + "</main>"
-            + extension.module(widgets[0])
+            + extension.module(*widgets)
             + "</body></html>",
             encoding="utf-8",
         )

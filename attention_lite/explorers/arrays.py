@@ -161,3 +161,8 @@ def place(name: str, value: Any, grid: tuple[int, int], *, low: int = 0) -> int:
             raise ValueError(f"{name} must be a place number or (row, column), got {value!r}")
         return index(f"{name} row", value[0], grid[0]) * grid[1] + index(f"{name} column", value[1], grid[1])
     return index(name, value, grid[0] * grid[1], low=low)
+
+
+def alts(alt: Any, count: int) -> list[str]:
+    """Return what each of `count` photographs shows, in words: those given, or one sentence for all."""
+    return names("alt", [alt] * count if isinstance(alt, str) else alt, count, "")

@@ -13,13 +13,29 @@ from attention_lite.checks import plain
 HERE = Path(__file__).parent
 
 
-def _sum_of(pattern: str) -> str:
-    """The base, explorer.*, and after it the kinds that have files of their own: they enter themselves in KINDS.
+# The files of the module and of the style, in their order: what all explorers share, then those of each kind.
+PARTS = {
+    "shared": ("tools", "packed", "explorer", "photograph", "channels", "homes"),
+    "positions": ("positions",),
+    "gates": ("gates",),
+    "scales": ("scales",),
+    "table": ("table",),
+    "forced-gates": ("forced_gates",),
+    "transformer": ("transformer",),
+}
+SHOWS = ("photograph", "both", "map")
 
-    A line before each names it: a static page takes only the kinds that it shows.
-    """
-    files = sorted(HERE.glob(pattern), key=lambda file: (file.stem != "explorer", file.name))
-    return "".join(f"/* file: {file.name} */\n{file.read_text(encoding='utf-8')}" for file in files)
+
+def _sum_of(ending: str) -> str:
+    """All files of one ending, a line before each that names it: a static page takes only the kinds that it shows."""
+    files = [(kind, HERE / f"{name}.{ending}") for kind, names in PARTS.items() for name in names]
+    return "".join(f"/* {kind}: {file.name} */\n{file.read_text(encoding='utf-8')}"
+                   for kind, file in files if file.is_file())
+
+
+def counted(count: int, noun: str) -> str:
+    """The number and its noun, in the plural where it must be."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 class Whole(traitlets.Int):
@@ -46,8 +62,8 @@ class Switch(traitlets.Bool):
 class Explorer(anywidget.AnyWidget):
     """What all explorers share: the module, the style, the packed arrays."""
 
-    _esm = _sum_of("*.js")
-    _css = _sum_of("*.css")
+    _esm = _sum_of("js")
+    _css = _sum_of("css")
 
     kind = traitlets.Unicode().tag(sync=True)
     spec = traitlets.Dict().tag(sync=True)

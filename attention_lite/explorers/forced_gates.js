@@ -5,7 +5,7 @@ const GONE = 0.1; // an overlap below this: hardly a place is found again
 // Dark where nothing is found; the photograph itself where something is.
 const DIMMED = { ...linearScale(0, 1), table: new Uint8Array(256 * 3), opacity: (u) => 0.6 * (1 - u) };
 
-class ForcedGates extends Explorer {
+class ForcedGates extends PhotographExplorer {
   constructor(model, root) {
     super(model, root, ["image", "source", "block", "place", "show"]);
     const { spec } = this;

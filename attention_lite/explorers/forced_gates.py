@@ -10,10 +10,8 @@ import traitlets
 
 from attention_lite.as_array import as_array
 from attention_lite.explorers import arrays
-from attention_lite.explorers.base import PhotographExplorer, Whole
+from attention_lite.explorers.base import SHOWS, PhotographExplorer, Whole
 from attention_lite.explorers.packing import Packer
-
-SHOWS = ("photograph", "both", "map")
 
 
 class ForcedGatesExplorer(PhotographExplorer):
@@ -95,7 +93,7 @@ class ForcedGatesExplorer(PhotographExplorer):
             "found": arrays.word("found", found),
             "imageNames": arrays.names("image_names", image_names, count, "{}"),
             "sourceNames": arrays.names("source_names", source_names, sources - count, "source {}"),
-            "alt": arrays.names("alt", [alt] * count if isinstance(alt, str) else alt, count, ""),
+            "alt": arrays.alts(alt, count),
             "arrays": packer.spec,
         }
         self._summary = f"{count} photographs, {sources} sources of gates, {len(sizes)} blocks"

@@ -1,36 +1,9 @@
-
 // ---------------------------------------------------------------- transformer
 
 const COLOUR = "likeness of colour";
 const DIMMEST = 0.35; // what is left of the photograph's light where the weight is 0
 const OUTLINE = "#ffb000";
 const GUTTER = 18; // px for the numbers of layers and heads
-
-// The scripts beside a static page: a page opened from disk can load nothing else.
-function readBase64(text) {
-  return Uint8Array.fromBase64?.(text) ?? Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-}
-
-function fetchScript(address) {
-  return new Promise((resolve, reject) => {
-    const name = address.split("/").pop();
-    const script = element("script", { src: address });
-    script.onload = () => {
-      const text = globalThis.attentionMaps[name];
-      delete globalThis.attentionMaps[name];
-      script.remove();
-      resolve(readBase64(text));
-    };
-    script.onerror = reject;
-    document.head.append(script);
-  });
-}
-
-const pageShown = new Promise((resolve) => {
-  const soon = () => requestAnimationFrame(() => setTimeout(resolve));
-  if (document.readyState === "complete") soon();
-  else window.addEventListener("load", soon);
-});
 
 // sRGB, 0 to 255, to CIELAB.
 function labOf(colour) {
@@ -43,7 +16,7 @@ function labOf(colour) {
   return [116 * y - 16, 500 * (x - y), 200 * (y - z)];
 }
 
-class Transformer extends Explorer {
+class Transformer extends PhotographExplorer {
   constructor(model, root) {
     super(model, root, ["image", "layer", "head", "query", "network", "other", "outlined", "refused"]);
     Object.assign(this, { layers: this.spec.layers, heads: this.spec.heads, width: this.spec.width, tokens: this.places + 1 });

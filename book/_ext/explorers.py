@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 VIEW_TYPE = "application/vnd.jupyter.widget-view+json"
 VIEW = re.compile(rf'<script type="{re.escape(VIEW_TYPE)}">(.*?)</script>', re.DOTALL)
-FILE = re.compile(r"^/\* file: (\w+)\.js \*/$", re.MULTILINE)
+FILE = re.compile(r"^/\* ([\w-]+): \w+\.js \*/\n", re.MULTILINE)
 FALLBACK_SIDE = 432  # pixels: the whole picture travels in the data besides
 # What the module reads; the rest of a widget's state concerns Jupyter alone.
 JUPYTER_ONLY = {"layout", "tabbable", "tooltip"}
@@ -127,10 +127,10 @@ def style(widget: dict[str, Any]) -> str:
 
 
 def module(*widgets: dict[str, Any]) -> str:
-    """Return the explorers' module, once a page, after all that it mounts: the base, and the files of their kinds."""
-    _, _, base, *rest = FILE.split(widgets[-1]["state"]["_esm"])
-    kinds = {widget["state"]["kind"].replace("-", "_") for widget in widgets}
-    code = base + "".join(text for name, text in zip(rest[::2], rest[1::2], strict=True) if name in kinds)
+    """Return the explorers' module, once a page, after all that it mounts: what they share, and their kinds' files."""
+    _, *parts = FILE.split(widgets[-1]["state"]["_esm"])
+    kinds = {"shared", *(widget["state"]["kind"] for widget in widgets)}
+    code = "".join(text for kind, text in zip(parts[::2], parts[1::2], strict=True) if kind in kinds)
     code = code.replace("</script", "<\\/script")
     return f'<script type="module">{code}\nmountAll();</script>'
 
