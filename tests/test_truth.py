@@ -205,6 +205,35 @@ def test_rows_come_out_again_from_the_weights(maps):
         assert interval == pytest.approx(stored["best"]["interval"], rel=2e-3, abs=2e-3)
 
 
+def test_the_maps_of_the_named_heads_come_out_again(maps):
+    for question in (q for q in QUESTIONS if q.photograph in maps):
+        row = row_of(question)
+        head = truth_results._number(row["named_elsewhere"])
+        stored = torch.tensor(row["map"])
+        assert torch.allclose(truth_results.asked(maps, question, head), stored, atol=2e-5)
+        assert truth.lift(stored, truth.target(question)).item() == pytest.approx(
+            row["named_elsewhere"]["lift"], rel=5e-3)
+
+
+def test_pairs_compare_the_same_photograph():
+    lifts = {"a": 4.0, "b": 1.0, "c": 6.0}
+    other = {"a": 1.0, "b": 2.0, "c": 0.0}
+    made = {"held_out": [{NETWORK: {"lifts": lifts}, LIKENESS: {"lifts": other}}]}
+    found = truth_results.paired(made, LIKENESS)
+    assert found["ratios"] == {"a": 4, "b": 0.5, "c": 600}          # what is below LEAST_LIFT counts as that
+    assert found["mean"] == pytest.approx(1200 ** (1 / 3))
+    assert found["interval"][0] < found["mean"] < found["interval"][1]
+    assert found["ahead"] == 2
+
+
+def test_the_clearest_question_is_that_on_which_controls_do_worst():
+    def row(lift, colour, near):
+        return {"named_elsewhere": {"lift": lift}, LIKENESS: colour, NEARNESS: near}
+
+    rows = [row(9, [1, 9], [1]), row(4, [1, 2], [0.5]), row(3, [0.1], [1, 6])]
+    assert truth_results.clearest({"questions": rows}) == [rows[1], rows[0], rows[2]]
+
+
 def test_controls_come_out_again():
     for i, question in enumerate(QUESTIONS):
         row = RESULTS["questions"][i]

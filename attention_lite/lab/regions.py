@@ -138,10 +138,11 @@ def show(ax: "Axes", photograph: str, grid: bool = False) -> None:
     for number, polygon in enumerate(_drawn_on(photograph).values()):
         colour = CYCLE[number % len(CYCLE)]
         x, y = zip(*polygon, polygon[0], strict=True)
-        ax.plot(x, y, color="white", linewidth=3)
-        ax.plot(x, y, color=colour, linewidth=1.5)
-        ax.text(*polygon[0], str(number + 1), color="white", fontsize=8, ha="center", va="center",
-                bbox={"facecolor": colour, "edgecolor": "white", "boxstyle": "circle,pad=0.15"})
+        ax.plot(x, y, color="white", linewidth=2.4)
+        ax.plot(x, y, color=colour, linewidth=1.2)
+        corner, side = _corner_for_number(polygon)
+        ax.annotate(str(number + 1), corner, (0, 8 * side), textcoords="offset points", ha="center", va="center",
+                    color="white", fontsize=8, bbox={"facecolor": colour, "edgecolor": "none", "pad": 1})
     ax.set(xlim=(0, 1), ylim=(1, 0))
     if grid:
         ticks = [tick / 20 for tick in range(21)]
@@ -149,6 +150,14 @@ def show(ax: "Axes", photograph: str, grid: bool = False) -> None:
         ax.grid(color="white", alpha=0.35, linewidth=0.5)
     else:
         ax.set_axis_off()
+
+
+def _corner_for_number(polygon: Polygon) -> tuple[list[float], int]:
+    """Where a region's number hides nothing of it: above its highest corner (1); below its lowest (−1) if it is large,
+    since what lies in it has its own number there, or if it begins at the picture's edge."""
+    highest = min(polygon, key=lambda corner: corner[1])
+    lowest = max(polygon, key=lambda corner: corner[::-1])
+    return (lowest, -1) if highest[1] < 0.06 or area(polygon) > 0.2 else (highest, 1)
 
 
 def _drawn_on(photograph: str) -> dict[str, Polygon]:

@@ -73,7 +73,7 @@ def score(path: Path = FILE) -> dict:
         NETWORK: table, ELSEWHERE: torch.stack([lifts_elsewhere(maps, q) for q in QUESTIONS])}
     results = {
         "choice": choice,
-        "questions": [question_row(i, by_query[i], tables, choice) for i in range(len(QUESTIONS))],
+        "questions": [question_row(i, by_query[i], tables, choice, maps) for i in range(len(QUESTIONS))],
         "held_out": [held_out_row(half, tables, choice) for half in HALVES],
         "halvings": halvings_rows(tables),
         "class_token": [class_token_row(name, maps, [of[name] for of in fresh_maps]) for name in PHOTOGRAPHS],
@@ -132,7 +132,8 @@ def _number(row: dict) -> int:
 # Rows
 
 
-def question_row(i: int, by_query: Tensor, tables: dict[str, Tensor], choice: list[dict]) -> dict:
+def question_row(i: int, by_query: Tensor, tables: dict[str, Tensor], choice: list[dict],
+                 maps: dict[str, Tensor]) -> dict:
     """A question: all heads, the best of them on this picture, the one named on the other half, and the controls."""
     question = QUESTIONS[i]
     best = int(by_query.mean(1).argmax())
@@ -149,8 +150,15 @@ def question_row(i: int, by_query: Tensor, tables: dict[str, Tensor], choice: li
         "best_random": spread(best_random), "one_random": spread(tables["random"][i].flatten()),
         "best_on_other_photographs": spread(tables[ELSEWHERE][i].amax(1)),
         "named_on_other_photographs": spread(tables[ELSEWHERE][i][:, named]),
+        "map": rounded(asked(maps, question, named), 5),
         "heads": rounded(by_query.mean(1).unflatten(0, (12, 6))),
     }
+
+
+def asked(maps: dict[str, Tensor], question: truth.Question, head: int) -> Tensor:
+    """A head's weights on the patches, mean over the queries of a question: (256,)."""
+    layer, number = divmod(head, 6)
+    return maps[question.photograph][layer, number, 1 + truth.queries(question), 1:].mean(0)
 
 
 def _with_interval(head: int, by_query: Tensor) -> dict:
@@ -183,6 +191,30 @@ def reached(lifts: Tensor, half: str) -> dict:
     return {"lift": round(truth.geometric_mean(values).item(), 4),
             "interval": truth.interval(values, truth.geometric_mean),
             "lifts": dict(zip(HALVES[OTHER[half]], rounded(values), strict=True))}
+
+
+def paired(results: dict, control: str) -> dict:
+    """How many times as large as a control's the held-out network's lift is, on the same photograph.
+
+    The ratios of all ten photographs by name, their geometric mean with its 95 % interval, and on how many the network
+    is ahead. `control` is LIKENESS, NEARNESS or ELSEWHERE.
+    """
+    ratios = {name: lift / max(row[control]["lifts"][name], truth.LEAST_LIFT)
+              for row in results["held_out"] for name, lift in row[NETWORK]["lifts"].items()}
+    values = torch.tensor(list(ratios.values()))
+    return {"ratios": ratios, "mean": truth.geometric_mean(values).item(),
+            "interval": truth.interval(values, truth.geometric_mean), "ahead": int((values > 1).sum())}
+
+
+def clearest(results: dict) -> list[dict]:
+    """The questions' rows, that first on which the head named elsewhere is most times as good as the best control.
+
+    The best control is colour likeness at its best temperature on this very question, or nearness at its best width.
+    """
+    def factor(row: dict) -> float:
+        return row["named_elsewhere"]["lift"] / max(*row[LIKENESS], *row[NEARNESS])
+
+    return sorted(results["questions"], key=factor, reverse=True)
 
 
 def held_out(table: Tensor, half: str) -> float:
