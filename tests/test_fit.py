@@ -1,0 +1,55 @@
+"""What the built pages show whole: code and printed output, on a desktop and on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from conftest import watch_context
+from test_book import DESKTOP, PHONE, READ_PAGES, parsed, settle
+
+LISTED = [name for name in READ_PAGES if parsed(name).select("main pre")]
+CUT = """all => all.filter(pre => pre.clientWidth && pre.scrollWidth > pre.clientWidth + 1)
+               .map(pre => pre.textContent.slice(0, 120))"""
+
+
+@pytest.fixture(scope="module", params=LISTED)
+def unfolded(request: pytest.FixtureRequest, browser: Browser, book_url: str) -> Iterator[Page]:
+    """Each page that has code or output, at desktop width, with all that is folded open."""
+    context = browser.new_context(viewport=DESKTOP)
+    watch_context(context)
+    page = context.new_page()
+    page.goto(f"{book_url}/{request.param}")
+    settle(page)
+    page.evaluate("""() => {
+        document.querySelectorAll("main details").forEach(box => { box.open = true; });
+        document.querySelectorAll(".toggle-hidden").forEach(box => box.classList.remove("toggle-hidden"));
+    }""")
+    yield page
+    context.close()
+
+
+def cut(page: Page, selector: str = "main pre") -> list[str]:
+    """How each block begins whose lines are longer than the page is wide."""
+    return page.locator(selector).evaluate_all(CUT)
+
+
+def test_no_code_and_no_output_is_cut_on_a_desktop(unfolded: Page) -> None:
+    assert unfolded.locator("main pre").count() > 0
+    assert cut(unfolded) == []
+
+
+def test_code_is_read_whole_on_a_phone(unfolded: Page) -> None:
+    """Printed columns alone may scroll there."""
+    unfolded.set_viewport_size(PHONE)
+    rows = cut(unfolded, "main pre:not(:has(.columns))")
+    code = cut(unfolded, "main :is(.highlight-python, .highlight-ipython3) pre")
+    unfolded.set_viewport_size(DESKTOP)
+    assert rows + code == []
+
+
+def test_a_block_that_cannot_wrap_is_found_out(unfolded: Page) -> None:
+    unfolded.add_style_tag(content="main pre .line { white-space: pre !important; min-width: 2000px }")
+    assert len(cut(unfolded)) > 0
