@@ -22,6 +22,7 @@ PARTS = {
     "table": ("table",),
     "forced-gates": ("forced_gates",),
     "transformer": ("transformer",),
+    "live": ("tensors", "engine", "draw"),
 }
 SHOWS = ("photograph", "both", "map")
 

@@ -84,17 +84,29 @@ class Scenes:
 
 
 @cache
-def digits(split: str) -> tuple[Tensor, Tensor]:
-    """The glyphs (n, 1, GLYPH, GLYPH) in [0, 1] and labels (n,) of one side."""
+def _digits(split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Grey levels uint8 (n, 8, 8) from 0 to 16 and labels (n,) of one side."""
     with extra("lab"):
         from sklearn.datasets import load_digits
 
     data = load_digits()
     first, last = DIGITS[split]
     chosen = np.random.default_rng(0).permutation(len(data.target))[first:last]
-    glyphs = torch.from_numpy(data.images[chosen] / 16).float()[:, None]
+    return data.images[chosen].astype(np.uint8), data.target[chosen]
+
+
+def levels(split: str) -> np.ndarray:
+    """The digits of one side as they come, in the order of `digits`: grey levels uint8 (n, 8, 8) from 0 to 16."""
+    return _digits(split)[0]
+
+
+@cache
+def digits(split: str) -> tuple[Tensor, Tensor]:
+    """The glyphs (n, 1, GLYPH, GLYPH) in [0, 1] and labels (n,) of one side."""
+    grey, labels = _digits(split)
+    glyphs = torch.from_numpy(grey / 16).float()[:, None]
     smooth = F.interpolate(glyphs, size=GLYPH, mode="bicubic", align_corners=False)
-    return ((smooth - 0.15) * 1.8).clamp(0, 1), torch.from_numpy(data.target[chosen]).long()
+    return ((smooth - 0.15) * 1.8).clamp(0, 1), torch.from_numpy(labels).long()
 
 
 @cache
