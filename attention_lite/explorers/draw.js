@@ -5,7 +5,7 @@
 //   size                                side of the square picture, in pixels at scale 1
 //   crop                                Uint8Array(3 · size · size): the photograph behind it, channels first
 //   light, contrast                     factors on its brightness, and on its differences from its mean colour
-//   glyphs                              of each digit, Float32Array(32 · 32) in [0, 1]: glyph(the 8 × 8 grey levels, 0…16)
+//   glyphs                              of each digit, Float32Array(32 · 32) in [0, 1]: glyph(8 × 8 grey levels, 0…16)
 //   y, x, side, angle, opacity, colour  of each digit: centre and size in pixels, radians, [0, 1], [r, g, b] in [0, 1]
 //   frame                               [r, g, b] or null
 //   disc_yx, disc_colour                [y, x] and [r, g, b], or null
@@ -30,8 +30,9 @@ function glyph(levels) {
     const from = (to + 0.5) / 4 - 0.5, first = Math.floor(from) - 1;
     return [0, 1, 2, 3].map((i) => [Math.max(0, Math.min(7, first + i)), cubic(Math.abs(from - first - i))]);
   });
-  const row = (y, taps_x) => taps_x.reduce((sum, [x, w]) => sum + (w * levels[8 * y + x]) / 16, 0);
-  const smooth = taps.flatMap((taps_y) => taps.map((taps_x) => taps_y.reduce((sum, [y, w]) => sum + w * row(y, taps_x), 0)));
+  const along = (line) => (four) => four.reduce((sum, [i, w]) => sum + w * line(i), 0);
+  const smooth = taps.flatMap((rows) => taps.map((columns) =>
+    along((y) => along((x) => levels[8 * y + x] / 16)(columns))(rows)));
   return Float32Array.from(smooth, (v) => clamp((v - 0.15) * 1.8));
 }
 const cubic = (d) => (d <= 1 ? (1.25 * d - 2.25) * d * d + 1 : ((-0.75 * d + 3.75) * d - 6) * d + 3);

@@ -1,10 +1,7 @@
 // ---------------------------------------------------------------- engine: the lab's small networks, run in the page
 //
-// The blocks of attention_lite/*.py and the networks of attention_lite/networks/*.py, in that order and under the same
-// names: lay the two side by side. A layer finds its weights by their names in the state_dict.
-//
-//   const engine = Engine();                      // needs Tensors of tensors.js, nothing else; a worker is made of
-//                                                 // `${Tensors} ${Engine}`
+//   const engine = Engine();                      // needs tensors.js and mechanisms.js, nothing else; a worker is made
+//                                                 // of the text `${Tensors} ${Mechanisms} ${Engine}`
 //   const net = engine.load(bytes);               // Uint8Array: a safetensors file of attention_lite.lab.page_weights
 //   net.task, net.model, net.seed, net.trained    // "context-gating", "se", "0", "true"
 //   const run = net.forward(image, causes);       // image: what Drawing().pictures(scene) gives; it is never changed
@@ -37,11 +34,16 @@
 //
 // A map, part, weight or key that the network does not have is an Error that says which it has.
 
-function Engine({
-  EPS, add, amax, conv2d, count, even, inverse, map, matmul, mean, meanOf, relu, reshape, scale, sigmoid, softmax,
-  standardised, swapFirst, take, tensor, transpose,
-} = Tensors()) {
-const HEADS = 4; // networks/slot.py: of self-attention and EMSA, whose weights do not tell
+function Engine(tensors = Tensors(), mechanisms = Mechanisms(tensors)) {
+const {
+  add, amax, cat, even, inverse, map, mean, meanOf, pixelShuffle, relu, reshape, scale, sigmoid, take, tensor,
+  tokensOf, transpose,
+} = tensors;
+const {
+  linear, conv, batchNorm, layerNorm, convBnRelu, noted, SEAttention, lineGates, ECAAttention, CBAMBlock, BAMBlock,
+  SKAttention, PSA, ScaledDotProductAttention, PositionAttentionModule, ChannelAttentionModule, DAModule, EMSA,
+  ExternalAttention,
+} = mechanisms;
 
 // ---- a place in the network: its weights by name, its causes, its record
 
@@ -51,6 +53,13 @@ class At {
   get(part) { return this.run.weights[this.to(part).name]; }
   note(step, t) { return (this.record.steps[step] = t); }
   get record() { return (this.run.blocks[this.name] ??= { maps: {}, computed: {}, steps: {} }); }
+
+  // Its numbered parts: "branches.0", "branches.1" …
+  all(part) {
+    const found = [], begins = (i) => (name) => name.startsWith(`${this.to(part).name}.${i}.`);
+    while (Object.keys(this.run.weights).some(begins(found.length))) found.push(this.to(`${part}.${found.length}`));
+    return found;
+  }
 
   cause(kind) {
     const { only, [kind]: wanted } = this.run.causes;
@@ -78,12 +87,10 @@ class At {
   }
 
   // What a part of the network gives: zeros if it is off.
-  out(y) {
-    this.run.parts.add(this.name);
-    return this.isOff() ? tensor(y.shape) : y;
-  }
-  isOff() {
-    const off = (this.cause("off") ?? []).filter((part) => `.${this.name}`.endsWith(`.${part}`));
+  out(y) { return this.isOff(this.name) ? tensor(y.shape) : y; }
+  isOff(name) {
+    this.run.parts.add(name);
+    const off = (this.cause("off") ?? []).filter((part) => `.${name}`.endsWith(`.${part}`));
     off.forEach((part) => this.run.met.add(part));
     return off.length > 0;
   }
@@ -99,90 +106,65 @@ function replaced(name, own, wanted, axis) {
   return tensor(own.shape, Float32Array.from(data));
 }
 
-// ---- layers
-
-// nn.Linear on a vector (C) or on tokens (…, N, C).
-function linear(at, x) {
-  const W = at.get("weight"), b = at.get("bias"), [C_out, C] = W.shape;
-  const y = matmul(reshape(x, count(x.shape) / C, C), transpose(W));
-  return at.out(reshape(b ? map(y, (v, i) => v + b.data[i % C_out]) : y, ...x.shape.slice(0, -1), C_out));
-}
-
-// nn.Conv2d with the padding that keeps the size at stride 1.
-function conv(at, x, options = {}) {
-  const b = at.get("bias"), y = conv2d(x, at.get("weight"), options), n = y.shape[1] * y.shape[2];
-  return at.out(b ? map(y, (v, i) => v + b.data[(i / n) | 0]) : y);
-}
-
-// nn.BatchNorm as it works after training: each channel of (C, …) times a number, plus a number.
-function batchNorm(at, x) {
-  const [weight, bias, m, v] = ["weight", "bias", "running_mean", "running_var"].map((part) => at.get(part).data);
-  const n = x.data.length / x.shape[0], g = weight.map((w, c) => w / Math.sqrt(v[c] + EPS));
-  return map(x, (value, i) => (value - m[(i / n) | 0]) * g[(i / n) | 0] + bias[(i / n) | 0]);
-}
-
-function layerNorm(at, tokens) {
-  const weight = at.get("weight").data, bias = at.get("bias").data, C = weight.length;
-  return map(standardised(tokens), (v, i) => v * weight[i % C] + bias[i % C]);
-}
-
-const convBnRelu = (at, x, options) => at.out(relu(batchNorm(at.to(1), conv(at.to(0), x, options))));
-
-// ---- se.py
-
-function SEAttention(at, x) {
-  const z = at.note("z", mean(x));                                       // squeeze: (C, H, W) -> (C)
-  const hidden = at.note("hidden", relu(linear(at.to("W1"), z)));        // excite:  (C) -> (C/r) -> (C)
-  const s = at.map("channel", sigmoid(linear(at.to("W2"), hidden)));
-  return scale(x, s);
-}
-
-// ---- self_attention.py
-
-// The last axis split into heads, (N, h·d) -> (h, N, d), and joined again: two transposes of the axes (N, h, d).
-const heads = (x, h) => swapFirst(reshape(x, x.shape[0], h, x.shape[1] / h));
-const joined = (x) => reshape(swapFirst(x), x.shape[1], x.shape[0] * x.shape[2]);
-
-function ScaledDotProductAttention(at, tokens) {
-  const [Q, K, V] = ["Q", "K", "V"].map((name) => at.note(name, heads(linear(at.to(`W_${name}`), tokens), HEADS)));
-  const scores = matmul(map(Q, (v) => v / Math.sqrt(Q.shape[2])), transpose(K));              // (h, N, N)
-  const A = at.map("position", softmax(at.allowed(scores)), -1);
-  return linear(at.to("W_O"), joined(matmul(A, V)));                     // (N, h·d) -> (N, C)
-}
-
 // ---- networks/slot.py
-
-// Features before and after a block.
-function noted(at, block, x) {
-  at.note("before", x);
-  return at.note("after", block(at, x));
-}
-
-// (C, H, W) -> (N, C): place number row · W + column.
-const tokensOf = (x) => transpose(reshape(x, x.shape[0], count(x.shape.slice(1))));
 
 const TokenMixer = (block) => (at, x) => {
   const tokens = layerNorm(at.to("norm"), tokensOf(x));
-  return add(x, reshape(transpose(noted(at.to("block"), block, tokens)), ...x.shape));
+  return add(x, reshape(transpose(noted(block)(at.to("block"), tokens)), ...x.shape));
 };
+
+const Skip = (layer) => (at, x) => add(x, layer(at.to("layer"), x));
+
+const LocalMixer = (at, x) => {
+  const y = convBnRelu(at.to("mix.1"), convBnRelu(at.to("mix.0"), x));
+  return relu(add(x, batchNorm(at.to("mix.3"), conv(at.to("mix.2"), y))));
+};
+
+// nn.Sequential(PSA, batch norm, ReLU).
+const normedPSA = (options) => (at, x) => relu(batchNorm(at.to(1), noted(PSA(options))(at.to(0), x)));
 
 const slotBlocks = {
-  se: (at, x) => noted(at, SEAttention, x),
+  none: (at, x) => x,
+  conv: LocalMixer,
+  se: noted(SEAttention),
+  eca: noted(ECAAttention),
+  cbam: noted(CBAMBlock()),
+  bam: noted(BAMBlock()),
+  sk: Skip(noted(SKAttention())),
+  psa: Skip(normedPSA()),
   "self-attention": TokenMixer(ScaledDotProductAttention),
+  danet: noted(DAModule),
+  emsa: TokenMixer(EMSA),
+  external: TokenMixer(ExternalAttention),
 };
 
-// What stands in a slot; in another order of the channels, or nothing, if a cause says so.
+// What stands in a slot: its block; the channels in another order, or no block, where a cause says so.
 function slot(at, block, x) {
+  if (at.isOff("block")) return x;
   const order = at.cause("order");
-  at.run.parts.add("block");
-  if ((at.cause("off") ?? []).includes("block")) { at.run.met.add("block"); return x; }
   return order ? take(block(at, take(x, order)), inverse(order)) : block(at, x);
 }
 
 // ---- networks/context.py
 
+function LocalGate(at, x) {
+  const gates = at.map("channel_and_place", sigmoid(conv(at.to("W2"), relu(conv(at.to("W1"), x)))));
+  return map(x, (v, i) => v * gates.data[i]);
+}
+
+function AddedContext(at, x) {
+  const context = linear(at.to("W2"), relu(linear(at.to("W1"), mean(x)))), n = x.shape[1] * x.shape[2];
+  return map(x, (v, i) => Math.max(0, v + context.data[(i / n) | 0]));
+}
+
+function Shuffled(at, x) {
+  const order = Array.from(at.get("order").data), z = at.note("z", mean(x));
+  const gates = lineGates(take(z, order), at.get("block.conv.weight"));
+  return scale(x, at.map("channel", take(gates, inverse(order))));
+}
+
 const ContextNet = {
-  blocks: slotBlocks,
+  blocks: { ...slotBlocks, "local-gate": noted(LocalGate), "added-context": AddedContext, "eca-shuffled": noted(Shuffled) },
   stem: (at, x) => convBnRelu(at.to("stem.1"), convBnRelu(at.to("stem.0"), x, { stride: 2 }), { stride: 2 }),
   rest(at, x, block) {
     const y = convBnRelu(at.to("tail.1"), convBnRelu(at.to("tail.0"), slot(at.to("block"), block, x)));
@@ -190,20 +172,149 @@ const ContextNet = {
   },
 };
 
+// ---- networks/residual.py
+
+const ResidualNet = {
+  blocks: {
+    none: {},
+    cbam: { gate: CBAMBlock() },
+    "cbam-average": { gate: CBAMBlock({ pools: { mean } }) },
+    "cbam-max": { gate: CBAMBlock({ pools: { amax } }) },
+    "cbam-3x3": { gate: CBAMBlock() },
+    "cbam-spatial-first": { gate: CBAMBlock({ order: "spatial first" }) },
+    "cbam-parallel": { gate: CBAMBlock({ order: "parallel" }) },
+    "cbam-plain": { gate: CBAMBlock(), residual: false },
+    bam: { bottleneck: BAMBlock(), after: [0, 1] },
+    "bam-product": { bottleneck: BAMBlock({ combine: (c, s) => c * s }), after: [0, 1] },
+    "bam-first": { bottleneck: BAMBlock(), after: [0] },
+    "bam-last": { bottleneck: BAMBlock(), after: [2] },
+  },
+  stem: (at, x) => convBnRelu(at.to("stem"), x, { stride: 2 }),
+  rest(at, x, { gate, bottleneck, after = [], residual = true }) {
+    for (const i of [0, 1, 2]) {
+      const block = at.to(`blocks.${i}`), stride = i === 1 ? 2 : 1;
+      const F = convBnRelu(block.to("convs.0"), x, { stride });
+      let y = batchNorm(block.to("convs.2"), conv(block.to("convs.1"), F));
+      if (gate) y = slot(block.to("gate"), noted(gate), y);
+      x = relu(residual ? add(skipped(block.to("skip"), x, stride), y) : y);
+      if (after.includes(i)) x = slot(at.to(`bottlenecks.${i}`), noted(bottleneck), x);
+    }
+    return linear(at.to("head"), amax(x));
+  },
+};
+
+// nn.Identity, or a 1 × 1 convolution with batch norm where the sizes differ.
+const skipped = (at, x, stride) => (at.get("0.weight") ? batchNorm(at.to(1), conv(at.to(0), x, { stride })) : x);
+
+// ---- networks/scale.py
+
+const ScaleNet = {
+  blocks: {
+    sk: noted(SKAttention()),
+    "sk-even": noted(SKAttention({ same: true })),
+    psa: normedPSA(),
+    "psa-open": normedPSA({ gate: (t) => t }),
+    "psa-even": normedPSA({ same: true }),
+  },
+  stem: (at, x) => convBnRelu(at.to("stem.1"), convBnRelu(at.to("stem.0"), x, { stride: 2 }), { stride: 2 }),
+  rest(at, x, middle) {
+    for (const bottleneck of at.all("blocks")) {
+      const y = slot(bottleneck.to("middle"), middle, convBnRelu(bottleneck.to("reduce"), x));
+      const expanded = batchNorm(bottleneck.to("expand.1"), conv(bottleneck.to("expand.0"), y));
+      x = relu(add(skipped(bottleneck.to("skip"), x, 1), expanded));
+    }
+    return linear(at.to("head"), amax(x));
+  },
+};
+
 // ---- networks/search.py
 
+const threeConvs = (at, x) => [2, 2, 1].reduce((y, stride, i) => convBnRelu(at.to(`stem.${i}`), y, { stride }), x);
+
 const SearchNet = {
-  blocks: slotBlocks,
-  stem: (at, x) => [[0, 2], [1, 2], [2, 1]].reduce((y, [i, stride]) => convBnRelu(at.to(`stem.${i}`), y, { stride }), x),
+  blocks: { ...slotBlocks, "emsa-1": TokenMixer(EMSA), "emsa-4": TokenMixer(EMSA), "emsa-plain": TokenMixer(EMSA) },
+  stem: threeConvs,
   rest(at, x, block) {
     const y = convBnRelu(at.to("tail"), slot(at.to("block"), block, x));
     return linear(at.to("head.2"), relu(linear(at.to("head.0"), amax(y))));
   },
 };
 
-// ---- lab/recipes.py: the network of each task
+// ---- networks/segment.py
 
-const NETWORKS = { "context-gating": ContextNet, "cued-search": SearchNet, "one-digit": SearchNet };
+const branch = (middle) => (at, x) => convBnRelu(at.to(2), middle(at.to(1), convBnRelu(at.to(0), x)));
+
+const SegmentNet = {
+  blocks: {
+    danet: noted(DAModule),
+    "danet-position": branch(noted(PositionAttentionModule)),
+    "danet-channel": branch(noted(ChannelAttentionModule())),
+    "danet-channel-published": branch(noted(ChannelAttentionModule({ sign: -1 }))),
+    none: branch((at, x) => x),
+    conv: branch(LocalMixer),
+  },
+  stem: threeConvs,
+  rest(at, x, block, image) {
+    const y = convBnRelu(at.to("tail"), slot(at.to("block"), block, x));
+    const coarse = pixelShuffle(conv(at.to("enlarge.0"), y), 4);                               // (8, 48, 48)
+    return conv(at.to("head.1"), convBnRelu(at.to("head.0"), cat([coarse, image])));
+  },
+};
+
+// ---- lab/recipes.py
+
+const NETWORKS = {
+  "context-gating": ContextNet, "cued-search": SearchNet, "cued-segmentation": SegmentNet, "one-digit": SearchNet,
+  "one-digit-residual": ResidualNet, "any-size": ScaleNet,
+};
+
+// ---- running one
+
+class Network {
+  constructor(about, weights) {
+    Object.assign(this, about, { weights });
+    this.network = NETWORKS[this.task];
+    this.block = this.network?.blocks[this.model];
+    if (!this.block) throw new Error(`the engine has no network ${this.model} of the task ${this.task}`);
+  }
+
+  forward(image, causes = {}) {
+    const weights = { ...this.weights, ...this.changed(causes.weights ?? {}) };
+    const run = { causes, weights, blocks: {}, met: new Set(), parts: new Set() }, at = new At(run, "");
+    const output = this.network.rest(at, this.stem(at, image), this.block, image);
+    check(run);
+    return { scores: output.data, blocks: run.blocks, block: Object.values(run.blocks)[0] };
+  }
+
+  // Kept for the next forward pass, unless a cause has reached into it.
+  stem(at, image) {
+    const { off = [], weights = {} } = at.run.causes;
+    if ([...off, ...Object.keys(weights)].some((name) => name.startsWith("stem"))) return this.network.stem(at, image);
+    if (this.kept?.image !== image) this.kept = { image, features: this.network.stem(at, image) };
+    return this.kept.features;
+  }
+
+  changed(weights) {
+    const known = Object.keys(this.weights);
+    return Object.fromEntries(Object.entries(weights).map(([name, value]) => {
+      if (!known.includes(name)) throw new Error(`weights must name some of ${known.join(", ")}; got ${name}`);
+      return [name, replaced(name, this.weights[name], value)];
+    }));
+  }
+}
+
+// Raise an Error if a cause names what the network has not met.
+function check({ causes: { set = {}, off = [], forbid, only }, blocks, met, parts }) {
+  const maps = Object.values(blocks).flatMap((block) => Object.keys(block.maps));
+  const unknown = (names) => names.find((name) => !met.has(name));
+  const refuse = (cause, known, got) => {
+    if (got !== undefined) throw new Error(`${cause} must name some of ${[...new Set(known)].join(", ")}; got ${got}`);
+  };
+  refuse("only", Object.keys(blocks), only === undefined || blocks[only] || off.includes("block") ? undefined : only);
+  refuse("set", maps, unknown(Object.keys(set)));
+  refuse("off", parts, unknown(off));
+  refuse("forbid", ["the places of a map of positions, which this network has not"], forbid && unknown(["forbid"]));
+}
 
 // A safetensors file: the length of a JSON, the JSON with name, shape and place of each tensor, the tensors.
 function load(bytes) {
@@ -222,45 +333,6 @@ function halves(bytes) {
     const code = bytes[2 * i] | (bytes[2 * i + 1] << 8), exponent = (code >> 10) & 31, fraction = (code & 1023) / 1024;
     return (code & 0x8000 ? -1 : 1) * (exponent ? (1 + fraction) * 2 ** (exponent - 15) : fraction * 2 ** -14);
   });
-}
-
-class Network {
-  constructor(about, weights) {
-    Object.assign(this, about, { weights });
-    this.network = NETWORKS[this.task];
-    this.block = this.network?.blocks[this.model];
-    if (!this.block) throw new Error(`task and model must be ones of the lab's, got ${this.task}, ${this.model}`);
-  }
-
-  forward(image, causes = {}) {
-    const weights = { ...this.weights, ...this.changed(causes.weights ?? {}) };
-    const run = { causes, weights, blocks: {}, met: new Set(), parts: new Set() }, at = new At(run, "");
-    const stem = Object.keys(causes.weights ?? {}).some((name) => name.startsWith("stem")) || image !== this.seen?.image
-      ? this.network.stem(at, image) : this.seen.stem;
-    if (!causes.weights) this.seen = { image, stem };
-    const output = this.network.rest(at, stem, this.block, image);
-    this.check(run);
-    return { scores: output.data, blocks: run.blocks, block: Object.values(run.blocks)[0] };
-  }
-
-  changed(weights) {
-    return Object.fromEntries(Object.entries(weights).map(([name, value]) => {
-      const own = this.weights[name];
-      if (!own) throw new Error(`weights must name weights of the network (${Object.keys(this.weights).join(", ")}), got ${name}`);
-      return [name, replaced(name, own, value)];
-    }));
-  }
-
-  check({ causes, blocks, met, parts }) {
-    const maps = new Set(Object.values(blocks).flatMap((block) => Object.keys(block.maps)));
-    for (const name of Object.keys(causes.set ?? {})) {
-      if (!met.has(name)) throw new Error(`set must name a map that the network has (${[...maps].join(", ")}), got ${name}`);
-    }
-    for (const part of causes.off ?? []) {
-      if (!met.has(part)) throw new Error(`off must name a part that the network has (${[...parts].join(", ")}), got ${part}`);
-    }
-    if (causes.forbid && !met.has("forbid")) throw new Error("forbid needs a map of positions: this network has none");
-  }
 }
 
 return { load };

@@ -13,6 +13,7 @@ function map(t, f) {
   for (let i = 0; i < out.data.length; i++) out.data[i] = f(t.data[i], i);
   return out;
 }
+const filled = (shape, v) => tensor(shape, new Float32Array(count(shape)).fill(v));
 const add = (a, b) => map(a, (v, i) => v + b.data[i]);
 const relu = (t) => map(t, (v) => (v > 0 ? v : 0));
 const sigmoid = (t) => map(t, (v) => 1 / (1 + Math.exp(-v)));
@@ -31,10 +32,28 @@ const larger = (a, b) => (a > b ? a : b);
 const amax = (x) => pool(x, larger, -Infinity);
 const mean = (x) => map(pool(x, (a, b) => a + b, 0), (v) => v / count(x.shape.slice(1)));
 
-// Each channel times its gate: (C, H, W) · (C).
+// Of one shape, one after the other: (n, …) of n tensors (…); along their first axis, as channels of one picture.
+const stack = (list) => tensor([list.length, ...list[0].shape], joinedData(list));
+const cat = (list) => tensor([list.reduce((n, t) => n + t.shape[0], 0), ...list[0].shape.slice(1)], joinedData(list));
+function joinedData(list) {
+  const data = new Float32Array(list.reduce((n, t) => n + t.data.length, 0));
+  let at = 0;
+  for (const t of list) { data.set(t.data, at); at += t.data.length; }
+  return data;
+}
+function line(t, i) {                                                    // t[i]
+  const shape = t.shape.slice(1), n = count(shape);
+  return tensor(shape, t.data.subarray(i * n, (i + 1) * n));
+}
+
+// Each channel times its gate, (C, H, W) · (C); each place times its, (C, H, W) · (H, W).
 function scale(x, s) {
   const n = count(x.shape.slice(1));
   return map(x, (v, i) => v * s.data[(i / n) | 0]);
+}
+
+function scalePlaces(x, m) {
+  return map(x, (v, i) => v * m.data[i % m.data.length]);
 }
 
 // (…, m, n) -> (…, n, m).
@@ -46,6 +65,9 @@ function transpose(t) {
   return out;
 }
 
+// A feature map as tokens, (C, H, W) -> (N, C): place number row · W + column.
+const tokensOf = (x) => transpose(reshape(x, x.shape[0], count(x.shape.slice(1))));
+
 // (a, b, n) -> (b, a, n).
 function swapFirst(t) {
   const [a, b, n] = t.shape, out = tensor([b, a, n]);
@@ -54,25 +76,27 @@ function swapFirst(t) {
   return out;
 }
 
-// out (m, n) += A (m, k) · B (k, n), where all the time goes: four rows of B at a time, each times its number in A, are
-// added to two rows of out. It is the sum of the plain triple loop; this way numbers are fetched more seldom.
-function addProduct(out, A, B, m, n, k) {
+// out (m, n) += A (m, k) · B (k, n), where all the time goes. Row p of B begins at starts[p]. Four rows of B at a time,
+// each times its number in A, are added to two rows of out: the plain triple loop, but numbers are fetched more seldom.
+function addProduct(out, A, B, starts, m, n) {
+  const k = starts.length;
   for (let i = 0; i < m; i += 2) {
-    const r = i * n, pair = i + 1 < m ? 1 : 0, s = r + pair * n;         // 0: the last row, if it has no partner
+    const r = i * n, pair = i + 1 < m ? 1 : 0, s = r + pair * n;         // pair 0: the last row, if it has no partner
     let p = 0;
     for (; p + 4 <= k; p += 4) {
       const a = i * k + p, e = a + pair * k;
       const a0 = A[a], a1 = A[a + 1], a2 = A[a + 2], a3 = A[a + 3];
       const e0 = pair * A[e], e1 = pair * A[e + 1], e2 = pair * A[e + 2], e3 = pair * A[e + 3];
-      for (let j = 0, b = p * n; j < n; j++, b++) {
-        const b0 = B[b], b1 = B[b + n], b2 = B[b + 2 * n], b3 = B[b + 3 * n];
+      const s0 = starts[p], s1 = starts[p + 1], s2 = starts[p + 2], s3 = starts[p + 3];
+      for (let j = 0; j < n; j++) {
+        const b0 = B[s0 + j], b1 = B[s1 + j], b2 = B[s2 + j], b3 = B[s3 + j];
         out[r + j] += a0 * b0 + a1 * b1 + a2 * b2 + a3 * b3;
         out[s + j] += e0 * b0 + e1 * b1 + e2 * b2 + e3 * b3;
       }
     }
     for (; p < k; p++) {
-      const a0 = A[i * k + p], e0 = pair * A[(i + pair) * k + p];
-      for (let j = 0, b = p * n; j < n; j++, b++) { out[r + j] += a0 * B[b]; out[s + j] += e0 * B[b]; }
+      const a0 = A[i * k + p], e0 = pair * A[(i + pair) * k + p], from = starts[p];
+      for (let j = 0; j < n; j++) { out[r + j] += a0 * B[from + j]; out[s + j] += e0 * B[from + j]; }
     }
   }
 }
@@ -80,9 +104,10 @@ function addProduct(out, A, B, m, n, k) {
 // (h, m, k) · (h, k, n) -> (h, m, n), or without h.
 function matmul(a, b) {
   const [m, k] = a.shape.slice(-2), n = b.shape.at(-1), out = tensor([...a.shape.slice(0, -1), n]);
+  const starts = Array.from({ length: k }, (_, p) => p * n);
   for (let h = 0; h < count(a.shape.slice(0, -2)); h++) {
     const part = (t, size) => t.data.subarray(h * size, (h + 1) * size);
-    addProduct(part(out, m * n), part(a, m * k), part(b, k * n), m, n, k);
+    addProduct(part(out, m * n), part(a, m * k), part(b, k * n), starts, m, n);
   }
   return out;
 }
@@ -102,6 +127,17 @@ const softmax = (t, axis = -1) => along(t, axis, (d, start, end, step) => {
   for (let i = start; i < end; i += step) sum += d[i] = top === -Infinity ? 0 : Math.exp(d[i] - top);
   for (let i = start; i < end; i += step) d[i] /= sum || 1;
 });
+const logSumExp = (t, axis) => {
+  const [a, n, b] = [count(t.shape.slice(0, axis)), t.shape[axis], count(t.shape.slice(axis + 1))];
+  const out = tensor(t.shape.map((size, i) => (i === axis ? 1 : size)));
+  for (let o = 0; o < a; o++) for (let i = 0; i < b; i++) {
+    let top = -Infinity, sum = 0;
+    for (let j = 0; j < n; j++) top = Math.max(top, t.data[(o * n + j) * b + i]);
+    for (let j = 0; j < n; j++) sum += Math.exp(t.data[(o * n + j) * b + i] - top);
+    out.data[o * b + i] = top + Math.log(sum);
+  }
+  return out;
+};
 function meanOf(d, start, end, step) {
   let sum = 0;
   for (let i = start; i < end; i += step) sum += d[i];
@@ -131,33 +167,40 @@ function inverse(order) {
   return back;
 }
 
-// The numbers that a k × k kernel meets: a row an entry of the kernel, a column a place, (C · k · k, H' · W').
-function columns(x, k, stride, dilation, [H_out, W_out]) {
-  const [C, H, W] = x.shape, pad = dilation * (k >> 1), out = new Float32Array(C * k * k * H_out * W_out);
-  let to = 0;
-  for (let c = 0; c < C; c++) for (let i = 0; i < k; i++) for (let j = 0; j < k; j++) for (let y = 0; y < H_out; y++) {
-    const row = y * stride + i * dilation - pad, inside = row >= 0 && row < H;
-    for (let u = 0, column = j * dilation - pad; u < W_out; u++, to++, column += stride)
-      if (inside && column >= 0 && column < W) out[to] = x.data[(c * H + row) * W + column];
+// x (C, H, W) with weight (C', C / groups, k, k), padded so that stride 1 keeps the size. The picture is moved under the
+// kernel: for each entry of the kernel, out gets the padded picture from another place on, times that entry. With stride s
+// the padded picture is first dealt out into s × s smaller ones, so that what one entry meets lies side by side.
+function conv2d(x, weight, { stride = 1, dilation = 1 }) {
+  const [C_out, width, k] = weight.shape, [C, H, W] = x.shape, pad = dilation * (k >> 1), s = stride;
+  const [h, w] = [Math.ceil((H + 2 * pad) / s), Math.ceil((W + pad) / s)];      // zeros right of a row are left of the next
+  const place = (c, y, u) => (((c * s + (y % s)) * s + (u % s)) * h + ((y / s) | 0)) * w + ((u / s) | 0);
+  const padded = new Float32Array(C * s * s * h * w + w + k * dilation);
+  for (let c = 0, i = 0; c < C; c++) for (let y = pad; y < H + pad; y++) for (let u = pad; u < W + pad; u++, i++)
+    padded[place(c, y, u)] = x.data[i];
+  const side = (n) => Math.floor((n + 2 * pad - dilation * (k - 1) - 1) / s) + 1, n = side(H) * w;
+  const out = new Float32Array(C_out * n), rows = (C_out * width) / C, K = width * k * k;
+  for (let g = 0; g < C / width; g++) {
+    const starts = Array.from({ length: K }, (_, p) =>
+      place(g * width + ((p / k / k) | 0), (((p / k) | 0) % k) * dilation, (p % k) * dilation));
+    addProduct(out.subarray(g * rows * n, (g + 1) * rows * n), weight.data.subarray(g * rows * K), padded, starts, rows, n);
+  }
+  const y = tensor([C_out, side(H), side(W)]), W_out = y.shape[2];
+  for (let i = 0; i < C_out * y.shape[1]; i++) y.data.set(out.subarray(i * w, i * w + W_out), i * W_out);
+  return y;
+}
+
+// nn.PixelShuffle: r × r channels become places, (C · r · r, H, W) -> (C, H · r, W · r).
+function pixelShuffle(x, r) {
+  const [C, H, W] = x.shape, out = tensor([C / (r * r), H * r, W * r]);
+  for (let c = 0, at = 0; c < out.shape[0]; c++) for (let y = 0; y < H * r; y++) for (let u = 0; u < W * r; u++, at++) {
+    const from = (c * r + (y % r)) * r + (u % r);
+    out.data[at] = x.data[(from * H + ((y / r) | 0)) * W + ((u / r) | 0)];
   }
   return out;
 }
 
-// x (C, H, W) with weight (C', C / groups, k, k), padded so that stride 1 keeps the size: a matrix product a group.
-function conv2d(x, weight, { stride = 1, dilation = 1 }) {
-  const [C_out, width, k] = weight.shape, [C, H, W] = x.shape, groups = C / width, rows = C_out / groups;
-  const side = (n) => Math.floor((n + 2 * dilation * (k >> 1) - dilation * (k - 1) - 1) / stride) + 1;
-  const y = tensor([C_out, side(H), side(W)]), n = y.shape[1] * y.shape[2], K = width * k * k;
-  for (let g = 0; g < groups; g++) {
-    const part = (d, size) => d.subarray(g * size, (g + 1) * size);
-    const met = columns(tensor([width, H, W], part(x.data, width * H * W)), k, stride, dilation, y.shape.slice(1));
-    addProduct(part(y.data, rows * n), part(weight.data, rows * K), met, rows, n, K);
-  }
-  return y;
-}
-
 return {
-  EPS, add, amax, conv2d, count, even, inverse, map, matmul, mean, meanOf, relu, reshape, scale, sigmoid, softmax,
-  standardised, swapFirst, take, tensor, transpose,
+  EPS, add, amax, cat, conv2d, count, even, filled, inverse, line, logSumExp, map, matmul, mean, meanOf, pixelShuffle, relu,
+  reshape, scale, scalePlaces, sigmoid, softmax, stack, standardised, swapFirst, take, tensor, tokensOf, transpose,
 };
 }
