@@ -82,9 +82,9 @@ def check_rescue(blocks) -> None:
     unknown = sorted(str(name) for name in blocks if name not in tuple(_gates()[0]))
     if unknown:
         raise Wrong(f"the detector has no block of the name {unknown[0]!r}. Its blocks: {', '.join(_gates()[0])}.")
-    found = _overlap_with(tuple(sorted(set(blocks))))
+    found = _iou_with(tuple(sorted(set(blocks))))
     if found < ENOUGH:
-        raise Wrong(f"with those {len(set(blocks))} given back the overlap is {found:.2f}, and {ENOUGH} is asked for.")
+        raise Wrong(f"with those {len(set(blocks))} given back the IoU is {found:.2f}, and {ENOUGH} is asked for.")
     if len(set(blocks)) > FEWEST:
         raise Wrong(f"that brings the text back, with {len(set(blocks))} blocks. Fewer will do.")
 
@@ -104,12 +104,12 @@ def _gates() -> tuple[dict[str, Tensor], Tensor]:
     return cat, text
 
 
-def _overlap_with(given_back: tuple[str, ...]) -> float:
+def _iou_with(given_back: tuple[str, ...]) -> float:
     from attention_lite.lab import text_gates
 
     cat, text = _gates()
     forced = {name: s for name, s in cat.items() if name not in given_back}
-    return text_gates.overlap(text_gates.look(_net(), _picture("page two"), forced)[0], text)
+    return text_gates.iou(text_gates.look(_net(), _picture("page two"), forced)[0], text)
 
 
 @cache

@@ -1,33 +1,45 @@
 // ---------------------------------------------------------------- forced gates
 
 const GONE = 0.1; // an overlap below this: hardly a place is found again
+const TILES = 6; // channels shown inside a block
+const TILE_LABEL = 16; // px for the words above a row of them
 
-// Dark where nothing is found; the photograph itself where something is.
-const DIMMED = { ...linearScale(0, 1), table: new Uint8Array(256 * 3), opacity: (u) => 0.6 * (1 - u) };
+// A marker's yellow over what is found; the rest of the photograph in grey.
+const MARKER = [255, 217, 0];
+const MARKED = { ...linearScale(0, 1), table: Uint8Array.from({ length: 256 * 3 }, (_, i) => MARKER[i % 3]), opacity: (u) => 0.45 * u };
 
 class ForcedGates extends PhotographExplorer {
   constructor(model, root) {
-    super(model, root, ["image", "source", "block", "place", "show"]);
+    super(model, root, ["image", "source", "block", "spared", "place", "show", "refused"]);
     const { spec } = this;
     this.count = spec.imageNames.length;
-    this.sources = this.count + spec.sourceNames.length;
     this.blocks = spec.blockNames.length;
     this.firsts = spec.blockSizes.map((_, b) => spec.blockSizes.slice(0, b).reduce((x, y) => x + y, 0));
     this.channels = spec.blockSizes.reduce((x, y) => x + y, 0);
+    this.parts = {};
     this.build();
     this.start();
-    this.inflateAll();
+    this.renewed = () => this.renew();
+    model.on("change:spec", this.renewed);
+    this.closers.push(() => model.off("change:spec", this.renewed));
   }
 
-  async inflateAll() {
-    for (const name of Object.keys(this.arrays)) this.arrays[name] = await this.arrays[name];
-    this.inflated = true;
-    this.touch();
+  // A photograph was added: all is made anew.
+  renew() {
+    this.close();
+    this.successor = new ForcedGates(this.model, this.root);
+  }
+
+  close() {
+    super.close();
+    this.successor?.close();
   }
 
   file() {
     return this.get("image");
   }
+
+  // ------------------------------------------------------------ layout
 
   build() {
     const { spec } = this;
@@ -37,16 +49,71 @@ class ForcedGates extends PhotographExplorer {
     });
     const pictures = spec.imageNames.map((label, value) => ({ label, value, file: value }));
     const others = spec.sourceNames.map((label, i) => ({ label, value: this.count + i }));
-    this.arrange(
-      [this.photographChooser(), this.chooser("Whose gates it gets", "source", [{ value: -1, label: "its own" }, ...pictures, ...others])],
-      [stage, this.makeBar()],
-      [status, this.makeBlocks()],
-      [
-        this.chooser("Show", "show", ["photograph", "both", "map"].map((value) => ({ value, label: value }))),
-        this.makeHint(`Yellow: what counts as ${spec.found}, above ${spec.threshold}. White: what counts under its own gates.`),
-      ],
+    const part = (name, ...nodes) => element("div", { class: name }, ...nodes);
+    this.root.replaceChildren(
+      part("ax-body",
+        part("ax-sources", this.chooser("Whose gates it gets", "source", [{ value: -1, label: "its own" }, ...pictures])),
+        part("ax-pair", this.makeOwnMap(), this.makeForced(stage)),
+        part("ax-reading", status),
+        part("ax-painting",
+          others.length ? this.menu("Or gates that were made", "source", others) : null,
+          this.photographChooser(), this.makeUpload(),
+          this.chooser("Show", "show", ["photograph", "both", "map"].map((value) => ({ value, label: value }))),
+          this.makeBar()),
+        part("ax-within", this.makeInside(), this.makeBlocks()),
+      ),
       this.makeTable(() => this.blockRows()),
     );
+  }
+
+  // What it finds under its own gates stands still at the left.
+  makeOwnMap() {
+    this.ownMap = element("canvas", { class: "ax-own", role: "img", style: this.stage.getAttribute("style") });
+    return element("figure", {}, this.ownMap, element("figcaption", {}, "its own gates"));
+  }
+
+  // At the right, what it finds under others; until the reader has chosen some, a button that gives it the first.
+  makeForced(stage) {
+    const [caption, first] = [element("figcaption"), this.makeFirst()];
+    this.controls.push(() => say(caption, this.isForeign() ? this.sourceName() : "whose gates?"));
+    return element("figure", { class: "ax-forced" }, stage, first, caption);
+  }
+
+  makeFirst() {
+    const button = element("button", { type: "button", class: "ax-first", onclick: () => this.set("source", this.other()) });
+    this.controls.push(() => {
+      button.hidden = this.isForeign() || this.count < 2;
+      say(button, `Give it the gates of ${this.spec.imageNames[this.other()]}`);
+    });
+    return button;
+  }
+
+  // The first photograph that is not this one.
+  other() {
+    return this.get("image") === 1 ? 0 : Math.min(1, this.count - 1);
+  }
+
+  // A file that the reader chooses goes to the kernel, which runs the network on it; a static page has none.
+  makeUpload() {
+    if (!this.spec.looks) return null;
+    if (this.model instanceof PageModel) return this.makeHint("In the notebook of this page, a field here takes a photograph of your own.");
+    const [id, refused] = [freshId(), element("p", { class: "ax-hint", role: "alert" })];
+    const send = async () => {
+      if (!input.files.length) return;
+      say(refused, "The network runs on your photograph, and on the others with its gates …");
+      this.model.set("own", new DataView(await input.files[0].arrayBuffer()));
+      this.model.save_changes();
+    };
+    const input = element("input", { type: "file", id, accept: "image/*", onchange: send });
+    this.controls.push(() => say(refused, this.get("refused")));
+    return element("div", { class: "ax-choice" }, element("label", { for: id }, "Your own photograph"), input, refused);
+  }
+
+  makeInside() {
+    const { inside, blockNames } = this.spec;
+    if (!inside) return null;
+    this.tiles = element("canvas", { class: "ax-tiles", role: "img" });
+    return element("figure", { class: "ax-inside" }, element("figcaption", {}, `Inside ${blockNames[inside.block]}: the three channels whose gates fall furthest, and the three whose gates rise furthest`), this.tiles, this.makeHint("Each channel as it leaves its gate: white 0, red above, blue below, on a scale of its own. Under it, its gate; with gate 0 it is blank. The blocks before it keep their own gates."));
   }
 
   // One line a block: its channels in the order of the photograph's own gates; above the own, below those in place.
@@ -59,13 +126,23 @@ class ForcedGates extends PhotographExplorer {
       const input = element("input", { type: "radio", name, value: b, onchange: () => this.set("block", b) });
       this.controls.push(() => {
         input.checked = b === this.blockInPlace();
-        input.disabled = b >= 0 && !spec.singles.includes(this.get("image"));
+        input.disabled = b >= 0 && !this.isSingle();
       });
       const words = b < 0 ? [`all ${this.blocks} blocks`] : [element("span", { class: "ax-name" }, spec.blockNames[b]), this.strips[b], this.changes[b]];
       return element("label", { class: "ax-block" }, input, element("span", { class: "ax-face" }, ...words));
     });
     this.blocksLegend = element("legend");
-    return element("fieldset", { class: "ax-choice" }, this.blocksLegend, element("div", { class: "ax-segments ax-blocks" }, ...lines), this.makeKey());
+    return element("fieldset", { class: "ax-choice" }, this.blocksLegend, element("div", { class: "ax-segments ax-blocks" }, ...lines), this.makeSpared(), this.makeKey());
+  }
+
+  makeSpared() {
+    if (!Object.keys(this.spec.singles).length) return null;
+    const box = element("input", { type: "checkbox", onchange: () => this.set("spared", box.checked) });
+    this.controls.push(() => {
+      box.checked = this.get("spared");
+      box.disabled = this.blockInPlace() < 0;
+    });
+    return element("label", { class: "ax-check" }, box, "All blocks but this one: it keeps its own");
   }
 
   makeKey() {
@@ -84,33 +161,75 @@ class ForcedGates extends PhotographExplorer {
     return this.get("source") < 0 ? this.get("image") : this.get("source");
   }
 
-  // Blocks were forced alone on some photographs only.
-  blockInPlace() {
-    return this.spec.singles.includes(this.get("image")) ? this.get("block") : -1;
-  }
-
-  gatesOf(block, source) {
-    const at = (this.get("image") * this.sources + source) * this.channels + this.firsts[block];
-    return this.arrays.gates.subarray(at, at + this.spec.blockSizes[block]);
-  }
-
-  mapUnder(source, block) {
-    const image = this.get("image");
-    if (block < 0 || source === image) return this.slice(this.arrays.maps, image * this.sources + source);
-    return this.slice(this.arrays.single, (this.spec.singles.indexOf(image) * this.blocks + block) * this.sources + source);
-  }
-
-  slice(maps, i) {
-    return maps.subarray(i * this.places, (i + 1) * this.places);
-  }
-
   isForeign() {
     return this.sourceInPlace() !== this.get("image");
   }
 
+  // Blocks were forced one by one on some photographs only, with some gates.
+  isSingle() {
+    return Boolean(this.spec.singles[this.get("image")]?.includes(this.sourceInPlace()));
+  }
+
+  blockInPlace() {
+    return this.isSingle() ? this.get("block") : -1;
+  }
+
   isForced(block) {
     const chosen = this.blockInPlace();
-    return this.isForeign() && (chosen < 0 || chosen === block);
+    return this.isForeign() && (chosen < 0 || (chosen === block) !== this.get("spared"));
+  }
+
+  // What was stored under a name: null while it is on its way, "missing" where it is not to be had.
+  part(name) {
+    if (!(name in this.parts)) {
+      this.parts[name] = null;
+      this.bytesOf(name).then(inflate).catch(() => "missing").then((bytes) => {
+        this.parts[name] = bytes;
+        this.touch();
+      });
+    }
+    return this.parts[name];
+  }
+
+  async bytesOf(name) {
+    const held = this.model.get("maps")?.[name];
+    if (held) return new Uint8Array(held.buffer, held.byteOffset, held.byteLength);
+    await pageShown;
+    return fetchScript(this.spec.scripts[name]);
+  }
+
+  stored() {
+    return this.part(`answers ${this.get("image")}`);
+  }
+
+  gatesOf(block, source) {
+    const at = source * this.channels + this.firsts[block];
+    return this.stored().subarray(at, at + this.spec.blockSizes[block]);
+  }
+
+  entering(channel) {
+    const [, rows, columns] = this.spec.inside.shape;
+    const from = this.spec.sources * (this.channels + this.places) + channel * rows * columns;
+    const bytes = this.stored();
+    return new Int8Array(bytes.buffer, bytes.byteOffset + from, rows * columns);
+  }
+
+  // The text map in place; null or "missing" as `part` has it.
+  mapInPlace() {
+    const [image, source, block] = [this.get("image"), this.sourceInPlace(), this.blockInPlace()];
+    if (block < 0) return this.mapUnder(source);
+    const maps = this.part(`blocks ${image}`);
+    if (!maps || maps === "missing") return maps;
+    const way = this.spec.singles[image].indexOf(source) * 2 + Number(this.get("spared"));
+    return this.slice(maps, way * this.blocks + block);
+  }
+
+  mapUnder(source) {
+    return this.slice(this.stored().subarray(this.spec.sources * this.channels), source);
+  }
+
+  slice(maps, i) {
+    return maps.subarray(i * this.places, (i + 1) * this.places);
   }
 
   difference(block) {
@@ -126,74 +245,113 @@ class ForcedGates extends PhotographExplorer {
       const [a, b] = [map[i] > cut, own[i] > cut];
       [both, either, found, before] = [both + (a && b), either + (a || b), found + a, before + b];
     }
-    return { overlap: either ? both / either : null, found: found / this.places, before: before / this.places };
+    const words = this.spec.words[this.get("image")];
+    return { overlap: either ? both / either : null, found: found / this.places, before: before / this.places, words: words && { all: words.length, now: this.wordsOn(map, words), before: this.wordsOn(own, words) } };
+  }
+
+  // A word is found where at least half of the line through its middle is.
+  wordsOn(map, words) {
+    const cut = 255 * this.spec.threshold;
+    return words.filter(([left, top, right, bottom]) => {
+      const row = Math.min(Math.floor(((top + bottom) / 2) * this.rows), this.rows - 1);
+      const from = Math.floor(left * this.columns);
+      const line = map.subarray(row * this.columns + from, row * this.columns + Math.max(from + 1, Math.ceil(right * this.columns)));
+      return 2 * line.reduce((sum, v) => sum + (v > cut), 0) >= line.length;
+    }).length;
   }
 
   // ------------------------------------------------------------ drawing
 
   draw() {
-    if (!this.inflated) {
-      this.paintPhotograph("full");
-      return;
-    }
+    const stored = this.stored();
+    const map = stored && stored !== "missing" ? this.mapInPlace() : stored;
+    if (!map || map === "missing") return this.wait(map);
+    const view = this.view(map);
     const show = this.get("show");
-    const view = this.view();
-    const scale = show === "map" ? linearScale(0, 1) : DIMMED;
-    const [width, height] = this.drawPicture(view, scale, show);
-    const place = this.get("place");
-    if (place >= 0) this.markPlace(place, width, height);
+    const scale = show === "map" ? linearScale(0, 1) : MARKED;
+    this.drawPictures(view, scale, show);
     this.showBar(scale, `Probability that a place is ${this.spec.found}`, show, [false, false], [[this.spec.threshold, `${this.spec.found} from here`]]);
     this.drawStrips();
+    this.drawTiles();
     this.readOut(view);
     this.fillTable();
   }
 
+  wait(map) {
+    this.paintPhotograph("full");
+    const name = this.spec.imageNames[this.get("image")];
+    if (map === "missing") this.read(`What was found on ${name} is missing.`, "It is a file beside this page, in _static/transformer.", "");
+    else this.read(`What was found on ${name} is on its way …`, "", "");
+  }
+
   // The two maps and their numbers: made once for a state, since a pointer that moves changes none of it.
-  view() {
-    const [source, block] = [this.sourceInPlace(), this.blockInPlace()];
-    const key = [this.get("image"), source, block].join();
+  view(map) {
+    const [image, source, block] = [this.get("image"), this.sourceInPlace(), this.blockInPlace()];
+    const key = [image, source, block, this.get("spared")].join();
     if (this.seen?.key !== key) {
-      const [map, own] = [this.mapUnder(source, block), this.mapUnder(this.get("image"), -1)];
+      const own = this.mapUnder(image);
       this.seen = { key, map, own, numbers: this.compare(map, own) };
     }
     return this.seen;
   }
 
-  // So is the picture, which a place is then marked on.
-  drawPicture({ key, map, own }, scale, show) {
-    const [width, height] = this.sizeCanvas(this.stage);
-    const state = [key, show, this.stage.width, this.stage.height, Boolean(this.photographs.ready[this.file()])].join();
-    if (this.picture?.state === state) {
-      this.stageContext.drawImage(this.picture.canvas, 0, 0, width, height);
-      return [width, height];
+  // So are the pictures, which a place is then marked on.
+  drawPictures({ key, map, own }, scale, show) {
+    const place = this.get("place");
+    for (const [canvas, shown, marked] of [[this.ownMap, own, true], [this.stage, map, this.isForeign()]]) {
+      const [width, height] = this.sizeCanvas(canvas);
+      const state = [key, show, canvas.width, canvas.height, Boolean(this.photographs.ready[this.file()])].join();
+      const kept = (this.pictures ??= new Map()).get(canvas);
+      if (kept?.state === state) canvas.getContext("2d").drawImage(kept.picture, 0, 0, width, height);
+      else this.pictures.set(canvas, { state, picture: this.drawFound(canvas, width, height, shown, marked ? scale : null, show) });
+      if (place >= 0) this.markOn(canvas, place, width, height);
     }
-    this.paintFound(map, scale, show);
-    if (show !== "photograph") {
-      if (this.isForeign()) this.drawEdge(own, width, height, "#fff");
-      this.drawEdge(map, width, height, "#ffd21f");
-    }
-    const canvas = element("canvas", { width: this.stage.width, height: this.stage.height });
-    canvas.getContext("2d").drawImage(this.stage, 0, 0);
-    this.picture = { state, canvas };
-    return [width, height];
+    this.ownMap.setAttribute("aria-label", `${this.spec.imageNames[this.get("image")]}, what is found under its own gates`);
   }
 
-  // As Explorer.paint, but the photograph keeps its colours.
-  paintFound(map, scale, show) {
-    const [width, height] = this.paintPhotograph("full");
-    if (show === "photograph") return;
-    const pixels = this.layerPixels.data;
-    for (let i = 0; i < this.places; i++) {
-      for (let c = 0; c < 3; c++) pixels[4 * i + c] = scale.table[3 * map[i] + c];
-      pixels[4 * i + 3] = show === "both" ? 255 * scale.opacity(map[i] / 255) : 255;
+  // Draws on the canvas, and returns a copy of what it drew.
+  drawFound(canvas, width, height, map, scale, show) {
+    const context = canvas.getContext("2d");
+    const photograph = this.photographs.ready[this.file()];
+    context.imageSmoothingEnabled = true;
+    if (photograph) context.drawImage(photograph.full, 0, 0, width, height);
+    if (scale && show !== "photograph") {
+      if (show === "both") this.greyOut(context, map, width, height);
+      this.layMap(context, map, scale, show, width, height);
+      this.drawEdge(context, map, width, height);
     }
+    const copy = element("canvas", { width: canvas.width, height: canvas.height });
+    copy.getContext("2d").drawImage(canvas, 0, 0);
+    return copy;
+  }
+
+  // Where nothing is found the photograph is grey, and a little lighter.
+  greyOut(context, map, width, height) {
+    const grey = element("canvas", { width: context.canvas.width, height: context.canvas.height });
+    const pen = grey.getContext("2d");
+    pen.filter = "grayscale(1) contrast(0.75) brightness(1.1)";
+    pen.drawImage(context.canvas, 0, 0);
+    pen.filter = "none";
+    pen.globalCompositeOperation = "destination-out";
+    pen.imageSmoothingEnabled = true;
+    pen.drawImage(this.layerOf(map, (i) => [0, 0, 0, map[i]]), 0, 0, grey.width, grey.height);
+    context.drawImage(grey, 0, 0, width, height);
+  }
+
+  layMap(context, map, scale, show, width, height) {
+    const layer = this.layerOf(map, (i) => [...scale.table.subarray(3 * map[i], 3 * map[i] + 3), show === "both" ? 255 * scale.opacity(map[i] / 255) : 255]);
+    context.imageSmoothingEnabled = true;
+    context.drawImage(layer, 0, 0, width, height);
+  }
+
+  layerOf(map, colour) {
+    for (let i = 0; i < this.places; i++) this.layerPixels.data.set(colour(i), 4 * i);
     this.layerContext.putImageData(this.layerPixels, 0, 0);
-    this.stageContext.imageSmoothingEnabled = true;
-    this.stageContext.drawImage(this.layer, 0, 0, width, height);
+    return this.layer;
   }
 
   // The border between the places above the threshold and the others.
-  drawEdge(map, width, height, colour) {
+  drawEdge(context, map, width, height) {
     const cut = 255 * this.spec.threshold;
     const inside = (r, c) => r >= 0 && c >= 0 && r < this.rows && c < this.columns && map[r * this.columns + c] > cut;
     const [w, h] = [width / this.columns, height / this.rows];
@@ -208,11 +366,20 @@ class ForcedGates extends PhotographExplorer {
         if (inside(r, c) !== inside(r, c - 1)) line(c, r, c, r + 1);
       }
     }
-    const context = this.stageContext;
-    for (const [ink, thickness] of [["#000a", 2.4], [colour, 1.2]]) {
+    for (const [ink, thickness] of [["#0007", 1.5], ["#ffd900", 0.9]]) {
       context.strokeStyle = ink;
       context.lineWidth = thickness;
       context.stroke(path);
+    }
+  }
+
+  markOn(canvas, place, width, height) {
+    const [x, y, w, h] = this.frameOf(place, width, height);
+    const context = canvas.getContext("2d");
+    for (const [colour, thickness] of [["#000", 5], ["#fff", 2.5]]) {
+      context.strokeStyle = colour;
+      context.lineWidth = thickness;
+      context.strokeRect(x + w / 2 - 6, y + h / 2 - 6, 12, 12);
     }
   }
 
@@ -227,8 +394,7 @@ class ForcedGates extends PhotographExplorer {
       if (strip.dataset.drawn === key) return;
       strip.dataset.drawn = key;
       const [width, height] = this.sizeCanvas(strip);
-      const own = this.gatesOf(b, this.get("image"));
-      const put = this.isForced(b) ? this.gatesOf(b, this.sourceInPlace()) : own;
+      const [own, put] = this.gatesAt(b);
       const order = range(own.length).sort((x, y) => own[x] - own[y] || x - y);
       const context = strip.getContext("2d");
       context.clearRect(0, 0, width, height);
@@ -236,8 +402,71 @@ class ForcedGates extends PhotographExplorer {
       rows(context, put, order, height / 2 + 1, width, height / 2 - 1);
       say(this.changes[b], this.isForced(b) ? this.difference(b).toFixed(2) : "–");
     });
-    const alone = this.spec.singles.map((p) => this.spec.imageNames[p]).join(", ");
-    say(this.blocksLegend, `Blocks that get them${alone ? ` (one alone: on ${alone})` : ""}`);
+    const names = Object.keys(this.spec.singles).map((p) => this.spec.imageNames[p]).join(", ");
+    say(this.blocksLegend, `Blocks that get them${names ? ` (one alone: on ${names})` : ""}`);
+  }
+
+  // A block's own gates, and those in place.
+  gatesAt(block) {
+    const own = this.gatesOf(block, this.get("image"));
+    return [own, this.isForced(block) ? this.gatesOf(block, this.sourceInPlace()) : own];
+  }
+
+  // The channels whose gates fall furthest, and those that rise furthest; of its own, the most open and the most shut.
+  moved(own, put) {
+    const rise = (c) => put[c] - own[c];
+    const order = range(own.length).sort((x, y) => rise(x) - rise(y) || own[y] - own[x] || x - y);
+    return [...order.slice(0, TILES / 2), ...order.slice(-TILES / 2)];
+  }
+
+  drawTiles() {
+    if (!this.tiles) return;
+    const { block, shape } = this.spec.inside;
+    const key = [this.get("image"), this.isForced(block) ? this.sourceInPlace() : -1, this.tiles.clientWidth, this.ink.text].join();
+    if (this.tilesDrawn === key) return;
+    this.tilesDrawn = key;
+    const [own, put] = this.gatesAt(block);
+    const channels = this.moved(own, put);
+    const side = (this.tiles.clientWidth - 4 * (TILES - 1)) / TILES;
+    const rowHeight = 2 * TILE_LABEL + side;
+    this.tiles.style.height = `${2 * rowHeight}px`;
+    this.sizeCanvas(this.tiles, 2 * rowHeight);
+    const context = this.tiles.getContext("2d");
+    context.clearRect(0, 0, this.tiles.clientWidth, 2 * rowHeight);
+    context.font = "12px system-ui, sans-serif";
+    const name = this.isForced(block) ? this.sourceName() : "its own gates";
+    [["its own gates", own], [name, put]].forEach(([title, gates], r) => {
+      const top = r * rowHeight;
+      context.fillStyle = this.ink.text;
+      context.textAlign = "left";
+      context.fillText(title, 0, top + 12);
+      channels.forEach((c, i) => {
+        const x = i * (side + 4);
+        context.imageSmoothingEnabled = false;
+        context.drawImage(this.tile(c, gates[c] / 255, shape), x, top + TILE_LABEL, side, side);
+        context.strokeStyle = this.ink.line;
+        context.strokeRect(x + 0.5, top + TILE_LABEL + 0.5, side - 1, side - 1);
+        context.textAlign = "center";
+        context.fillText((gates[c] / 255).toFixed(2), x + side / 2, top + TILE_LABEL + side + 12);
+      });
+    });
+    const pairs = channels.map((c) => `channel ${c}: ${(own[c] / 255).toFixed(2)}, then ${(put[c] / 255).toFixed(2)}`).join("; ");
+    this.tiles.setAttribute("aria-label", `Gates of ${TILES} channels, its own, then ${name}. ${pairs}.`);
+  }
+
+  // One channel times its gate, in the colours of a scale whose end is the channel's largest value before the gate.
+  tile(channel, gate, [, rows, columns]) {
+    const values = this.entering(channel);
+    const { table } = (this.signed ??= linearScale(-1, 1));
+    const canvas = element("canvas", { width: columns, height: rows });
+    const context = canvas.getContext("2d");
+    const pixels = context.createImageData(columns, rows);
+    values.forEach((v, i) => {
+      const at = 3 * Math.round(127.5 * (1 + (v / 127) * gate));
+      pixels.data.set([table[at], table[at + 1], table[at + 2], 255], 4 * i);
+    });
+    context.putImageData(pixels, 0, 0);
+    return canvas;
   }
 
   // ------------------------------------------------------------ in words
@@ -245,37 +474,38 @@ class ForcedGates extends PhotographExplorer {
   sourceName() {
     const source = this.sourceInPlace();
     if (source === this.get("image")) return "its own gates";
-    return source < this.count ? `the gates of ${this.spec.imageNames[source]}` : `the gates: ${this.spec.sourceNames[source - this.count]}`;
+    return source < this.count ? `the gates of ${this.spec.imageNames[source]}` : `made gates: ${this.spec.sourceNames[source - this.count]}`;
   }
 
-  verdict({ overlap, found, before }) {
+  verdict({ overlap, found, before, words }) {
     const { found: what } = this.spec;
-    if (overlap == null) return `No ${what}, as with its own gates.`;
-    if (before === 0) return `${what[0].toUpperCase()}${what.slice(1)} where its own gates find none.`;
-    if (overlap >= 0.9) return `Nearly the same ${what}.`;
-    if (overlap >= 0.5) return `Most of the ${what} is still found.`;
-    if (overlap >= GONE) return `Much has changed.`;
-    return found < before / 2 ? `The ${what} is gone.` : `Other places count as ${what} now.`;
+    if (words) return `${words.now} of ${words.all} words are found`;
+    if (overlap == null) return `No ${what}, as with its own gates`;
+    if (before === 0) return `${what[0].toUpperCase()}${what.slice(1)} where its own gates find none`;
+    if (overlap >= 0.9) return `Nearly the same places count as ${what}`;
+    if (overlap >= 0.5) return `Most of the same places count as ${what}`;
+    if (overlap >= GONE) return "Much has changed";
+    return found < before / 2 ? `Hardly a place counts as ${what} any more` : `Other places count as ${what} now`;
   }
 
   readOut({ map, own, numbers }) {
     const { spec } = this;
     const block = this.blockInPlace();
-    const where = block < 0 ? "" : ` in ${spec.blockNames[block]} alone`;
+    const where = block < 0 ? "" : this.get("spared") ? ` in all blocks but ${spec.blockNames[block]}` : ` in ${spec.blockNames[block]} alone`;
     const share = (x) => `${(100 * x).toFixed(1)} %`;
+    const { words } = numbers;
     const lead = !this.isForeign()
-      ? [`${share(numbers.before)} of the places count as ${spec.found}`, "under its own gates."]
-      : [this.verdict(numbers), `Overlap with its own map: ${numbers.overlap == null ? "none to measure" : numbers.overlap.toFixed(2)}. Under ${this.sourceName()}${where} ${share(numbers.found)} of the places count as ${spec.found}, under its own ${share(numbers.before)}.`];
+      ? [words ? `${words.now} of ${words.all} words are found under its own gates.` : `${share(numbers.before)} of the places count as ${spec.found} under its own gates.`, words ? `${share(numbers.before)} of the places count as ${spec.found}.` : ""]
+      : [`${this.verdict(numbers)} under ${this.sourceName()}${where}${words ? `; ${words.before} under its own` : ""}.`, `IoU with its own map: ${numbers.overlap == null ? "none to measure" : numbers.overlap.toFixed(2)}. ${share(numbers.found)} of the places count as ${spec.found}, under its own ${share(numbers.before)}.`];
     const place = this.get("place");
-    const here = place < 0 ? "Point at a place to read its probability." : `At ${this.where(place)}: ${(map[place] / 255).toFixed(2)}, under its own gates ${(own[place] / 255).toFixed(2)}.`;
+    const here = place < 0 ? "Point at a place of the right picture to read its probability." : `At ${this.where(place)}: ${(map[place] / 255).toFixed(2)}, under its own gates ${(own[place] / 255).toFixed(2)}.`;
     this.read(...lead, here);
   }
 
   blockRows() {
     const mean = (gates) => gates.reduce((sum, g) => sum + g, 0) / gates.length / 255;
     const body = range(this.blocks).map((b) => {
-      const own = this.gatesOf(b, this.get("image"));
-      const put = this.isForced(b) ? this.gatesOf(b, this.sourceInPlace()) : own;
+      const [own, put] = this.gatesAt(b);
       return [this.spec.blockNames[b], String(own.length), mean(own).toFixed(2), mean(put).toFixed(2), this.difference(b).toFixed(2)];
     });
     const head = ["block", "channels", "mean gate, its own", "mean gate in place", "mean difference"];

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import torch
 
-from attention_lite.lab import checkpoints, comparison, experiments, regions, text_gates, truth_results
+from attention_lite.lab import (
+    checkpoints,
+    comparison,
+    direction_gates,
+    experiments,
+    regions,
+    text_answers,
+    truth_results,
+)
 from attention_lite.lab.experiments import EXPERIMENTS
 from attention_lite.lab.experiments.slots import FOLDER as MEMORIES
 from attention_lite.lab.experiments.slots import store_memories
@@ -66,9 +74,9 @@ def _parser() -> argparse.ArgumentParser:
                                                      "networks; Ctrl-C, and it goes on later")
     trying.add_argument("name", nargs="*", help=f"one or more of {', '.join(EXPERIMENTS)}; default: all")
     trying.add_argument("--file", type=Path, default=experiments.FILE, help="default: the package's own")
-    forcing = commands.add_parser("text-gates", help="force other pictures' gates on the text detector, in a minute or "
-                                                     "two, and store what it still finds")
-    forcing.add_argument("--file", type=Path, default=text_gates.FILE, help="default: the package's own")
+    forcing = commands.add_parser("text-gates", help="force other gates on the text detector and the direction "
+                                                     "classifier, in some minutes, and store what they answer")
+    forcing.add_argument("--folder", type=Path, default=text_answers.FILE.parent, help="default: the package's own")
     asking = commands.add_parser("truth", help="score a trained transformer's maps against the drawn regions, in a "
                                                "minute or two")
     asking.add_argument("--choose", action="store_true", help="only name the heads; keep the file, then score")
@@ -144,9 +152,12 @@ def _experiments(options: argparse.Namespace) -> int:
 
 
 def _text_gates(options: argparse.Namespace) -> int:
-    found = text_gates.answers(text_gates.book_pictures(), text_gates.SINGLE)
-    text_gates.save(found, options.file)
-    print(f"{len(found.pictures)} pictures, {len(found.sources)} sources of gates -> {options.file}")
+    classified = options.folder / direction_gates.FILE.name
+    direction_gates.save(direction_gates.answers(), classified)
+    print(f"{direction_gates.LINES} lines of text -> {classified}", flush=True)
+    detected, found = options.folder / text_answers.FILE.name, text_answers.answers()
+    text_answers.save(found, text_answers.watch_all(), detected)
+    print(f"{len(found.pictures)} pictures, {len(found.sources)} sources of gates -> {detected}")
     return 0
 
 

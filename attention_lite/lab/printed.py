@@ -49,6 +49,8 @@ after another, and the water kept all
 of them until the wind came back.""")
 PAPERS = ((247, 240, 222), (232, 236, 238))
 FACES = ("DejaVuSerif", "DejaVuSans", "DejaVuSansMono", "DejaVuSans-Bold")
+PAGE_NAMES = ("page", "page two")                                  # of the pictures in `words_of`
+SIGN_NAMES = {"cup sign": "coffee", "rocket sign": "rocket"}
 WORDS = ("attention", "channel", "gate", "squeeze", "network", "photograph", "reader", "river", "mountain", "window",
          "letter", "paper", "orange", "bridge", "seven", "music", "garden", "doctor", "sugar", "train")
 
@@ -89,7 +91,7 @@ def printed_page(number: int = 0) -> np.ndarray:
     page = Image.new("RGB", (SIDE, SIDE), PAPERS[number])
     pen = ImageDraw.Draw(page)
     for i, line in enumerate(PAGES[number].splitlines()):
-        pen.text((48, 48 + 39 * i), line, fill=(34, 34, 34), font=_font(FACES[number], 27 if i else 38))
+        pen.text((48, 48 + 39 * i), line, fill=(34, 34, 34), font=_page_font(number, i))
     y, x = np.mgrid[:SIDE, :SIDE] / SIDE
     light = 1 - 0.25 * ((x - 0.2) ** 2 + (y - 0.1) ** 2)
     return np.round(np.asarray(page) * light[..., None]).astype(np.uint8)
@@ -114,6 +116,30 @@ def with_words(name: str) -> np.ndarray:
         pen.text((sign.x * SIDE, sign.y * SIDE), sign.text, fill=sign.colour, anchor="mm",
                  font=_font("DejaVuSans-Bold", sign.height), stroke_width=2, stroke_fill="black")
     return np.array(image)
+
+
+def words_of(name: str) -> np.ndarray:
+    """Where each word of "page", "page two", "cup sign" or "rocket sign" was drawn: left, top, right and bottom.
+
+    Returns:
+        (n, 4), as fractions of the picture's width and height: the boxes that `printed_page` and `with_words` fill.
+
+    Raises:
+        ValueError: if there is no such picture.
+    """
+    if name not in (*PAGE_NAMES, *SIGN_NAMES):
+        raise ValueError(f"name must be one of {', '.join((*PAGE_NAMES, *SIGN_NAMES))}; got {name!r}")
+    boxes = []
+    if name in PAGE_NAMES:
+        number = PAGE_NAMES.index(name)
+        for i, line in enumerate(PAGES[number].splitlines()):
+            boxes += _boxes(line, _page_font(number, i), 48, 48 + 39 * i, "la")
+    else:
+        for sign in SIGNS[SIGN_NAMES[name]][1]:
+            font = _font("DejaVuSans-Bold", sign.height)
+            left = sign.x * SIDE - font.getlength(sign.text) / 2
+            boxes += _boxes(sign.text, font, left, sign.y * SIDE, "lm")
+    return np.array(boxes) / SIDE
 
 
 def lines_of_text(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -145,6 +171,22 @@ def lines_of_text(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
             stroke_width=int(rng.integers(2)), stroke_fill=edge)
         pictures.append(np.asarray(image.rotate(180) if upside_down else image))
     return np.stack(pictures), turned
+
+
+def _page_font(number: int, line: int) -> "ImageFont.FreeTypeFont":
+    return _font(FACES[number], 27 if line else 38)
+
+
+def _boxes(line: str, font: "ImageFont.FreeTypeFont", left: float, y: float, anchor: str) -> list[tuple[float, ...]]:
+    """The ink of each word of a line that begins at `left`, in pixels."""
+    boxes, at = [], 0
+    for word in line.split():
+        at = line.index(word, at)
+        x0, top, x1, bottom = font.getbbox(word, anchor=anchor)
+        x = left + font.getlength(line[:at])
+        boxes.append((x + x0, y + top, x + x1, y + bottom))
+        at += len(word)
+    return boxes
 
 
 def _font(face: str, size: int) -> "ImageFont.FreeTypeFont":
