@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 import torch
 from playwright.sync_api import Browser, Page
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from attention_lite import AttentionBlock, explorers, force_gates, record_attention
 from attention_lite.lab import RECIPES, TASKS, Scenes, draw, load_checkpoint, pictures
 from attention_lite.lab.page_weights import pack
-from attention_lite.lab.scenes import DIGITS, _all_crops, _crop
+from attention_lite.lab.scenes import _all_crops, _crop, levels
 
 NETWORKS = [(task, model) for task, recipe in RECIPES.items() for model in recipe.models]
 FOLDER = Path(explorers.__file__).parent
@@ -72,14 +71,6 @@ def numbers(encoded: str) -> Tensor:
 @cache
 def scenes_of(task: str, n: int = SCENES) -> Scenes:
     return TASKS[RECIPES[task].task.name]("test").sample(n, seed=1905)
-
-
-@cache
-def levels(split: str) -> np.ndarray:
-    """The digits of one side as they come, 8 × 8 grey levels from 0 to 16, in the order of `scenes.digits`."""
-    images = load_digits().images
-    first, last = DIGITS[split]
-    return images[np.random.default_rng(0).permutation(len(images))[first:last]].astype(np.uint8)
 
 
 def described(scenes: Scenes, i: int, scale: int = 1) -> dict[str, Any]:

@@ -22,7 +22,7 @@ PARTS = {
     "table": ("table",),
     "forced-gates": ("forced_gates",),
     "transformer": ("transformer",),
-    "live": ("tensors", "engine", "draw"),
+    "live": ("tensors", "mechanisms", "engine", "draw"),
 }
 SHOWS = ("photograph", "both", "map")
 
