@@ -163,7 +163,17 @@ def test_the_head_shown_was_named_without_this_photograph() -> None:
         seen.named_head("brick")
 
 
-def test_the_front_pages_sentence_holds(maps: dict[str, np.ndarray]) -> None:
+def test_the_front_page_opens_on_the_clearest_question() -> None:
+    """By the rule that it states; half of the patch's weight lies on the other badge, by colour hardly any."""
+    row = truth_results.clearest(truth_results.load())[0]
+    assert (row["photograph"], row["query"], row["partner"]) == ("astronaut", ["name badge"], ["round badge"])
+    maps = truth.network_maps(pretrained.vision_transformer(), "astronaut")
+    head, patch = seen.named_head("astronaut"), seen.patch_of("astronaut", "name badge")
+    badge = seen.regions.covered("astronaut", ["round badge"], 16).flatten()
+    assert 0.48 < (maps[head["layer"], head["head"], 1 + patch, 1:] * badge).sum() < 0.53
+
+
+def test_the_cats_eyes_find_one_another(maps: dict[str, np.ndarray]) -> None:
     """The patch in the middle of the left eye, in the head that is shown: most of its weight lies on the two eyes."""
     head = seen.named_head("chelsea")
     row = maps["chelsea"][head["layer"], head["head"], 1 + EYE, 1:]
@@ -181,7 +191,7 @@ def test_the_front_pages_sentence_holds(maps: dict[str, np.ndarray]) -> None:
 def site(extension: ModuleType, networks: dict[str, list[seen.Seen]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page on disk, with its scripts beside it, as the book has them."""
     folder = tmp_path_factory.mktemp("site")
-    explorer = TransformerExplorer(networks, query=EYE, **seen.named_head("chelsea"))
+    explorer = TransformerExplorer(networks, query=EYE, **seen.named_head("chelsea"), states=seen.states(NAMES))
     widget = extension.saved(explorer)
     scripts = folder / "_static" / "transformer"
     scripts.mkdir(parents=True)
@@ -190,7 +200,10 @@ def site(extension: ModuleType, networks: dict[str, list[seen.Seen]], tmp_path_f
     (folder / "page.html").write_text(
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Explorer</title>"
         "<meta name='viewport' content='width=device-width'><style>body { margin: 8px auto; max-width: 736px } "
-        "html[data-theme=dark] body { background: #12161b; color: #e0e4ea }</style></head><body><main><h1>Explorer</h1>"
+        "html[data-theme=dark] body { background: #12161b; color: #e0e4ea } html[data-theme=dark] a { color: #8cc5ec }"
+        "</style></head><body><main><h1>Explorer</h1>"
+        "<p>Ask <a class='ax-try' href='#try=transformer:cup-rim-left'>the rim</a>, by "
+        "<a class='ax-try' href='#try=transformer:colour'>colour</a>.</p>"
         + extension.style(widget) + extension.division(widget) + "</main>" + extension.module(widget)
         + "</body></html>",
         encoding="utf-8",
@@ -308,18 +321,19 @@ def test_small_maps_are_upright_on_one_fixed_scale_and_choose(
 ) -> None:
     root = open_page(page, site)
     width = root.locator(".ax-maps").evaluate("(canvas) => canvas.clientWidth")
-    cell = (width - 18) / 6
+    cell = (width - 18) / 12                                              # layers run across
     for layer, head in ((0, 3), (5, 1), (8, 3), (11, 5)):
         row = maps["chelsea"][layer, head, 1 + EYE, 1:]
         for patch in (int(row.argmax()), 3, 250):
-            x = 18 + cell * (head + (patch % 16 + 0.5) / 17)
-            y = 18 + cell * (layer + (patch // 16 + 0.5) / 17)
+            x = 18 + cell * (layer + (patch % 16 + 0.5) / 17)
+            y = 18 + cell * (head + (patch // 16 + 0.5) / 17)
             low, high = (np.array(colormaps["magma"](min(1.0, row[patch] * f / 0.05))[:3]) * 255 for f in (0.85, 1.15))
             got = np.array(pixel(root, ".ax-maps", x, y))
             assert (got >= np.minimum(low, high) - 12).all(), (layer, head, patch)
             assert (got <= np.maximum(low, high) + 12).all(), (layer, head, patch)
+    root.locator(".ax-maps").scroll_into_view_if_needed()
     box = root.locator(".ax-maps").bounding_box()
-    page.mouse.click(box["x"] + 18 + 2.5 * cell, box["y"] + 18 + 10.5 * cell)
+    page.mouse.click(box["x"] + 18 + 10.5 * cell, box["y"] + 18 + 2.5 * cell)
     page.mouse.move(2, 2)
     assert status(root).startswith("Layer 10, head 2, from left eye")
     assert "≥ 0.05" in root.locator(".ax-ticks").inner_text()
@@ -348,9 +362,9 @@ def test_everything_is_reached_by_keys(page: Page, site: Path) -> None:
     assert "row 6, column 6" in status(root)
     root.locator(".ax-stage").press("Shift+ArrowDown")
     assert "row 11, column 6" in status(root)
-    root.locator(".ax-maps").press("ArrowUp")
+    root.locator(".ax-maps").press("ArrowLeft")
     assert status(root).startswith("Layer 7, head 3")
-    root.locator(".ax-maps").press("ArrowRight")
+    root.locator(".ax-maps").press("ArrowDown")
     assert status(root).startswith("Layer 7, head 4")
     assert "Now layer 7, head 4" in root.locator(".ax-maps").get_attribute("aria-label")
     root.locator(".ax-stage").focus()
@@ -369,7 +383,7 @@ def test_a_finger_moves_the_query(browser: Browser, site: Path) -> None:
     page.touchscreen.tap(box["x"] + box["width"] * 12.5 / 16, box["y"] + box["height"] * 3.5 / 16)
     assert "row 3, column 12" in status(root)
     maps_box = root.locator(".ax-maps").bounding_box()
-    cell = (maps_box["width"] - 18) / 12                                  # layers run across on a phone
+    cell = (maps_box["width"] - 18) / 12
     page.touchscreen.tap(maps_box["x"] + 18 + 4.5 * cell, maps_box["y"] + 18 + 1.5 * cell)
     assert status(root).startswith("Layer 4, head 1")
     assert page.evaluate("() => document.documentElement.scrollWidth") == 390
@@ -491,6 +505,86 @@ def test_axe_finds_no_violation(page: Page, site: Path, width: int, theme: str) 
     assert page.evaluate("() => document.documentElement.scrollWidth") <= width
 
 
+# The address --------------------------------------------------------------------------------------------------
+
+
+def hash_of(page: Page) -> str:
+    page.wait_for_timeout(450)           # written a moment after the last change
+    return page.evaluate("() => location.hash")
+
+
+def test_a_link_puts_the_explorer_into_a_state_that_has_a_name(page: Page, site: Path) -> None:
+    root = open_page(page, site)
+    assert root.get_attribute("data-name") == "transformer"
+    page.get_by_role("link", name="the rim").click()
+    root.get_by_role("status").filter(has_text="Layer 8, head 3, from rim, left").wait_for()
+    page.get_by_role("link", name="colour").click()
+    assert status(root).startswith("Likeness of colour, from rim, left"), "what a state does not name stays"
+    point(root, 20, click=True)
+    page.get_by_role("link", name="the rim").click()
+    root.get_by_role("status").filter(has_text="Layer 8, head 3, from rim, left").wait_for()
+
+
+def test_a_link_works_again_after_a_change(page: Page, site: Path) -> None:
+    root = open_page(page, site)
+    page.get_by_role("link", name="colour").click()
+    root.get_by_role("radio", name="untrained").check()
+    page.get_by_role("link", name="colour").click()
+    assert status(root).startswith("Likeness of colour")
+
+
+def test_what_the_reader_does_stands_in_the_address_and_comes_back(page: Page, site: Path) -> None:
+    root = open_page(page, site)
+    assert hash_of(page) == ""
+    point(root, 20)
+    assert hash_of(page) == "", "a pointer that hovers looks; nothing is kept"
+    point(root, 20, click=True)
+    root.locator(".ax-maps").press("ArrowDown")
+    root.get_by_role("radio", name="untrained").check()
+    address = hash_of(page)
+    assert address == "#try=transformer:query=20;head=4;network=untrained"
+    page.goto("about:blank")
+    page.goto((site / "page.html").as_uri() + address)
+    root.get_by_role("status").filter(has_text="strongest weight").wait_for()
+    assert status(root).startswith("Layer 8, head 4, untrained, from ")
+    assert "row 1, column 4" in status(root)
+    page.goto((site / "page.html").as_uri() + "#try=transformer:cup-rim-left")
+    root.get_by_role("status").filter(has_text="from rim, left").wait_for()
+
+
+@pytest.mark.parametrize("wrong", ["query=256", "layer=12", "head=1.5", "network=other", "spec=1", "dog-left-ear",
+                                   "outlined=1"])
+def test_an_address_that_asks_for_what_is_not_there_is_refused_in_words(page: Page, site: Path, wrong: str) -> None:
+    page.goto((site / "page.html").as_uri() + f"#try=transformer:{wrong}")
+    root = page.locator(".attention-explorer")
+    root.get_by_role("alert").filter(has_text=f"asks for {wrong.split('=')[0]}").wait_for()
+    root.get_by_role("status").filter(has_text="Layer 8, head 3, from left eye (row 6, column 5)").wait_for()
+
+
+def test_an_address_for_another_explorer_is_left_alone(page: Page, site: Path) -> None:
+    page.goto((site / "page.html").as_uri() + "#try=gates:query=20")
+    root = page.locator(".attention-explorer")
+    root.get_by_role("status").filter(has_text="from left eye (row 6, column 5)").wait_for()
+    assert root.get_by_role("alert").count() == 0
+
+
+def test_states_that_do_not_fit_are_named() -> None:
+    with pytest.raises(ValueError, match="layer must be an integer in 0 … 1, got 2"):
+        make(states={"deep": {"layer": 2}})
+    with pytest.raises(ValueError, match=r"states must set image, query, .* alone, 'deep' sets 'depth'"):
+        make(states={"deep": {"depth": 2}})
+    assert make(states={"deep": {"layer": np.int64(1)}}).states == {"deep": {"layer": 1}}
+
+
+def test_each_question_has_a_state_that_links_name() -> None:
+    states = seen.states(truth.PHOTOGRAPHS)
+    assert len(states) == 3 + len({(q.photograph, q.query) for q in truth.QUESTIONS})
+    assert states["cat-left-eye"] == {
+        "image": 2, "query": EYE, **seen.named_head("chelsea"), "network": "trained", "other": -1}
+    assert states["rocket-left-tower"]["layer"] == seen.named_head("rocket")["layer"]
+    assert "cat-left-eye" not in seen.states(["coffee"])
+
+
 # The extension ------------------------------------------------------------------------------------------------
 
 PAGE = """# A page
@@ -562,6 +656,37 @@ def test_a_slip_of_the_pen_is_no_missing_weights(tmp_path: Path) -> None:
         build(tmp_path, {"page": PAGE.replace("left eye", "left ey")})
 
 
+TRY = "\n{try}`the other eye <transformer:cat-right-eye>`, {try}`row 1 <transformer:query=16;layer=2>`\n"
+
+
+def test_the_role_try_is_a_link_into_a_state(page: Page, tmp_path: Path) -> None:
+    assert build(tmp_path, {"page": PAGE + TRY}) == ""
+    page.goto((tmp_path / "html" / "page.html").as_uri())
+    state = page.get_by_role("status").filter(has_text="strongest weight")
+    state.wait_for()
+    page.get_by_role("link", name="the other eye").click()
+    state.filter(has_text="Layer 8, head 3, from right eye").wait_for()
+    page.get_by_role("link", name="row 1").click()
+    state.filter(has_text="Layer 2, head 3, from face (row 1, column 0)").wait_for()
+
+
+@pytest.mark.parametrize(("target", "words"), [
+    ("gates:own", "no explorer of this page is called 'gates'"),
+    ("transformer:dog-left-ear", "has no state 'dog-left-ear'"),
+    ("transformer:depth=2", "has no state 'depth=2'"),
+])
+def test_a_link_into_no_state_is_warned_of(tmp_path: Path, target: str, words: str) -> None:
+    assert words in build(tmp_path, {"page": PAGE + f"\n{{try}}`there <{target}>`\n"})
+
+
+def test_without_weights_a_link_is_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(seen.NETWORKS, "trained", lambda: (_ for _ in ()).throw(ValueError("the weights are missing")))
+    assert build(tmp_path, {"page": PAGE + TRY}) == ""
+    html = (tmp_path / "html" / "page.html").read_text(encoding="utf-8")
+    assert "the other eye, row 1" in html
+    assert "ax-try" not in html
+
+
 # The book's first page ----------------------------------------------------------------------------------------
 
 
@@ -571,7 +696,7 @@ def test_the_first_page_opens_with_the_explorer(page: Page, book_html: Path, wid
     page.set_viewport_size({"width": width, "height": height})
     page.goto((book_html / "book" / "index.html").as_uri())
     root = page.locator(".attention-explorer")
-    root.get_by_role("status").filter(has_text="Layer 8, head 3, from left eye").wait_for()
+    root.get_by_role("status").filter(has_text="Layer 8, head 3, from name badge").wait_for()
     for part in (".ax-stage", ".ax-maps"):
         box = root.locator(part).bounding_box()
         assert box["y"] + box["height"] < height

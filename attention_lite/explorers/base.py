@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import anywidget
 import traitlets
@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 
 # The files of the module and of the style, in their order: what all explorers share, then those of each kind.
 PARTS = {
-    "shared": ("tools", "packed", "explorer", "photograph", "channels", "homes"),
+    "shared": ("tools", "packed", "address", "explorer", "photograph", "channels", "homes"),
     "positions": ("positions",),
     "gates": ("gates",),
     "scales": ("scales",),
@@ -61,7 +61,13 @@ class Switch(traitlets.Bool):
 
 
 class Explorer(anywidget.AnyWidget):
-    """What all explorers share: the module, the style, the packed arrays."""
+    """What all explorers share: the module, the style, the packed arrays, states that links name.
+
+    In a static page the traits of SHARED stand in the address, so that it can be shared: #try=name:trait=value;…
+    A state, {trait: value} for some of them, has an address by its name, #try=name:state.
+    """
+
+    SHARED: ClassVar[tuple[str, ...]] = ()
 
     _esm = _sum_of("js")
     _css = _sum_of("css")
@@ -69,8 +75,23 @@ class Explorer(anywidget.AnyWidget):
     kind = traitlets.Unicode().tag(sync=True)
     spec = traitlets.Dict().tag(sync=True)
     data = traitlets.Bytes().tag(sync=True)
+    name = traitlets.Unicode().tag(sync=True)
+    states = traitlets.Dict().tag(sync=True)
+    shared = traitlets.Tuple().tag(sync=True)
 
     _summary = ""
+
+    @traitlets.default("shared")
+    def _all_shared(self) -> tuple[str, ...]:
+        return self.SHARED
+
+    @traitlets.validate("states")
+    def _valid_states(self, proposal: Any) -> dict[str, dict[str, Any]]:
+        for state, values in proposal["value"].items():
+            if unknown := set(values) - set(self.SHARED):
+                raise ValueError(f"states must set {', '.join(self.SHARED)} alone, {state!r} sets {min(unknown)!r}")
+        return {state: {trait: self._check(trait, value) for trait, value in values.items()}
+                for state, values in proposal["value"].items()}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._summary})"

@@ -26,6 +26,12 @@ class Explorer {
     observer.observe(this.root);
     this.closers.push(() => observer.disconnect());
     this.touch();
+    this.address = new Address(this);
+  }
+
+  // Whether an address may set a trait to this value; a kind that knows more says so.
+  allows(trait, value) {
+    return typeof value === typeof this.get(trait);
   }
 
   close() {

@@ -47,6 +47,14 @@ class Transformer extends PhotographExplorer {
     return this.get("image");
   }
 
+  allows(trait, value) {
+    if (trait === "network") return [...this.spec.networks, COLOUR].includes(value);
+    if (trait === "outlined") return typeof value === "boolean";
+    const photographs = this.spec.imageNames.length;
+    const end = { image: photographs, other: photographs, layer: this.layers, head: this.heads, query: this.places }[trait];
+    return Number.isInteger(value) && value < end && value >= (trait === "query" || trait === "other" ? -1 : 0);
+  }
+
   // ------------------------------------------------------------ layout
 
   build() {
@@ -61,11 +69,21 @@ class Transformer extends PhotographExplorer {
         part("ax-photograph", stage),
         part("ax-overview", this.makeOverview()),
         part("ax-reading", status, part("ax-row", this.makeHint("Point or touch; a click keeps. Arrow keys work too."), this.makeClassButton())),
-        part("ax-legends", this.makeBar()),
+        part("ax-legends", this.makeBar(), this.makeKey()),
         part("ax-painting", this.photographChooser(), this.makeOwn(), this.chooser("Network", "network", shown), this.menu("Nearest tokens in", "other", others), this.makeOutlineSwitch()),
         this.makeSecond(),
       ),
       this.makeTable(() => this.topPlaces()),
+    );
+  }
+
+  // What the lines mean.
+  makeKey() {
+    const item = (name, words) => element("li", {}, element("i", { class: `ax-key-${name}`, "aria-hidden": "true" }), words);
+    return element("ul", { class: "ax-key" },
+      item("query", "the patch that asks"),
+      item("half", "the fewest patches that hold half of its weight"),
+      item("uniform", `equal weights: ${number(1 / this.tokens, 2)} each`),
     );
   }
 
@@ -111,11 +129,8 @@ class Transformer extends PhotographExplorer {
     this.overview = element("canvas", { class: "ax-maps", tabindex: 0, role: "application", "aria-roledescription": "small maps", "aria-describedby": this.status.id });
     this.small = element("canvas"); // all small maps, a pixel a patch and one between two maps; it is drawn enlarged
     const choose = (event) => {
-      const { across, left, top, cell } = this.overviewBox;
       const box = this.overview.getBoundingClientRect();
-      const column = Math.floor((event.clientX - box.left - left) / cell);
-      const row = Math.floor((event.clientY - box.top - top) / cell);
-      const [layer, head] = across ? [column, row] : [row, column];
+      const [layer, head] = [event.clientX - box.left, event.clientY - box.top].map((x) => Math.floor((x - GUTTER) / this.cell));
       this.chooseMap(layer, head);
     };
     this.overview.addEventListener("pointerdown", choose);
@@ -125,8 +140,7 @@ class Transformer extends PhotographExplorer {
       const move = event.ctrlKey || event.metaKey || event.altKey ? null : moves[event.key];
       if (!move) return this.key(event);
       event.preventDefault();
-      const [layer, head] = this.overviewBox.across ? move : [move[1], move[0]];
-      this.chooseMap(this.get("layer") + layer, this.get("head") + head);
+      this.chooseMap(this.get("layer") + move[0], this.get("head") + move[1]);
     });
     this.controls.push(() => this.overview.setAttribute("aria-label", `${this.layers} layers of ${this.heads} heads, a small map each; arrow keys choose. Now layer ${this.get("layer")}, head ${this.get("head")}.`));
     return this.overview;
@@ -286,7 +300,7 @@ class Transformer extends PhotographExplorer {
     this.drawStage(image, colour ? this.lastPatch : query);
     this.drawOverview(ready, colour);
     this.drawSecond(ready ? part : null, query + 1);
-    this.showBar(this.scale, `Weight: light on the photograph, colour on the small maps (${this.overviewBox.across ? "layers across, heads down" : "a row a layer, a column a head"})`, "map", [false, true], [[this.scale.t(1 / this.tokens), `uniform: ${number(1 / this.tokens)}`]]);
+    this.showBar(this.scale, "Weight: light on the photograph, colour on the small maps (layers across, heads down)", "map", [false, true], [[this.scale.t(1 / this.tokens), `uniform: ${number(1 / this.tokens)}`]]);
     if (this.shown) this.readOut(image, query, network);
     else this.read(part === "missing" ? "The maps of this photograph are missing." : `The maps of ${this.spec.imageNames[image]} are on their way …`, part === "missing" ? "They are a file beside this page, in _static/transformer." : "", "");
     this.fillTable();
@@ -366,13 +380,11 @@ class Transformer extends PhotographExplorer {
     }
   }
 
+  // Layers from left to right, heads from above.
   drawOverview(ready, faded) {
-    const across = this.root.clientWidth < 620; // layers from left to right on a phone, else from above
-    const [long, wide] = across ? [this.layers, this.heads] : [this.heads, this.layers];
     const { clientWidth } = this.overview;
-    const cell = (clientWidth - GUTTER) / long;
-    this.overviewBox = { across, left: GUTTER, top: GUTTER, cell };
-    const height = Math.round(GUTTER + wide * cell);
+    const cell = (this.cell = (clientWidth - GUTTER) / this.layers);
+    const height = Math.round(GUTTER + this.heads * cell);
     this.overview.style.height = `${height}px`;
     this.sizeCanvas(this.overview, height);
     const context = this.overview.getContext("2d");
@@ -380,22 +392,21 @@ class Transformer extends PhotographExplorer {
     context.font = "11px system-ui, sans-serif";
     context.fillStyle = this.ink.muted;
     context.textAlign = "center";
-    for (let i = 0; i < long; i++) context.fillText(i, GUTTER + (i + 0.5) * cell, 12);
-    for (let i = 0; i < wide; i++) context.fillText(i, 8, GUTTER + (i + 0.5) * cell + 4);
+    for (let i = 0; i < this.layers; i++) context.fillText(i, GUTTER + (i + 0.5) * cell, 12);
+    for (let i = 0; i < this.heads; i++) context.fillText(i, 8, GUTTER + (i + 0.5) * cell + 4);
     context.globalAlpha = faded ? 0.35 : 1;
-    this.paintSmall(context, ready, across, long, wide, cell);
+    this.paintSmall(context, ready);
     context.globalAlpha = 1;
-    const [layer, head] = [this.get("layer"), this.get("head")];
-    const [x, y] = across ? [layer, head] : [head, layer];
     // Around the map, in the gap: it hides none of its patches.
+    const [x, y] = [this.get("layer"), this.get("head")].map((i) => GUTTER + i * cell - 1.5);
     context.strokeStyle = OUTLINE;
     context.lineWidth = 3;
-    context.strokeRect(GUTTER + x * cell - 1.5, GUTTER + y * cell - 1.5, (cell * this.columns) / (this.columns + 1) + 3, (cell * this.rows) / (this.rows + 1) + 3);
+    context.strokeRect(x, y, (cell * this.columns) / (this.columns + 1) + 3, (cell * this.rows) / (this.rows + 1) + 3);
   }
 
-  paintSmall(context, ready, across, long, wide, cell) {
+  paintSmall(context, ready) {
     const pitch = this.columns + 1;
-    const [w, h] = [long * pitch, wide * pitch];
+    const [w, h] = [this.layers * pitch, this.heads * pitch];
     if (!this.smallPixels || this.small.width !== w) {
       [this.small.width, this.small.height] = [w, h];
       this.smallPixels = this.small.getContext("2d").createImageData(w, h);
@@ -404,8 +415,7 @@ class Transformer extends PhotographExplorer {
     const [table, limit] = [this.colourWords(), this.spec.limit];
     for (let map = 0; map < this.layers * this.heads; map++) {
       const [layer, head] = [Math.floor(map / this.heads), map % this.heads];
-      const [column, row] = across ? [layer, head] : [head, layer];
-      let at = row * pitch * w + column * pitch;
+      let at = head * pitch * w + layer * pitch;
       let from = map * this.tokens + 1;
       for (let y = 0; y < this.rows; y++, at += w) {
         for (let x = 0; x < this.columns; x++) words[at + x] = ready ? table[Math.min(255, (255 * this.weights[from++]) / limit) | 0] : table[0];
@@ -414,7 +424,7 @@ class Transformer extends PhotographExplorer {
     const small = this.small.getContext("2d");
     small.putImageData(this.smallPixels, 0, 0);
     context.imageSmoothingEnabled = false;
-    context.drawImage(this.small, GUTTER, GUTTER, long * cell, wide * cell);
+    context.drawImage(this.small, GUTTER, GUTTER, this.layers * this.cell, this.heads * this.cell);
   }
 
   // The colours of the scale, each four bytes in one number.

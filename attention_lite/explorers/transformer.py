@@ -49,14 +49,18 @@ class TransformerExplorer(PhotographExplorer):
         image, network: the photograph and the network at the start; `network` may be "likeness of colour".
         other: a second photograph, in which the patches whose last tokens are nearest are shown; −1 for none.
         outlined: whether the regions are outlined.
+        name: what links and the page's address call the explorer.
+        states: {name: {trait: value}}, for links that set it; a state names some of the traits of SHARED.
         limit: the weight at which the colours end, for every map of every photograph and network.
 
-    All but `networks`, `look` and `limit` are traits, synchronised both ways; `own` is the file that the reader chose,
-    `refused` says why it cannot be shown. Queries and keys travel in 8 bits: the
-    keys less their mean over tokens, which no softmax sees, and one scale a channel.
+    All but `networks`, `look`, `limit`, `name` and `states` are traits, synchronised both ways; `own` is the file that
+    the reader chose, `refused` says why it cannot be shown. Queries and keys travel in 8 bits: the keys less their
+    mean over tokens, which no softmax sees, and one scale a channel.
 
     Raises ValueError, naming the argument, on anything that does not fit the above.
     """
+
+    SHARED = ("image", "query", "layer", "head", "network", "other", "outlined")
 
     maps = traitlets.Dict().tag(sync=True)
     network = traitlets.Unicode().tag(sync=True)
@@ -81,6 +85,8 @@ class TransformerExplorer(PhotographExplorer):
         other: int = -1,
         outlined: bool = False,
         limit: float = 0.05,
+        name: str = "transformer",
+        states: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self._look = look
         self._limit = arrays.positive("limit", limit)
@@ -88,7 +94,7 @@ class TransformerExplorer(PhotographExplorer):
         start = {"image": image, "layer": layer, "head": head, "other": other, "outlined": outlined,
                  "network": next(iter(networks)) if network is None else network,
                  "query": arrays.place("query", query, (self._side, self._side), low=-1)}
-        super().__init__(kind="transformer", **packed,
+        super().__init__(kind="transformer", name=name, states=dict(states or {}), **packed,
                          **{name: self._check(name, value) for name, value in start.items()})
 
     def show(self, photograph: Any) -> None:

@@ -14,12 +14,14 @@ from torch import Tensor
 from attention_lite.lab import patches, photographs, regions, truth_results
 from attention_lite.lab.own_photograph import open_photograph
 from attention_lite.lab.pretrained import vision_transformer
-from attention_lite.lab.truth import GRID, SIDE, untrained
+from attention_lite.lab.truth import GRID, QUESTIONS, SIDE, untrained
 from attention_lite.networks.vision_transformer import VisionTransformer
 
 SHOWN = 400              # pixels: the longest side on which a page shows a photograph
 # What a reader calls a photograph, where it is not its own name.
 WORDS = {"chelsea": "cat", "china": "pagoda", "coffee": "cup", "hubble_deep_field": "galaxies"}
+
+COLOUR = "likeness of colour"        # the explorer's control that no network makes
 
 NETWORKS: dict[str, Callable[[], VisionTransformer]] = {
     "trained": vision_transformer,
@@ -83,6 +85,23 @@ def named_head(photograph: str) -> dict[str, int]:
     if not rows:
         raise ValueError(f"photograph must be one of {', '.join(truth_results.PHOTOGRAPHS)}; got {photograph!r}")
     return {part: rows[0]["named_elsewhere"][part] for part in ("layer", "head")}
+
+
+def states(names: tuple[str, ...] | list[str]) -> dict[str, dict[str, int | str]]:
+    """The states of an explorer of these photographs that links name.
+
+    One for each region that asks in `truth.QUESTIONS`, as "cat-left-eye": its middle patch, and the head that the other
+    half of the photographs named. And the networks alone: "trained", "untrained", "colour".
+    """
+    found: dict[str, dict[str, int | str]] = {
+        "trained": {"network": "trained"}, "untrained": {"network": "untrained"}, "colour": {"network": COLOUR}}
+    for question in QUESTIONS:
+        name, region = question.photograph, question.query[0]
+        if name in tuple(names):
+            words = f"{WORDS.get(name, name)} {region}".replace(",", "")
+            found[words.replace(" ", "-")] = {"image": list(names).index(name), "query": patch_of(name, region),
+                                              **named_head(name), "network": "trained", "other": -1}
+    return found
 
 
 def patch_of(photograph: str, region: str) -> int:
