@@ -10,8 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from attention_lite.lab import TASKS, draw, pictures, pretrained, printed
 from attention_lite.lab.own_photograph import open_photograph
-from attention_lite.lab.photographs import load, picture
+from attention_lite.lab.photographs import line_of_text, load, picture
 
 RGB = load("chelsea")[:100, :140]
 GREY = RGB[..., 1]
@@ -132,7 +133,51 @@ def test_a_files_size_is_checked_before_it_is_decoded(width: int, height: int, m
     (GREY, "uint8 (100, 140)"), (RGB / 255, "float64 (100, 140, 3)"), ("cat.png", "str"),
 ])
 def test_a_picture_is_made_of_what_open_photograph_returns(photograph: object, got: str):
-    with pytest.raises(ValueError, match=re.escape(f"uint8 array (H, W, 3), got {got}; open_photograph makes one")):
-        picture(photograph)
+    scenes = TASKS["one-digit"]("test").sample(1, 0)
+    for make in (picture, line_of_text, lambda wrong: draw(scenes, 1, wrong), lambda wrong: pictures(scenes, wrong)):
+        with pytest.raises(ValueError, match=re.escape(f"uint8 array (H, W, 3), got {got}; open_photograph makes one")):
+            make(photograph)
     with pytest.raises(ValueError, match="side must be a positive integer, got 0"):
         picture(RGB, 0)
+
+
+# On the networks that take a photograph
+
+
+def test_a_line_of_text_keeps_its_shape_or_is_squeezed():
+    short = line_of_text(np.full((24, 48, 3), 255, np.uint8))              # twice as high: 96 pixels long
+    assert short.shape == (1, 3, 48, 192)
+    assert (short[..., :96] == 1).all()
+    assert (short[..., 96:] == 0.5).all()
+    assert (line_of_text(np.full((24, 480, 3), 255, np.uint8)) == 1).all()
+    for wrong in (0, 1.5):
+        with pytest.raises(ValueError, match=f"width must be a positive integer, got {wrong}"):
+            line_of_text(RGB, width=wrong)
+
+
+def test_the_direction_classifier_reads_a_photographed_line():
+    """At any size, and once more upside down."""
+    lines, turned = printed.lines_of_text(12, seed=3)
+    net, right = pretrained.text_direction(), 0
+    for line, upside_down in zip(lines, turned, strict=True):
+        large = np.asarray(Image.fromarray(line).resize((768, 192)))
+        said = [net(line_of_text(one)).argmax().item() for one in (large, np.ascontiguousarray(large[::-1, ::-1]))]
+        right += said == [int(upside_down), int(not upside_down)]
+    assert right > 6
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_an_own_photograph_stands_behind_the_scenes(task: str):
+    scenes = TASKS[task]("test").sample(2, seed=0)
+    bare = scenes.replace(opacity=torch.zeros_like(scenes.opacity), light=torch.ones(2))
+    own = load("rocket")
+    for scale in (1, 4):
+        seen = draw(bare, scale, own)
+        middle = (slice(None), slice(4 * scale, 10 * scale), slice(4 * scale, 10 * scale))   # inside of a frame
+        expected = picture(own, scenes.size * scale)[0]
+        for one in seen:
+            covered = (one - expected).abs().amax(0) > 1e-4                # by a disc or a frame, where there is one
+            assert covered.float().mean() < 0.25
+        assert task != "one-digit" or torch.allclose(seen[0][middle], expected[middle], atol=1e-6)
+    assert not torch.equal(draw(scenes, 1, own), draw(scenes))
+    assert torch.equal(pictures(scenes, own), pictures(scenes.replace(photo=scenes.photo * 0), own))

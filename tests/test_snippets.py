@@ -7,9 +7,11 @@ import re
 
 import pytest
 import torch
+from PIL import Image
 
 import attention_lite
 from attention_lite import AttentionBlock
+from attention_lite.lab import photographs
 from benchmarks.stand_ins import stand_ins
 from conftest import ROOT
 
@@ -116,6 +118,24 @@ def test_every_mechanism_of_the_package_has_its_snippet():
     assert parts < public
     assert public - {AttentionBlock.__name__} - parts == set(SNIPPETS)
     assert len(SNIPPETS) == 10
+
+
+def test_the_code_for_an_own_photograph_runs_in_order(tmp_path, monkeypatch, capsys):
+    """Each network of the book that takes a photograph, on a file."""
+    text = (ROOT / "book" / "photographs.md").read_text(encoding="utf-8")
+    snippets = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    Image.fromarray(photographs.load("coffee")).save(tmp_path / "me.jpg")
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    with torch.no_grad():
+        for code in snippets:
+            exec(code, names)
+    assert names["salient"].shape == (1, 224, 224)
+    assert names["text"].shape == (1, 640, 640)
+    assert len(names["gates"]) == 13
+    assert names["upright"] + names["upside_down"] == pytest.approx(1, abs=1e-5)
+    assert names["shown"].shape == (4, 3, 192, 192)
+    assert len(eval(capsys.readouterr().out)) == 4
 
 
 @pytest.mark.parametrize(("page", "blocks"), [("README.md", 2), ("book/your-model.md", 5)])

@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from attention_lite import checks
@@ -88,19 +89,45 @@ def picture(photograph: np.ndarray, side: int = 224, stretched: bool = False) ->
         ValueError: if `photograph` has another shape or dtype (`open_photograph` reads what else there is), or `side`
             is not a positive integer.
     """
-    with extra("lab"):
-        from skimage.transform import resize
-
     checks.positive_int("side", side)
-    if not isinstance(photograph, np.ndarray) or photograph.dtype != np.uint8 or photograph.shape[2:] != (3,):
-        got = f"{getattr(photograph, 'dtype', type(photograph).__name__)} {getattr(photograph, 'shape', '')}".rstrip()
-        raise ValueError(f"photograph must be a uint8 array (H, W, 3), got {got}; open_photograph makes one")
+    _check(photograph)
     if not stretched:
         height, width = photograph.shape[:2]
         short = min(height, width)
         top, left = (height - short) // 2, (width - short) // 2
         photograph = photograph[top:top + short, left:left + short]
-    resized = resize(photograph, (side, side), anti_aliasing=True)
+    return _resized(photograph, side, side)
+
+
+def line_of_text(photograph: np.ndarray, height: int = 48, width: int = 192) -> Tensor:
+    """Return a photograph of one line of text as the direction classifier takes it: (1, 3, height, width), in [0, 1].
+
+    It is scaled to the height; what is then too long is squeezed, what is too short is filled up with grey at its
+    right, as PP-OCR does it.
+
+    Args:
+        photograph: uint8, (H, W, 3).
+
+    Raises:
+        ValueError: if `photograph` has another shape or dtype, or `height` or `width` is not a positive integer.
+    """
+    height, width = checks.positive_int("height", height), checks.positive_int("width", width)
+    _check(photograph)
+    long = min(width, max(1, round(height * photograph.shape[1] / photograph.shape[0])))
+    return F.pad(_resized(photograph, height, long), (0, width - long), value=0.5)
+
+
+def _check(photograph: np.ndarray) -> None:
+    if not isinstance(photograph, np.ndarray) or photograph.dtype != np.uint8 or photograph.shape[2:] != (3,):
+        got = f"{getattr(photograph, 'dtype', type(photograph).__name__)} {getattr(photograph, 'shape', '')}".rstrip()
+        raise ValueError(f"photograph must be a uint8 array (H, W, 3), got {got}; open_photograph makes one")
+
+
+def _resized(photograph: np.ndarray, height: int, width: int) -> Tensor:
+    with extra("lab"):
+        from skimage.transform import resize
+
+    resized = resize(photograph, (height, width), anti_aliasing=True)
     return torch.tensor(resized.transpose(2, 0, 1)[None], dtype=torch.float32)
 
 

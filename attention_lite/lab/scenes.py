@@ -199,16 +199,19 @@ def frame_mask(size: int, scale: int = 1) -> Tensor:
     return mask
 
 
-def draw(scenes: Scenes, scale: int = 1) -> Tensor:
+def draw(scenes: Scenes, scale: int = 1, photograph: np.ndarray | None = None) -> Tensor:
     """Draw the scenes as RGB pictures (n, 3, S, S) in [0, 1], S = size · scale.
 
-    The networks see scale 1; readers see scale 4, cut afresh from the photograph.
+    The networks see scale 1; readers see scale 4, cut afresh from the photograph. A `photograph` of the reader's own,
+    uint8 (H, W, 3) as `open_photograph` returns it, stands behind all scenes in place of theirs: its middle square.
 
     Raises:
-        ValueError: if `scale` is not a positive integer.
+        ValueError: if `scale` is not a positive integer, or `photograph` is none.
     """
     scale = checks.positive_int("scale", scale)
-    if scale == 1:
+    if photograph is not None:
+        image = photographs.picture(photograph, scenes.size * scale).expand(len(scenes), -1, -1, -1)
+    elif scale == 1:
         image = _all_crops(scenes.split, scenes.size)[scenes.photo].float() / 255
     else:
         image = torch.stack([_crop(scenes.split, scenes.size, i, scale) for i in scenes.photo.tolist()])

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save
@@ -21,9 +22,13 @@ MEAN, STD = 0.45, 0.27   # of the photographs' grey levels, about; fixed, so tha
 EVERY = 50               # steps between two notes of the loss and of the network's single numbers
 
 
-def pictures(scenes: Scenes) -> Tensor:
-    """What the networks see: the scenes at scale 1, normalised, (n, 3, S, S)."""
-    return ((draw(scenes) - MEAN) / STD).contiguous(memory_format=torch.channels_last)
+def pictures(scenes: Scenes, photograph: np.ndarray | None = None) -> Tensor:
+    """What the networks see: the scenes at scale 1, normalised, (n, 3, S, S); on the reader's own photograph, if any.
+
+    Raises:
+        ValueError: if `photograph` is not as `open_photograph` returns it.
+    """
+    return ((draw(scenes, photograph=photograph) - MEAN) / STD).contiguous(memory_format=torch.channels_last)
 
 
 @float32()
