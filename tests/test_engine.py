@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Error, Page
 from torch import Tensor, nn
 
 from attention_lite import AttentionBlock, explorers, force_gates, record_attention
-from attention_lite.lab import RECIPES, TASKS, Scenes, draw, load_checkpoint, pictures
+from attention_lite.lab import RECIPES, TASKS, Scenes, draw, load_checkpoint, pictures, untrained
+from attention_lite.lab.checkpoints import round_to_half
 from attention_lite.lab.page_weights import pack
 from attention_lite.lab.scenes import _all_crops, _crop, levels
 
@@ -150,18 +152,173 @@ def test_maps_and_scores_are_those_of_torch(room: Page, task: str, model: str) -
     compare(run(room), scores, maps)
 
 
+# Causes: what a reader changes, against the same change made in torch -----------------------------------------------
+
+
+def answers(room: Page, task: str, model: str, n: int = 4) -> tuple[nn.Module, Tensor, Tensor]:
+    """Load a network and n scenes into the room; return the network, its pictures and the stem's features."""
+    net = opened(room, task, model)
+    show(room, scenes_of(task)[:n])
+    x = pictures(scenes_of(task)[:n])
+    with torch.no_grad():
+        return net, x, net.stem(x)
+
+
+def read_with(net: nn.Module, f: Tensor, A: Tensor) -> Tensor:
+    """The scores of cued search's self-attention if its map were A, (n, h, N, N)."""
+    block, tokens = net.block.block, net.block.norm(f.flatten(2).transpose(1, 2))
+    V = block.W_V(tokens).unflatten(2, (block.h, -1)).transpose(1, 2)
+    read = block.W_O((A @ V).transpose(1, 2).flatten(2))
+    return net.head(net.tail(f + read.transpose(1, 2).unflatten(2, f.shape[2:])).amax((2, 3)))
+
+
 @torch.no_grad()
 def test_forced_gates_are_those_of_force_gates(room: Page) -> None:
-    net = opened(room, "context-gating", "se")
-    scenes = scenes_of("context-gating")[:5]
-    show(room, scenes)
-    x = pictures(scenes)
-    own = net.block.attention(net.stem(x))["channel"]
-    pulled, other = own.clone(), own[3].expand(5, -1)
+    net, x, f = answers(room, "context-gating", "se")
+    own = net.block.attention(f)["channel"]
+    pulled, other = own.clone(), own[3].expand(4, -1)
     pulled[:, [7, 12]] = torch.tensor([1.0, 0.0])
     for gates, wanted in ((pulled, {"7": 1, "12": 0}), (other, other[0].tolist()), (0.5, 0.5),
                           (own.mean(1, keepdim=True).expand(-1, 48), "even")):
         with force_gates(net, {"block": gates}):
             scores = net(x)
         compare(run(room, {"set": {"channel": wanted}}), scores)
-        compare(run(room, {"set": {"channel": wanted}, "only": "block"}), scores)
+
+
+@torch.no_grad()
+def test_a_pulled_gate_needs_the_layers_after_it_alone_and_leaves_no_trace(room: Page) -> None:
+    net, x, _ = answers(room, "context-gating", "se", 2)
+    before, forced, after, fresh, elsewhere = room.evaluate("""() => {
+        const [image, other] = scenes.map(drawing.pictures);
+        const before = net.forward(image), stem = net.network.stem;
+        net.network.stem = () => { throw new Error("the stem ran again"); };
+        const forced = net.forward(image, { set: { channel: 0 } });
+        net.network.stem = stem;
+        const weights = { "stem.0.1.bias": 1 };
+        return [before, forced, net.forward(image), net.forward(image, { weights }), net.forward(other)].map(seen);
+    }""")
+    compare([before, elsewhere], net(x))
+    assert after == before
+    with force_gates(net, {"block": 0.0}):
+        compare([forced], net(x))
+    net.stem[0][1].bias.fill_(1.0)
+    compare([fresh], net(x))
+
+
+@torch.no_grad()
+def test_forbidden_places_are_those_of_a_key_mask(room: Page) -> None:
+    net, _, f = answers(room, "cued-search", "self-attention")
+    tokens, gone = net.block.norm(f.flatten(2).transpose(1, 2)), [17, 18, 29, 30]
+    mask = torch.ones(4, tokens.shape[1], dtype=torch.bool)
+    mask[:, gone] = False
+    A = net.block.block.attention(tokens, key_mask=mask)["position"]
+    compare(run(room, {"forbid": gone}), read_with(net, f, A), {"block.block": {"position": A}})
+    compare(run(room, {"forbid": list(range(144))}), read_with(net, f, torch.zeros_like(A)))
+
+
+@torch.no_grad()
+def test_an_exchanged_map_is_what_the_values_are_averaged_with(room: Page) -> None:
+    net, _, f = answers(room, "cued-search", "self-attention")
+    A = net.block.block.attention(net.block.norm(f.flatten(2).transpose(1, 2)))["position"]
+    for wanted, forced in ((A[2].flatten().tolist(), A[2].expand(4, -1, -1, -1)), ("even", torch.full_like(A, 1 / 144)),
+                           (0, torch.zeros_like(A))):
+        compare(run(room, {"set": {"position": wanted}}), read_with(net, f, forced))
+    for off in ("W_O", "block"):
+        compare(run(room, {"off": [off]}), net.head(net.tail(f).amax((2, 3))), {} if off == "block" else None)
+
+
+@torch.no_grad()
+def test_other_weights_are_those_of_the_network_so_changed(room: Page) -> None:
+    net, x, _ = answers(room, "cued-segmentation", "danet")
+    net.block.position.alpha.zero_()
+    compare(run(room, {"weights": {"block.position.alpha": 0}}), net(x))
+    net, x, _ = answers(room, "context-gating", "eca")
+    net.block.conv.weight.copy_(torch.tensor([[[0.5, -1.0, 2.0]]]))
+    compare(run(room, {"weights": {"block.conv.weight": [0.5, -1, 2]}}), *recorded(net, x))
+
+
+@torch.no_grad()
+def test_a_branch_switched_off_gives_zeros(room: Page) -> None:
+    net, x, _ = answers(room, "any-size", "sk")
+    for bottleneck in net.blocks:
+        bottleneck.middle.branches[1].register_forward_hook(lambda module, inputs, output: torch.zeros_like(output))
+    compare(run(room, {"off": ["branches.1"]}), *recorded(net, x))
+    net, x, _ = answers(room, "one-digit-residual", "bam")
+    net.bottlenecks[1].spatial_branch.register_forward_hook(lambda module, inputs, output: torch.zeros_like(output))
+    compare(run(room, {"off": ["spatial_branch"], "only": "bottlenecks.1"}), *recorded(net, x))
+
+
+@torch.no_grad()
+def test_one_block_of_several_can_be_reached(room: Page) -> None:
+    net, x, _ = answers(room, "one-digit-residual", "cbam")
+    gate = net.blocks[1].gate
+    gate.conv.register_forward_hook(lambda module, inputs, output: torch.full_like(output, 100.0))     # sigmoid: 1
+    compare(run(room, {"set": {"spatial": 1}, "only": "blocks.1.gate"}), *recorded(net, x))
+
+
+@torch.no_grad()
+def test_channels_in_another_order_come_back_in_the_old_one(room: Page) -> None:
+    net, _, f = answers(room, "context-gating", "eca")
+    order = torch.randperm(48, generator=torch.Generator().manual_seed(5))
+    back = order.argsort()
+    gates = net.block.attention(f[:, order])["channel"][:, back]
+    scores = net.head(net.tail(f * gates[..., None, None]).amax((2, 3)))
+    compare(run(room, {"order": order.tolist()}), scores, {"block": {"channel": gates}})
+    gates[:, 5] = 1.0
+    scores = net.head(net.tail(f * gates[..., None, None]).amax((2, 3)))
+    compare(run(room, {"order": order.tolist(), "set": {"channel": {"5": 1}}}), scores, {"block": {"channel": gates}})
+
+
+@torch.no_grad()
+def test_old_sums_are_what_another_scene_divided_by(room: Page) -> None:
+    net, _, f = answers(room, "cued-search", "external")
+    block, tokens = net.block.block, net.block.norm(f.flatten(2).transpose(1, 2))
+    logits = block.M_k(tokens.unflatten(2, (block.h, -1)).transpose(1, 2))
+    sums = logits.logsumexp(2, keepdim=True)
+    A = (logits - sums[:1]).softmax(3)
+    read = block.W_O(block.M_v(A).transpose(1, 2).flatten(2)).transpose(1, 2).unflatten(2, f.shape[2:])
+    scores = net.head(net.tail(f + read).amax((2, 3)))
+    compare(run(room, {"set": {"sums": sums[0].flatten().tolist()}}), scores, {"block.block": {"slot": A}})
+
+
+def test_the_same_weights_before_training(room: Page) -> None:
+    opened(room, "context-gating", "se", 1, trained=False)
+    assert room.evaluate("[net.task, net.model, net.seed, net.trained]") == ["context-gating", "se", "1", "false"]
+    show(room, scenes_of("context-gating")[:3])
+    compare(run(room), *recorded(round_to_half(untrained("context-gating", "se", 1)),
+                                 pictures(scenes_of("context-gating")[:3])))
+
+
+@pytest.mark.parametrize(("model", "causes", "said"), [
+    ("se", {"set": {"chanel": 1}}, "set must name some of channel; got chanel"),
+    ("se", {"set": {"channel": [1, 2]}}, "set.channel must have 48 numbers, got 2"),
+    ("se", {"off": ["W_3"]}, "block.W1, block.W2"),
+    ("se", {"forbid": [3]}, "forbid must name some of the places of a map of positions, which this network has not"),
+    ("se", {"weights": {"block.W3.weight": 0}}, "got block.W3.weight"),
+    ("se", {"only": "blocks.1.gate", "set": {"channel": 1}}, "only must name some of block; got blocks.1.gate"),
+    ("self-attention", {"forbid": [256]}, "forbid must hold keys from 0 to 255, got 256"),
+])
+def test_a_cause_that_the_network_does_not_have_is_an_error_which_says_what_it_has(
+    room: Page, model: str, causes: dict[str, Any], said: str
+) -> None:
+    opened(room, "context-gating", model)
+    show(room, scenes_of("context-gating")[:1])
+    with pytest.raises(Error) as error:
+        run(room, causes)
+    assert said in str(error.value)
+
+
+# Bytes -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("task", "model"), NETWORKS)
+def test_a_network_is_light(task: str, model: str) -> None:
+    """As the page's script carries it, and as a server sends that."""
+    assert len(gzip.compress(base64.b64encode(pack(task, model, 0)))) <= 160_000
+
+
+def test_only_networks_of_the_lab_are_packed() -> None:
+    with pytest.raises(ValueError, match="trained must be True or False"):
+        pack("context-gating", "se", 0, trained="yes")
+    with pytest.raises(ValueError, match="seed must be one of 0, 1, 2, 3, 4"):
+        pack("context-gating", "se", 9)
