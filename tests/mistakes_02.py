@@ -1,7 +1,9 @@
 """Mistakes that people make in the exercises of chapter 02, and a part of the sentence that each must get."""
 
 import math
+from fractions import Fraction
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -42,20 +44,27 @@ MISTAKES = {
         (lambda x, w: _gates(x.mean((2, 3)), w, "circular"), "form a ring"),
         (lambda x, w: _gates(x.mean((2, 3)), w, "replicate"), "repeat the channels"),
         (_without_padding, "at both ends"),
-        (lambda x, w: torch.sigmoid(x.mean((2, 3))), "differ from"),
+        (lambda x, w: torch.sigmoid(x.mean((2, 3))), "w has no say"),
+        (lambda x, w: torch.sigmoid(2 * x.mean((2, 3))), "differ from"),
+        (lambda x, w: torch.sigmoid(_sums(x.mean((2, 3)).T, w).T), "along the pictures of the batch"),
         (lambda x, w: x.mean(1), "(B, C)"),
         (lambda x, w: F.conv1d(x.mean((2, 3)), w), "your code stopped with"),
     ],
     "eca-kernel": [
-        (lambda C: int(_t(C)), "has no middle"),
+        (lambda C: int(_t(C)), "cut t off"),
         (lambda C: _odd((math.log(C) + 1) / 2), "to the base 2"),
-        (lambda C: _odd(math.log2(C) / 2), "Did you add b"),
-        (lambda C: _odd(math.log2(C) / 2 + 1), "divide b by nothing"),
+        (lambda C: _odd(math.log2(C) / 2), "did you add b"),
+        (lambda C: _odd(math.log2(C) / 2 + 1), "divide b by γ, too"),
         (lambda C: int((_t(C) - 1) // 2) * 2 + 1, "always round down"),
         (lambda C: math.ceil((_t(C) - 1) / 2) * 2 + 1, "always round up"),
-        (lambda C: math.ceil((_t(C) - 2) / 2) * 2 + 1, "At a tie the larger"),
+        (lambda C: math.ceil((_t(C) - 2) / 2) * 2 + 1, "at a tie the larger"),
         (lambda C: 2 * round((_t(C) - 1) / 2) + 1, "Python's round"),
-        (lambda C: 3, "Work out t first"),
+        (lambda C: 3, "for some widths only"),
+        (lambda C: max(3, adaptive_kernel_size(C)), "no smallest size"),
+        (lambda C: min(7, adaptive_kernel_size(C)), "no largest size"),
+        (lambda C: round(_t(C)), "odd or even"),
+        (lambda C: 11, "Work out t ="),
+        (lambda C: str(adaptive_kernel_size(C)), "Leave the quotes out"),
     ],
     "eca-parameters": [
         (lambda stages: sum(adaptive_kernel_size(c) for _, c in stages), "a kernel of its own"),
@@ -63,5 +72,14 @@ MISTAKES = {
         (lambda stages: sum(n * (1 + adaptive_kernel_size(c)) for n, c in stages), "count biases"),
         (lambda stages: sum(n * 2 * c * c // 16 for n, c in stages), "SE's two matrices"),
         (lambda stages: sum(n * (3 if c == 256 else adaptive_kernel_size(c)) for n, c in stages), "pass by hand"),
+        (lambda stages: sum(n * adaptive_kernel_size(c) for c, n in {c: n for n, c in stages}.items()), "equally wide"),
+        (lambda stages: sum(c * adaptive_kernel_size(n) for n, c in stages), "you read the pairs as"),
     ],
+}
+
+RIGHT = {
+    "eca-flip": ["(c)", "c)", "C.", "(c) When the kernel reads the same from both ends."],
+    "eca-kernel": [lambda C: np.int64(adaptive_kernel_size(C)), lambda C: torch.tensor([adaptive_kernel_size(C)]),
+                   lambda C: Fraction(adaptive_kernel_size(C))],
+    "eca-parameters": [lambda stages: np.sum([n * adaptive_kernel_size(c) for n, c in stages])],
 }

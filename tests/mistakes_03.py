@@ -1,5 +1,7 @@
 """Mistakes that people make in the exercises of chapter 03, and a part of the sentence that each must get."""
 
+from fractions import Fraction
+
 import torch
 import torch.nn.functional as F
 
@@ -47,7 +49,9 @@ MISTAKES = {
         (lambda kernel: kernel.flip((2, 3)), "leave the two planes"),
         (lambda kernel: kernel.flip((1, 2, 3)), "have changed places"),
         (lambda kernel: kernel.transpose(2, 3), "rows and columns"),
-        (lambda kernel: -kernel, "numbers themselves"),
+        (lambda kernel: 2 * kernel, "numbers themselves"),
+        (lambda kernel: -kernel, "change the sign"),
+        (lambda kernel: kernel.flip(2), "turn the rows round"),
         (lambda kernel: kernel[:, :1], "expected (1, 2, k, k)"),
     ],
     "cbam-parameters": [
@@ -56,6 +60,14 @@ MISTAKES = {
         (lambda C, r, k: 2 * C * C // r, "channel gate alone"),
         (lambda C, r, k: 2 * C * C // r + 2 * k * k + 1, "a bias of the convolution"),
         (lambda C, r, k: 2 * C * C // r + C * k * k, "not all C channels"),
-        (lambda C, r, k: C * C // r + 2 * k * k, "weights and the kernel"),
+        (lambda C, r, k: f"{2 * C * C // r + 2 * k * k}", "Leave the quotes out"),
+        (lambda C, r, k: 7, "which both pools share"),
+        (lambda C, r, k: C * C // r + 2 * k * k, "one of the two matrices"),
     ],
+}
+
+RIGHT = {
+    "cbam-parameters": [lambda C, r, k: Fraction(2 * C * C, r) + 2 * k * k, lambda C, r, k: 2 * C * C / r + 2 * k**2.0],
+    "cbam-max-alone": ["(b)", "b.", " B "],
+    "cbam-relabel": [lambda kernel: kernel.numpy()[:, ::-1]],
 }

@@ -1,5 +1,6 @@
 """Mistakes that people make in the exercises of chapter 05, and a part of the sentence that each must get."""
 
+import numpy as np
 import torch
 
 
@@ -14,6 +15,18 @@ def _sums_to_one(select, z, rows):
 
 def _first_picture_only(select, z, rows):
     return not torch.allclose(select(z, rows)[:1], select(z[:1], rows), atol=1e-5)
+
+
+def _last_picture_only(select, z, rows):
+    return not torch.allclose(select(z, rows)[-1:], select(z[-1:], rows), atol=1e-5)
+
+
+def _ends_only(select, z, rows):
+    return _first_picture_only(select, z, rows) or _last_picture_only(select, z, rows)
+
+
+def _exactly(select, z, rows):
+    return any(not torch.equal(select(z, rows)[i:i + 1], select(z[i:i + 1], rows)) for i in range(len(z)))
 
 
 def _sums_over_the_batch(select, z, rows):
@@ -46,14 +59,24 @@ MISTAKES = {
         (lambda k, d: k + d - 1, "widen one gap"),
         (lambda k, d: k + 2 * (d - 1), "widen two gaps"),
         (lambda k, d: k, "moves the taps apart"),
-        (lambda k, d: 0, "it spans"),
+        (lambda k, d: 0, "Draw the taps"),
     ],
     "sk-leak": [
+        (lambda select, z, rows: True, "always says True"),
+        (_last_picture_only, "only the first picture leans"),
+        (_ends_only, "only the second picture leans"),
+        (_exactly, "Compare with a tolerance"),
         (_sums_to_one, "you accuse a softmax over the channels"),
         (_first_picture_only, "only the last picture leans"),
         (_sums_over_the_batch, "subtracts the batch's mean"),
-        (_sign_turned, "you accuse the correct one"),
-        (lambda select, z, rows: False, "over the batch gets through"),
+        (_sign_turned, "says the opposite"),
+        (lambda select, z, rows: False, "always says False"),
         (lambda select, z, rows: select(z, rows) != select(z.flip(0), rows).flip(0), "return one True or False"),
     ],
+}
+
+RIGHT = {
+    "sk-twins": ["(b)", "b)", "B."],
+    "sk-leak": [lambda select, z, rows: np.bool_(max(
+        (select(z, rows)[i] - select(z[i:i + 1], rows)[0]).abs().max().item() for i in range(len(z))) > 1e-4)],
 }

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -109,7 +110,7 @@ MISTAKES = {
         (lambda S: (1 / (1 + 3 * E), E / (E + 3)), "for four splits"),
         (lambda S: (1 / (S - 1 + E), E / (E + S - 1)), "for the lower bound"),
         (lambda S: (0.25, 0.25), "at the end of its range"),
-        (lambda S: 0.25, "expected two numbers"),
+        (lambda S: 0.25, "expected 2 numbers"),
     ],
     "psa-parameters": [
         (lambda C, ks, gs: _count(C, ks, gs, lambda k, g, C, S: k * k * C * (C // S)), "forget the groups"),
@@ -128,6 +129,14 @@ MISTAKES = {
         (_Reversed, "in the order of the kernels"),
         (_Detached, "gets a gradient"),
         (_Nothing, "returns nothing yet"),
-        (3, "expected a class"),
+        (3, "expected the class"),
     ],
+}
+
+RIGHT = {
+    "psa-bounds": [lambda S: np.array([1 / (1 + (S - 1) * E), E / (E + S - 1)]),
+                   lambda S: torch.tensor([1 / (1 + (S - 1) * E), E / (E + S - 1)]),
+                   lambda S: (v for v in (1 / (1 + (S - 1) * E), E / (E + S - 1)))],
+    "psa-list": [_Pyramid],
+    "psa-criticise": ["(b)", "b)", "B."],
 }

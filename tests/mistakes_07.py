@@ -18,6 +18,10 @@ def _divides_by_d(Q, K, V):
     return (Q @ K.T / Q.shape[-1]).softmax(-1) @ V
 
 
+def _by_root_of(size):
+    return lambda Q, K, V: (Q @ K.T / math.sqrt(size(Q, K, V))).softmax(-1) @ V
+
+
 def _forgets_the_values(Q, K, V):
     return (Q @ K.T / math.sqrt(Q.shape[-1])).softmax(-1)
 
@@ -50,6 +54,14 @@ def _inverted(scores, allowed):
     return scores.masked_fill(allowed, -1e9).softmax(-1)
 
 
+def _filled(low):
+    return lambda scores, allowed: scores.masked_fill(~allowed, low).softmax(-1)
+
+
+def _inverted_with_infinity(scores, allowed):
+    return scores.masked_fill(allowed, -math.inf).softmax(-1)
+
+
 def _minus_one(scores, allowed):
     return scores.masked_fill(~allowed, -1.0).softmax(-1)
 
@@ -66,6 +78,21 @@ def _changes_the_given(sa, T):
     with torch.no_grad():
         sa.W_Q.weight.div_(T)
     return sa
+
+
+def _built(dropout=None, train=None, shared=()):
+    """A `with_temperature` that is right but for another rate or mode, or parameters that it shares."""
+    def with_temperature(sa, T):
+        warm = copy.deepcopy(sa)
+        with torch.no_grad():
+            for parameter in warm.W_Q.parameters():
+                parameter.div_(T)
+        for name in shared:
+            setattr(warm, name, getattr(sa, name))
+        warm.dropout = sa.dropout if dropout is None else dropout
+        return warm.train(sa.training if train is None else train)
+
+    return with_temperature
 
 
 def _scaled(factors, bias=True):
@@ -87,7 +114,9 @@ MISTAKES = {
     "self-attention-head": [
         (_no_scaling, "the scaling is missing"),
         (_over_the_queries, "did you normalise over the queries"),
-        (_divides_by_d, "your scores are divided by 8.00"),
+        (_divides_by_d, "divided by 8.00, d_k itself"),
+        (_by_root_of(lambda Q, K, V: len(K)), "the root of the number of keys"),
+        (_by_root_of(lambda Q, K, V: V.shape[1]), "the root of the width of the values"),
         (_forgets_the_values, "those are the weights"),
         (_no_softmax, "Did you forget the softmax"),
     ],
@@ -102,12 +131,16 @@ MISTAKES = {
         (_inverted, "lies on keys that are forbidden to it"),
         (_minus_one, "a forbidden key still gets the weight"),
         (_zero_score, "a forbidden key still gets the weight"),
-        (_nothing_masked, "a forbidden key still gets the weight"),
+        (_nothing_masked, "there is no mask"),
+        (_inverted_with_infinity, "the query that may attend to every key"),
+        (_filled(-100.0), "not low enough beside every score"),
+        (_filled(-1000.0), "not low enough beside every score"),
+        (_filled(-1e4), "not low enough beside every score"),
     ],
     "self-attention-permute": [
         ("a", "one row for each *query*"),
         ("c", "travels with its own key"),
-        (2, 'answer with "a", "b" or "c"'),
+        (2, "choose one of the letters"),
     ],
     "self-attention-temperature": [
         (_changes_the_given, "changes the block that it was given"),
@@ -116,5 +149,15 @@ MISTAKES = {
         (_scaled({"W_V": lambda T: 1 / T}), "as sharp as before"),
         (_scaled({"W_Q": lambda T: 1 / T}, bias=False), "it must be divided too"),
         (_scaled({"W_Q": lambda T: 1 / T, "W_O": lambda T: 1 / T}), "leave the values and W_O alone"),
+        (_built(dropout=0.0), "drops weights at a rate"),
+        (_built(train=True), "yours is in training mode"),
+        (_built(train=False), "in training mode, yours is not"),
+        (_built(shared=("W_V", "W_O")), "your block shares"),
     ],
+}
+
+RIGHT = {
+    "self-attention-permute": ["(b)", "b)", "B."],
+    "self-attention-temperature": [_built()],
+    "self-attention-mask": [lambda scores, allowed: scores.masked_fill(~allowed, -math.inf).softmax(-1).numpy()],
 }

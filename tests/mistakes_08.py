@@ -2,6 +2,9 @@
 
 import math
 
+import numpy as np
+import torch
+
 
 def _position(tokens=None, scores=None, axis=-1, values=None, back=None, finish=None):
     """A `position_attention` with one step replaced."""
@@ -115,6 +118,7 @@ MISTAKES = {
         (0, "choose one of the letters"),
     ],
     "danet-cost": [
+        (lambda C, H, W: (4 * H * W * C**2, 6 * H * W * C**2 + 4 * (H * W)**2 * C), "have changed places"),
         (lambda C, H, W: (3 * H * W * C**2 + 2 * (H * W)**2 * C, 4 * H * W * C**2), "an addition are two"),
         (lambda C, H, W: (4 * (H * W)**2 * C, 4 * H * W * C**2), "lacks the three projections"),
         (lambda C, H, W: (6 * H * W * C**2 + 2 * (H * W)**2 * C, 4 * H * W * C**2), "averaging the values as much"),
@@ -122,6 +126,12 @@ MISTAKES = {
         (lambda C, H, W: (6 * H * W * C**2 + 4 * (H * W)**2 * C, 4 * (H * W)**2 * C), "its table is C × C"),
         (lambda C, H, W: (6 * H * W * C**2 + 4 * (H * W)**2 * C, 2 * H * W * C**2), "reading with them as much"),
         (lambda C, H, W: (6 * H * W * C**2 + 4 * (H * W)**2 * C, 10 * H * W * C**2), "it has none"),
-        (lambda C, H, W: 4 * (H * W)**2 * C, "return two numbers"),
+        (lambda C, H, W: 4 * (H * W)**2 * C, "expected 2 numbers"),
     ],
+}
+
+RIGHT = {
+    "danet-start": ["(b)", "b)", "B."],
+    "danet-cost": [lambda C, H, W: np.array([6 * H * W * C**2 + 4 * (H * W)**2 * C, 4 * H * W * C**2]),
+                   lambda C, H, W: torch.tensor([6 * H * W * C**2 + 4 * (H * W)**2 * C, 4 * H * W * C**2])],
 }

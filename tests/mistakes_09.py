@@ -1,5 +1,6 @@
 """Mistakes that people make in the exercises of chapter 09, and a part of the sentence that each must get."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -70,6 +71,12 @@ def _unpadded(x, size, w, b, s):
     return F.layer_norm(y, x.shape[-1:])
 
 
+def _half_the_kernel(x, size, w, b, s):
+    k = w.shape[-1]
+    y = F.conv2d(_map(x, size), w, b, stride=s, padding=k // 2, groups=len(w)).flatten(2).transpose(1, 2)
+    return F.layer_norm(y, x.shape[-1:])
+
+
 def _mixed(S, T):
     return torch.einsum("mg,bgij->bmij", T, S)
 
@@ -125,7 +132,7 @@ MISTAKES = {
         (_ceil, "an odd one is padded by less"),
         (_no_stride, "the stride is missing"),
         (_not_whole, "sizes are whole numbers"),
-        (_how_many, "two numbers are asked for"),
+        (_how_many, "expected 2 numbers"),
     ],
     "emsa-reduce": [
         (_no_norm, "the layer norm over the channels is still to come"),
@@ -134,7 +141,8 @@ MISTAKES = {
         (_norm_over_places, "normalises each token over its channels"),
         (_still_a_map, "the channels come second"),
         (_no_bias, "the bias b of the convolution is missing"),
-        (_unpadded, "expected (B, N', C)"),
+        (_unpadded, "there is no padding"),
+        (_half_the_kernel, "is another number when s is odd"),
     ],
     "emsa-transform": [
         (_no_instance_norm, "the instance norm is missing"),
@@ -158,5 +166,17 @@ MISTAKES = {
         (_ratio(lambda H, W, h, b, s: 4 * h * _keys(H, W, s) ** 2 <= b), "the queries are not shrunken"),
         (_ratio(lambda H, W, h, b, s: 4 * h * (H * W) ** 2 / s <= b), "by about s², not by s"),
         (_ratio(lambda H, W, h, b, s: 4 * h * H * W * _side(H, s) * _side(W, s) <= b), "keeps all H · W keys"),
+        (_ratio(lambda H, W, h, b, s: 4 * h * H * W * (H * W / s**2) <= b), "not H W / s²"),
+        (_ratio(lambda H, W, h, b, s: 4 * h * H * W * (H // s) * (W // s) <= b), "not that of H // s times W // s"),
+        (_ratio(lambda H, W, h, b, s: 4 * h * H * H * _keys(H, H, s) <= b), "not H²"),
+        (_ratio(lambda H, W, h, b, s: 4 * h * H * W * _keys(H, W, s) * 1e6 / 2**20 <= b), "not 2^20"),
     ],
+}
+
+RIGHT = {
+    "emsa-shift": ["(b)", "b)", "B."],
+    "emsa-size": [lambda H, W, s: np.array([_side(H, s), _side(W, s)]), lambda H, W, s: [_side(H, s), _side(W, s)],
+                  lambda H, W, s: torch.empty(_side(H, s), _side(W, s)).shape],
+    "emsa-ratio": [lambda H, W, h, megabytes: np.int64(
+        _ratio(lambda H, W, h, b, s: 4 * h * H * W * _keys(H, W, s) <= b)(H, W, h, megabytes))],
 }

@@ -1,5 +1,7 @@
 """Mistakes that people make in the exercises of chapter 10, and a part of the sentence that each must get."""
 
+from fractions import Fraction
+
 import torch
 
 
@@ -130,7 +132,7 @@ MISTAKES = {
         (_counts(lambda N, d, S, h: 4 * N * d * S, lambda N, d, S, h: 2 * N * d * S + 2 * N * d * d),
          "only one of the two products"),
         (_counts(lambda N, d, S, h: 2 * N * d * S), "cost together, and W_O is missing"),
-        (_counts(lambda N, d, S, h: N + d + S), "is 180; it should be"),
+        (_counts(lambda N, d, S, h: N + d + S), "whatever h, and W_O takes"),
     ],
     "external-heads": [
         (_no_W_O, "W_O is missing"),
@@ -149,4 +151,16 @@ MISTAKES = {
         (_rows_do_not_sum_to_one, "the second division is missing"),
         (_weights_only, "those are the weights"),
     ],
+}
+
+
+def _head_by_head(X, M_k, M_v, W_O, h):
+    heads = _no_W_O(X, M_k, M_v, W_O, h)
+    return heads if h == 1 else heads @ W_O.T            # as the chapter says: a single head has no W_O
+
+
+RIGHT = {
+    "external-loud": ["(c)", "c)", "C."],
+    "external-heads": [_head_by_head, lambda *given: _no_W_O(*given) @ given[3].T],
+    "external-cost": [lambda N, d, S, h: Fraction(4 * N * S * d, h) * h + (2 * N * d * d if h > 1 else 0)],
 }

@@ -75,16 +75,19 @@ MISTAKES = {
         (lambda A, side: (A[1:, 1:] * torch.cdist(_places(side), _places(side))).sum() / A[1:, 1:].sum(),
          "sum of all weights"),
         (lambda A, side: torch.tensor(0.5), "Each weight times the length"),
-        (lambda A, side: torch.zeros(side), "one number"),
+        (lambda A, side: torch.zeros(side), "expected a number"),
     ],
     "transformer-places": [
         (_zeroed("positions", copied=False), "Change a copy"),
         (_zeroed("patches.weight"), "you changed patches.weight, too"),
         (_zeroed("positions", "class_token"), "you changed class_token, too"),
         (_class_token_alone, "the order of the patches still matters"),
-        (lambda net: net.positions, "return a network"),
+        (lambda net: net.positions, "expected a network"),
         (lambda net: None, "returns nothing yet"),
     ],
     "transformer-criticise": [("a", "more patches"), ("b", "a matter of taste"), ("d", "How many weights"),
                               ("x", "choose one of the letters")],
 }
+
+RIGHT = {"transformer-criticise": ["(c)", "c)", "C."],
+         "transformer-distance": [lambda A, side: _mean()(A, side).item()]}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from attention_lite.exercises import Wrong, call, choose, exercise, expect_shape, same
+from attention_lite.exercises import Wrong, call, choose, exercise, expect_shape, formula, same, slip
 
 _START = {
     "a": "multiply out: the slope of the loss in α is the upstream gradient times what was read, and what was read "
@@ -28,7 +28,7 @@ def check_position(position_attention) -> None:
                         "(row, column) is token row · W + column.")
         expect_shape(y, (b, c, h, w), "(B, C, H, W)")
         if not same(y, _position(x, *matrices, alpha)):
-            raise Wrong(_what_is_wrong(y, _position_slips(x, *matrices, alpha))
+            raise Wrong(slip(y, _position_slips(x, *matrices, alpha))
                         or _mixes_pictures(position_attention, x, *matrices, alpha)
                         or f"your result differs from x + α A V by up to "
                            f"{(y - _position(x, *matrices, alpha)).abs().max():.2f}.")
@@ -65,6 +65,13 @@ def _position_slips(x: Tensor, W_Q: Tensor, W_K: Tensor, W_V: Tensor,
         scores.softmax(1) @ V)
     yield "queries and keys have changed roles: row j of the scores is query j against all keys.", done(
         scores.transpose(1, 2).softmax(-1) @ V)
+    yield "α multiplies the input as well. Only what was read is weighed by it.", alpha * _position(
+        x, W_Q, W_K, W_V, 1.0)
+    yield "the softmax is missing: these are the bare scores.", done(scores @ V)
+    yield "W_Q and W_K have changed roles: queries come from W_Q.", _position(x, W_K, W_Q, W_V, alpha)
+    yield "W_V alone is used the wrong way round: row o of it makes number o of a value, so X W_Vᵀ.", _position(
+        x, W_Q, W_K, W_V.T, alpha)
+    yield "DANet does not divide the scores by the root of N either.", _position(x, W_Q, W_K, W_V, alpha, width=h * w)
     yield "DANet does not divide the scores by √C.", _position(x, W_Q, W_K, W_V, alpha, width=c)
     yield "you return what was read, α A V. The input is still to be added.", _position(
         x, W_Q, W_K, W_V, alpha, residual=False)
@@ -84,7 +91,7 @@ def check_channel(channel_attention) -> None:
         expect_shape(y, (b, c, h, w), "(B, C, H, W)")
         right = x + beta * _read(x, lambda T: T)
         if not same(y, right):
-            raise Wrong(_what_is_wrong(y, _channel_slips(x, beta))
+            raise Wrong(slip(y, _channel_slips(x, beta))
                         or _mixes_pictures(channel_attention, x, beta)
                         or f"your result differs from x + β R x by up to {(y - right).abs().max():.2f}.")
 
@@ -107,6 +114,11 @@ def _channel_slips(x: Tensor, beta: float) -> Iterator[tuple[str, Tensor]]:
     yield f"you compare places, {N} × {N}; compare channels, {x.shape[1]} × {x.shape[1]}.", x + beta * places
     yield "you return what was read, β R x. The input is still to be added.", beta * _read(x, lambda T: T)
     yield "β is missing: you add all of what was read.", x + _read(x, lambda T: T)
+    yield "the scores are divided by √C: the paper takes the bare products.", x + beta * _read(
+        x, lambda T: T / math.sqrt(x.shape[1]))
+    yield "β multiplies the input as well. Only what was read is weighed by it.", beta * (x + _read(x, lambda T: T))
+    yield "the softmax is missing: these are the bare products.", x + beta * (
+        F @ F.transpose(1, 2) @ F).unflatten(2, x.shape[2:])
     yield "the scores are divided by √N: the paper takes the bare products.", x + beta * _read(
         x, lambda T: T / math.sqrt(N))
     yield "the scores are divided by N: the paper takes the bare products, a sum over places, not a mean.", (
@@ -125,7 +137,7 @@ def check_sign(paper_weights) -> None:
         R = call(paper_weights, P)
         expect_shape(R, (c, c), "(C, C)")
         if not same(R, T.softmax(1), 1e-3):
-            raise Wrong(_what_is_wrong(R, _sign_slips(P)) or "your rows differ from the paper's weights by up to "
+            raise Wrong(slip(R, _sign_slips(P)) or "your rows differ from the paper's weights by up to "
                         f"{(R - T.softmax(1)).abs().max():.2f}. A row of P is e to the minus score, over its sum.")
 
 
@@ -137,6 +149,12 @@ def _sign_slips(P: Tensor) -> Iterator[tuple[str, Tensor]]:
     yield "1 − P turns the order round, but not the sizes. What becomes of e to the power of −t?", (
         (1 - P) / (1 - P).sum(1, keepdim=True))
     yield "one minus a weight is not yet a weight, and its size is not right either: the rows sum to C − 1.", 1 - P
+    yield "1 / P² turns the order round, and sharpens it, too. 1 / P is e to the power of t, but for a factor.", (
+        inverse**2 / (inverse**2).sum(1, keepdim=True))
+    yield "you take a softmax of 1 / P. 1 / P is e to the power of t already, but for a factor: divide by the sum.", (
+        inverse.softmax(1))
+    yield "those are negative: −P is no weight. What becomes of e to the power of −t?", -P
+    yield "−log P is the score again, but for a number. The softmax of the scores is asked for.", -P.log()
     yield "a softmax of −P treats weights as if they were scores: take the logarithm of P first.", (-P).softmax(1)
     yield "max − P turns the order round, but not the sizes. What becomes of e to the power of −t?", (
         (P.amax(1, keepdim=True) - P) / (P.amax(1, keepdim=True) - P).sum(1, keepdim=True))
@@ -150,52 +168,52 @@ def check_start(choice) -> None:
     choose(choice, "b", _START)
 
 
-@exercise("danet-cost")
-def check_cost(flops) -> None:
-    """flops(C, H, W): the pair of FLOPs of the position part, projections included, and of the channel part."""
-    if not callable(flops):
-        raise Wrong(f"expected a function, got {type(flops).__name__}.")
-    for C, H, W in ((48, 11, 12), (512, 16, 8), (16, 40, 60)):
-        result = flops(C, H, W)
-        if result is None or result is ... or (isinstance(result, tuple | list) and ... in result):
-            raise Wrong("your function returns nothing yet.")
-        if not isinstance(result, tuple | list) or len(result) != 2:
-            raise Wrong("return two numbers, (position, channel).")
-        for name, got, slips in (("position", result[0], _position_costs(C, H, W)),
-                                 ("channel", result[1], _channel_costs(C, H, W))):
-            right = next(slips)[1]
-            if not math.isclose(float(got), right, rel_tol=1e-6):
-                said = next((s for s, wrong in slips if math.isclose(float(got), wrong, rel_tol=1e-6)), None)
-                raise Wrong(said or f"for C = {C}, H = {H}, W = {W} the {name} part takes {right:,} FLOPs; you "
-                                    f"have {float(got):,.0f}.")
+def _position_part(projections: float, products: float, N: Callable[[int, int], int] = lambda H, W: H * W,
+                   ) -> Callable[[int, int, int], tuple]:
+    """FLOPs of the position part alone, as projections · N C² + products · N² C."""
+    return lambda C, H, W: (projections * N(H, W) * C**2 + products * N(H, W) ** 2 * C, None)
 
 
-def _position_costs(C: int, H: int, W: int) -> Iterator[tuple[str, int]]:
-    """First the right number, then the usual slips and what to say of each."""
+def _channel_part(count: Callable[[int, int], float]) -> Callable[[int, int, int], tuple]:
+    """FLOPs of the channel part alone, as count(C, N)."""
+    return lambda C, H, W: (None, count(C, H * W))
+
+
+def _both_parts(C: int, H: int, W: int) -> tuple[int, int]:
     N = H * W
-    yield "", 6 * N * C**2 + 4 * N**2 * C
-    yield "your position part has half of the FLOPs: a multiplication and an addition are two.", (
-        3 * N * C**2 + 2 * N**2 * C)
-    yield "your position part lacks the three projections, 2 N C² each.", 4 * N**2 * C
-    yield "your position part lacks a product: the scores take 2 N² C, and averaging the values as much again.", (
-        6 * N * C**2 + 2 * N**2 * C)
-    yield "your position part has N = H: a feature map has H · W places.", 6 * H * C**2 + 4 * H**2 * C
+    return 6 * N * C**2 + 4 * N**2 * C, 4 * N * C**2
 
 
-def _channel_costs(C: int, H: int, W: int) -> Iterator[tuple[str, int]]:
-    """First the right number, then the usual slips and what to say of each."""
-    N = H * W
-    yield "", 4 * N * C**2
-    yield "your channel part has N² C: its table is C × C, and each number of it a sum over N places.", 4 * N**2 * C
-    yield "your channel part has projections: it has none.", 10 * N * C**2
-    yield "your channel part lacks a product: the scores take 2 N C², and reading with them as much again.", (
-        2 * N * C**2)
-    yield "your channel part forgets that each product of two channels is a sum over N places.", 4 * C**2
-
-
-def _what_is_wrong(result: Tensor, slips: Iterator[tuple[str, Tensor]]) -> str | None:
-    """The sentence of the first slip that gives this very result."""
-    return next((sentence for sentence, wrong in slips if same(result, wrong)), None)
+formula(
+    "danet-cost", "C H W", [(48, 11, 12), (512, 16, 8), (16, 40, 60)], _both_parts, {
+        "the two parts have changed places: the position part comes first.": lambda *case: _both_parts(*case)[::-1],
+        "your position part has half of the FLOPs: a multiplication and an addition are two.": _position_part(3, 2),
+        "your position part lacks the three projections, 2 N C² each.": _position_part(0, 4),
+        "your position part lacks the three projections, and has half of the FLOPs: a multiplication and an addition "
+        "are two.": _position_part(0, 2),
+        "your position part lacks a product: the scores take 2 N² C, and averaging the values as much again.":
+            _position_part(6, 2),
+        "your position part has one projection. There are three: queries, keys and values.": _position_part(2, 4),
+        "your position part has two projections. There are three: queries, keys and values.": _position_part(4, 4),
+        "your position part has four projections. There are three: DANet has no W_O.": _position_part(8, 4),
+        "your position part counts the projections' multiplications alone.": _position_part(3, 4),
+        "your position part has N = H: a feature map has H · W places.": _position_part(6, 4, lambda H, W: H),
+        "your position part has keys and queries of C / 8 features, as the published code. Full width is asked for.":
+            lambda C, H, W: (2.5 * H * W * C**2 + 2.25 * (H * W) ** 2 * C, None),
+        "your channel part has half of the FLOPs, or one product of two: the scores take 2 N C², and reading with them "
+        "as much again.": _channel_part(lambda C, N: 2 * N * C**2),
+        "your channel part has N² C: its table is C × C, and each number of it a sum over N places.":
+            _channel_part(lambda C, N: 4 * N**2 * C),
+        "your channel part has projections: it has none.": _channel_part(lambda C, N: 10 * N * C**2),
+        "your channel part has a projection: it has none.": _channel_part(lambda C, N: 6 * N * C**2),
+        "your channel part has a quarter of the FLOPs: two products, and two operations for a multiplication and an "
+        "addition.": _channel_part(lambda C, N: N * C**2),
+        "your channel part forgets that each product of two channels is a sum over N places.":
+            _channel_part(lambda C, N: 4 * C**2),
+        "your channel part has a table of C³: the scores are C², each a sum over N places.":
+            _channel_part(lambda C, N: 4 * C**3),
+    }, "Position: three projections, 2 N C² each, the scores and the reading, 2 N² C each. Channel: 2 N C² twice.",
+    "position, channel")
 
 
 def _mixes_pictures(function: Callable, x: Tensor, *rest: Tensor | float) -> str | None:

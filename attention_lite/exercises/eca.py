@@ -1,14 +1,16 @@
 """Checks of the exercises of chapter 02, efficient channel attention."""
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from attention_lite.eca import adaptive_kernel_size
-from attention_lite.exercises import Wrong, call, choose, exercise, expect_shape, same
+from attention_lite.exercises import Wrong, call, choose, exercise, expect_shape, formula, same, slip
 
+Stages = list[tuple[int, int]]             # (blocks, channels) of each stage
 _FLIP = {
     "a": "every channel keeps its two neighbours, but they change sides: what stood before it now stands after it. "
          "Which weight does each of them meet?",
@@ -58,83 +60,84 @@ def _along(z: Tensor, kernel: Tensor, mode: str = "constant") -> Tensor:
 
 def _what_is_wrong(s: Tensor, x: Tensor, kernel: Tensor, right: Tensor) -> str:
     """The sentence for wrong gates: recognise the usual slips by the numbers they give."""
-    z = x.mean((2, 3))
+    z, sigmoid = x.mean((2, 3)), torch.sigmoid
     scores = _along(z, kernel)
-    squeezed = {
-        "the sum": x.sum((2, 3)), "the largest value": x.amax((2, 3)),
-        "the mean over the whole batch": z.mean(0, keepdim=True).expand_as(z),
-    }
-    for name, wrong in squeezed.items():
-        if same(s, torch.sigmoid(_along(wrong, kernel))):
-            return f"your squeeze takes {name} of each channel; ECA takes the mean over the places, picture by picture."
-    if same(s, scores):
-        return "the sigmoid is missing: your gates are the raw sums, and some lie outside (0, 1)."
-    if same(s, scores.softmax(1)):
-        return "your gates sum to 1 over the channels: that is a softmax. ECA's gates are sigmoids, each on its own."
-    if same(s, torch.sigmoid(_along(z, kernel.flip(0)))):
-        return "you read the kernel from its far end: its first weight belongs to the channel with the smallest number."
-    if same(s, torch.sigmoid(_along(z, kernel, "circular"))):
-        return "your channels form a ring: the last is a neighbour of the first. ECA pads with zeros."
-    if same(s, torch.sigmoid(_along(z, kernel, "replicate"))):
-        return "you repeat the channels at the ends. ECA pads with zeros."
-    worst = (s - right).abs().max().item()
-    return f"your gates differ from the sigmoid of the sums over k neighbours by up to {worst:.2f}."
+    squeeze = "your squeeze takes {} of each channel; ECA takes the mean over the places, picture by picture.".format
+    return slip(s, {
+        squeeze("the sum"): sigmoid(_along(x.sum((2, 3)), kernel)),
+        squeeze("the largest value"): sigmoid(_along(x.amax((2, 3)), kernel)),
+        squeeze("the mean over the whole batch"): sigmoid(_along(z.mean(0, keepdim=True).expand_as(z), kernel)),
+        "the sigmoid is missing: your gates are the raw sums, and some lie outside (0, 1).": scores,
+        "your gates sum to 1 over the channels: that is a softmax. ECA's gates are sigmoids, each on its own.":
+            scores.softmax(1),
+        "you read the kernel from its far end, as a mathematician's convolution does: its first weight belongs to the "
+        "channel with the smallest number.": sigmoid(_along(z, kernel.flip(0))),
+        "your channels form a ring: the last is a neighbour of the first. ECA pads with zeros.":
+            sigmoid(_along(z, kernel, "circular")),
+        "you repeat the channels at the ends. ECA pads with zeros.": sigmoid(_along(z, kernel, "replicate")),
+        "your kernel runs along the pictures of the batch. It runs along the channels of each.":
+            sigmoid(_along(z.T, kernel).T),
+        "there is a ReLU too many: between the kernel and the sigmoid there is nothing.": sigmoid(scores.relu()),
+        "these are no gates yet: you return x's means through a sigmoid, and w has no say.": sigmoid(z),
+    }) or f"your gates differ from the sigmoid of the sums over k neighbours by up to {(s - right).abs().max():.2f}."
 
 
-@exercise("eca-kernel")
-def check_kernel(kernel) -> None:
-    """kernel(C): the formula's odd number of weights, for gamma = 2 and b = 1."""
-    if not callable(kernel):
-        raise Wrong(f"expected a function of C, got {type(kernel).__name__}.")
-    widths = (48, 64, 128, 200, 256, 512, 1024, 2048, 2500)
-    sizes = [kernel(c) for c in widths]
-    if any(k is None or k is ... for k in sizes):
-        raise Wrong("your function returns nothing yet.")
-    right = [adaptive_kernel_size(c) for c in widths]
-    for c, k, expected in zip(widths, sizes, right, strict=True):
-        if k != expected:
-            raise Wrong(f"for C = {c} you get {k}; the nearest odd number is {expected}. {_why(widths, sizes)}")
+def _t(C: int) -> float:
+    return (math.log2(C) + 1) / 2
 
 
-def _why(widths: tuple[int, ...], sizes: list) -> str:
-    """Why the kernel sizes of these widths are wrong."""
-    def odd(t: float) -> int:
-        return int(t) if int(t) % 2 else int(t) + 1
+def _odd(t: float) -> int:
+    """The odd number nearest to t, at a tie the larger."""
+    return 2 * math.floor(t / 2) + 1
 
-    exact = [(math.log2(c) + 1) / 2 for c in widths]
-    if any(k % 2 != 1 for k in sizes):
-        return "A kernel must be odd and whole: an even one has no middle for the channel itself."
-    slips = {
-        "Is the logarithm to the base 2?": [odd((math.log(c) + 1) / 2) for c in widths],
-        "Did you add b before you divided by γ?": [odd(math.log2(c) / 2) for c in widths],
-        "You divide b by nothing: it is (log₂ C + b) / γ.": [odd(math.log2(c) / 2 + 1) for c in widths],
-        "You always round down. The nearest odd number may lie above.": [int((t - 1) // 2) * 2 + 1 for t in exact],
-        "You always round up. The nearest odd number may lie below.": [math.ceil((t - 1) / 2) * 2 + 1 for t in exact],
-        "At a tie the larger odd number is taken.": [math.ceil((t - 2) / 2) * 2 + 1 for t in exact],
+
+formula(
+    "eca-kernel", "C", [(c,) for c in (48, 64, 128, 200, 256, 512, 1024, 2048, 2500, 4, 40000, 300000)],
+    adaptive_kernel_size, {
+        "a kernel must be odd: you round to the nearest whole number, odd or even.": lambda C: round(_t(C)),
+        "a kernel must be odd: you cut t off to a whole number.": lambda C: int(_t(C)),
+        "a kernel is a whole, odd number: that is t itself.": _t,
+        "is the logarithm to the base 2?": lambda C: _odd((math.log(C) + 1) / 2),
+        "is the logarithm to the base 2? Yours is to the base 10.": lambda C: _odd((math.log10(C) + 1) / 2),
+        "did you add b before you divided by γ? Or round to a whole number first, and an even one down?":
+            lambda C: _odd(math.log2(C) / 2),
+        "did you divide b by γ, too? Or round to a whole number first, and an even one up? The odd number nearest to t "
+        "itself is asked for.": lambda C: _odd(math.log2(C) / 2 + 1),
+        "you do not divide by γ.": lambda C: _odd(math.log2(C) + 1),
+        "you always round down. The nearest odd number may lie above.": lambda C: 2 * math.floor((_t(C) - 1) / 2) + 1,
+        "you always round up. The nearest odd number may lie below.": lambda C: 2 * math.ceil((_t(C) - 1) / 2) + 1,
+        "at a tie the larger odd number is taken.": lambda C: 2 * math.ceil(_t(C) / 2) - 1,
         "Python's round takes a tie to the even side, once up and once down; here a tie goes up.":
-            [2 * round((t - 1) / 2) + 1 for t in exact],
-    }
-    return next((why for why, wrong in slips.items() if wrong == sizes), "Work out t first, by hand.")
+            lambda C: 2 * round((_t(C) - 1) / 2) + 1,
+        "the formula has no smallest size: narrow layers get a kernel of 1.": lambda C: max(3, _odd(_t(C))),
+        "the formula has no largest size: very wide layers get more than 7.": lambda C: min(7, _odd(_t(C))),
+        "that size is right for some widths only. It grows with C.": lambda C: 3,
+    }, "Work out t = (log₂ C + b) / γ first, by hand: which odd number is nearest?")
 
 
-@exercise("eca-parameters")
-def check_parameters(count) -> None:
-    """count(stages): the parameters of n blocks of C channels for each (n, C), kernels by the formula."""
-    if not callable(count):
-        raise Wrong(f"expected a function of a list of pairs (n, C), got {type(count).__name__}.")
-    for stages in ([(1, 64)], [(2, 512)], [(2, 64), (2, 2048)], [(3, 256), (4, 512), (6, 1024), (3, 2048)]):
-        n = count(list(stages))
-        if n is None or n is ...:
-            raise Wrong("your function returns nothing yet.")
-        kernels = [(blocks, c, adaptive_kernel_size(c)) for blocks, c in stages]
-        right = sum(blocks * k for blocks, _, k in kernels)
-        if n == right:
-            continue
-        wrong = {
-            sum(k for _, _, k in kernels): "each of a stage's n blocks has a kernel of its own.",
-            sum(blocks * k * c for blocks, c, k in kernels): "all channels share one kernel.",
-            sum(blocks * (k + 1) for blocks, _, k in kernels): "you count biases. The convolution has none.",
-            sum(blocks * (2 * c * c // 16) for blocks, c, _ in kernels): "those are SE's two matrices.",
-            80: "those are the kernels 3, 5, 5, 7 that the authors pass by hand. Use the formula.",
-        }
-        raise Wrong(f"for the stages {stages} you count {n}: {wrong.get(n, f'the blocks hold {right} weights.')}")
+def _summed(term: Callable[[int, int, int], int]) -> Callable[[Stages], int]:
+    """A count: the sum over the stages of term(blocks, channels, size of the kernel)."""
+    return lambda stages: sum(term(n, C, adaptive_kernel_size(C)) for n, C in stages)
+
+
+formula(
+    "eca-parameters", "stages", [([(3, 256), (4, 512), (6, 1024), (3, 2048)],), ([(1, 64)],), ([(2, 512)],),
+                                 ([(2, 64), (2, 2048)],), ([(2, 64), (3, 64), (5, 128)],)],
+    _summed(lambda n, C, k: n * k), {
+        "each of a stage's n blocks has a kernel of its own.": _summed(lambda n, C, k: k),
+        "all channels share one kernel.": _summed(lambda n, C, k: n * k * C),
+        "all channels share one kernel, and each of a stage's n blocks has one.": _summed(lambda n, C, k: k * C),
+        "you count biases. The convolution has none.": _summed(lambda n, C, k: n * (k + 1)),
+        "those are SE's two matrices.": _summed(lambda n, C, k: n * 2 * C * C // 16),
+        "you read the pairs as (C, n). They are (n, C).": _summed(lambda n, C, k: C * adaptive_kernel_size(n)),
+        "you square k. The kernel runs along one line, the channels'.": _summed(lambda n, C, k: n * k * k),
+        "you square k. The kernel runs along one line, the channels'; and each of a stage's n blocks has one.":
+            _summed(lambda n, C, k: k * k),
+        "those are the kernels 3, 5, 5, 7 that the authors pass by hand. Use the formula.":
+            _summed(lambda n, C, k: n * (3 if C == 256 else k)),
+        "that is a kernel of 3 everywhere. Its size grows with C.": _summed(lambda n, C, k: 3 * n),
+        "two stages may be equally wide. You count one of them.": lambda stages: sum(
+            n * adaptive_kernel_size(C) for C, n in {C: n for n, C in stages}.items()),
+        "that is the last stage alone. Add them all.": lambda stages: _summed(lambda n, C, k: n * k)(stages[-1:]),
+        "that is the first stage alone. Add them all.": lambda stages: _summed(lambda n, C, k: n * k)(stages[:1]),
+    }, "Add n times the kernel's size over the stages.")

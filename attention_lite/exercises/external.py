@@ -1,11 +1,21 @@
 """Checks of the exercises of chapter 10, external attention."""
 
-import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from attention_lite.exercises import Wrong, call, choose, exercise, expect_shape, same
+from attention_lite.exercises import (
+    NotFinite,
+    Wrong,
+    call,
+    choose,
+    exercise,
+    expect_shape,
+    formula,
+    same,
+    slip,
+)
 
 
 def _both(logits: Tensor) -> Tensor:
@@ -24,7 +34,7 @@ def check_normalise(double_normalise) -> None:
     L = torch.tensor([[900.0, 300.0], [-400.0, -800.0], [100.0, 0.0]])
     try:
         A = call(double_normalise, L)
-    except Wrong as wrong:
+    except NotFinite as wrong:
         raise Wrong(f"right for small scores. For scores of several hundred {wrong} A row whose softmax over the "
                     "places is 0 in every slot gives 0 / 0: stay with logarithms until the last step.") from wrong
     if not same(A, _both(L)):
@@ -38,6 +48,14 @@ def _check_normalised(A: Tensor, L: Tensor) -> None:
     if same(A, _both(L)):
         return
     columns = L.softmax(0)
+    sentence = slip(A, {
+        "these are two softmaxes in the other order: the first runs over the places.": L.softmax(1).softmax(0),
+        "you divide by the sum of all weights. Each row is divided by its own sum.": columns / columns.sum(),
+        "you divide each row by its length, the root of the squares. Divide by its sum.":
+            columns / columns.norm(dim=1, keepdim=True),
+    })
+    if sentence:
+        raise Wrong(sentence)
     if same(A, L.softmax(1)):
         raise Wrong("this is a softmax over the slots alone. The softmax runs over the places, down each column; "
                     "the slots come second.")
@@ -69,40 +87,39 @@ def check_loud(choice) -> None:
              "takes nearly all of it?"})
 
 
-@exercise("external-cost")
-def check_cost(operations) -> None:
-    """operations(N, d, S, h): the floating-point operations of external attention's matrix products."""
-    for N, d, S, h in ((100, 48, 32, 4), (100, 48, 32, 1), (7, 6, 5, 3)):
-        got = operations(N, d, S, h)
-        if got is None or got is ...:
-            raise Wrong("your function returns nothing yet.")
-        if isinstance(got, Tensor):
-            got = got.item()
-        products, projection = 4 * N * d * S, 2 * N * d * d if h > 1 else 0
-        right = products + projection
-        if math.isclose(got, right):
-            continue
-        raise Wrong(_miscounted(got, N, d, S, h, products, projection, right))
+def _operations(products: float, projection: float, single: float = 0) -> Callable[[int, int, int, int], float]:
+    """A count: so many times N d S, and so many times N d² for several heads, or for a single one."""
+    return lambda N, d, S, h: products * N * d * S + (projection if h > 1 else single) * N * d * d
 
 
-def _miscounted(got: float, N: int, d: int, S: int, h: int, products: int, projection: int, right: int) -> str:
-    """The sentence for a wrong count."""
-    for wrong, sentence in (
-            (right / 2, "half of the right number: a multiplication and an addition are two operations."),
-            (2 * N * d * S, "half of what the products with M_k and M_v cost together, and W_O is missing."),
-            (2 * N * d * S + projection, "only one of the two products with a memory; the other is missing."),
-            (h * products + projection, "too many: each head has d / h features, so h heads together cost what one "
-                                        "head of d features costs."),
-            (h * products, "too many: each head has d / h features, and W_O is missing."),
-            (4 * N * N * d, "the cost of all pairs of places. Here a place is compared with S slots."),
-            (4 * N * N * d + projection, "the cost of all pairs of places. Here a place is compared with S slots.")):
-        if math.isclose(got, wrong) and not math.isclose(wrong, right):
-            return f"for N = {N}, d = {d}, S = {S}, h = {h} your count is {got:,.0f}, {sentence}"
-    if h > 1 and math.isclose(got, products):
-        return f"right for one head. With h = {h} heads a projection W_O, d × d, follows: add its product."
-    if h == 1 and math.isclose(got, products + 2 * N * d * d):
-        return "a single head has no projection W_O: count it for h > 1 only."
-    return f"for N = {N}, d = {d}, S = {S}, h = {h} your count is {got:,.0f}; it should be {right:,}."
+formula(
+    "external-cost", "N d S h", [(100, 48, 32, 4), (100, 48, 32, 1), (7, 6, 5, 3), (50, 24, 10, 8)],
+    _operations(4, 2), {
+        "half of the right number: a multiplication and an addition are two operations.": _operations(2, 1),
+        "half of what the products with M_k and M_v cost together, and W_O is missing.": _operations(2, 0),
+        "that is one product with a memory, or multiplications alone; and W_O is for h > 1 only.": _operations(2, 1, 1),
+        "only one of the two products with a memory; the other is missing.": _operations(2, 2),
+        "only one of the two products with a memory; and a single head has no projection W_O.": _operations(2, 2, 2),
+        "too many: each head has d / h features, so h heads together cost what one head of d features costs.":
+            lambda N, d, S, h: 4 * N * d * S * h + (2 * N * d * d if h > 1 else 0),
+        "too many: each head has d / h features, and W_O is missing.": lambda N, d, S, h: 4 * N * d * S * h,
+        "too many: each head has d / h features; and a single head has no projection W_O.":
+            lambda N, d, S, h: 4 * N * d * S * h + 2 * N * d * d,
+        "too few: that is one head of d / h features. There are h of them.":
+            lambda N, d, S, h: 4 * N * d * S / h + (2 * N * d * d if h > 1 else 0),
+        "the cost of all pairs of places. Here a place is compared with S slots.": lambda N, d, S, h: 4 * N * N * d,
+        "the cost of all pairs of places, and W_O. Here a place is compared with S slots.":
+            lambda N, d, S, h: 4 * N * N * d + (2 * N * d * d if h > 1 else 0),
+        "right for one head. With several heads a projection W_O, d × d, follows: add its product.": _operations(4, 0),
+        "a single head has no projection W_O: count it for h > 1 only.": _operations(4, 2, 2),
+        "the product with W_O is N d², with two operations each: 2 N d².": _operations(4, 1),
+        "that is W_O on a single place. It is used at all N.":
+            lambda N, d, S, h: 4 * N * d * S + (2 * d * d if h > 1 else 0),
+        "four projections of the tokens are self-attention's. Here the memories stand in place of keys and values.":
+            lambda N, d, S, h: 4 * N * d * S + 8 * N * d * d,
+        "W_O is d × d, whatever h: its product takes 2 N d².": lambda N, d, S, h: 4 * N * d * S + (
+            2 * N * d * d / h if h > 1 else 0),
+    }, "The two memories take 2 N S d each, whatever h, and W_O takes 2 N d² where there are several heads.")
 
 
 @exercise("external-heads")
@@ -118,7 +135,7 @@ def check_heads(multi_head) -> None:
         expect_shape(result, (n, d), "(N, d)")
         split = X.unflatten(1, (h, width)).transpose(0, 1)                  # (h, N, d/h)
         heads = (_both(split @ M_k.T) @ M_v).transpose(0, 1).flatten(1)
-        if same(result, heads @ W_O.T):
+        if same(result, heads @ W_O.T) or (h == 1 and same(result, heads)):       # a single head needs no W_O
             continue
         raise Wrong(_mixed_up(result, X, split, heads, M_k, M_v, W_O))
 
@@ -126,22 +143,33 @@ def check_heads(multi_head) -> None:
 def _mixed_up(result: Tensor, X: Tensor, split: Tensor, heads: Tensor, M_k: Tensor, M_v: Tensor, W_O: Tensor) -> str:
     """The sentence for a wrong multi-head output."""
     h, n, width = split.shape
-    if same(result, heads):
-        return "your heads are right and side by side, but W_O is missing: return heads @ W_O.T."
-    if same(result, heads @ W_O):
-        return "you multiply by W_O, not by its transpose; its rows belong to the outputs, as in nn.Linear."
-    viewed = (_both(X.reshape(h, n, width) @ M_k.T) @ M_v).transpose(0, 1).flatten(1) @ W_O.T
-    if same(result, viewed):
-        return ("your heads are made of whole tokens, not of parts of all tokens. Split the last axis into (h, d/h) "
-                "first, then swap axes.")
-    plain = ((split @ M_k.T).softmax(-1) @ M_v).transpose(0, 1).flatten(1) @ W_O.T
-    if same(result, plain):
-        return "your heads use a softmax over the slots. Normalise twice: over the places, then over the slots."
-    joint = _both((split @ M_k.T).flatten(0, 1)).unflatten(0, (h, n))
-    if same(result, (joint @ M_v).transpose(0, 1).flatten(1) @ W_O.T):
-        return ("your softmax runs over the places of all heads at once. The memory is shared, the normalisation is "
-                "not: each head has its own.")
-    return f"your output differs by up to {(result - heads @ W_O.T).abs().max():.2f}."
+
+    def joined(A: Tensor) -> Tensor:
+        return (A @ M_v).transpose(0, 1).flatten(1) @ W_O.T
+
+    scores = split @ M_k.T                                                       # (h, N, S)
+    every = _both(X.unflatten(1, (width, h)).permute(2, 0, 1) @ M_k.T)
+    over_all = scores.permute(1, 0, 2).flatten(1).log_softmax(0).softmax(1).unflatten(1, (h, -1)).permute(1, 0, 2)
+    return slip(result, {
+        "your heads are right and side by side, but W_O is missing: return heads @ W_O.T.": heads,
+        "you multiply by W_O, not by its transpose; its rows belong to the outputs, as in nn.Linear.": heads @ W_O,
+        "your heads are made of whole tokens, not of parts of all tokens. Split the last axis into (h, d/h) first, "
+        "then swap axes.": joined(_both(X.reshape(h, n, width) @ M_k.T)),
+        "your heads are interleaved: head 0 takes every h-th feature of a token. It gets the first d/h.": joined(every),
+        "your heads use a softmax over the slots. Normalise twice: over the places, then over the slots.":
+            joined(scores.softmax(-1)),
+        "your heads use a softmax over the places alone. Each row is still to be divided by its sum.":
+            joined(scores.softmax(-2)),
+        "your heads use two softmaxes. The second step only divides each row by its sum.":
+            joined(scores.softmax(-2).softmax(-1)),
+        "your softmax runs over the places of all heads at once. The memory is shared, the normalisation is not: each "
+        "head has its own.": joined(_both(scores.flatten(0, 1)).unflatten(0, (h, n))),
+        "your rows sum to one over the slots of all heads together. Each head has its own normalisation.":
+            joined(over_all),
+        "your heads are concatenated in the wrong layout: head by head, not token by token. Swap the axes first.":
+            (_both(scores) @ M_v).reshape(n, -1) @ W_O.T,
+        "you add X to the result. The skip is not part of it.": heads @ W_O.T + X,
+    }) or f"your output differs by up to {(result - heads @ W_O.T).abs().max():.2f}."
 
 
 @exercise("external-sums")
@@ -163,6 +191,13 @@ def check_sums(read_with) -> None:
             ((L + log_Z).softmax(1), "you add log_Z. Dividing by Z means subtracting its logarithm."),
             ((L / log_Z).softmax(1), "you divide the scores by log_Z. It is the exponentials that are divided by Z; "
                                      "what does that do to the exponents?"),
+            (((L.exp() / log_Z) / (L.exp() / log_Z).sum(1, keepdim=True)), "you divide by log_Z, which is a logarithm. "
+             "The exponentials are divided by Z itself: subtract log_Z from the scores."),
+            (L.exp() / log_Z, "you divide by log_Z, which is a logarithm, and the rows do not sum to 1 yet."),
+            ((L - log_Z).softmax(0), "your softmax runs over the places. Those sums are given; it is over the slots."),
+            (L.softmax(0), "you make the sums over these places. Use those that are given, "
+                                                        "and divide each row by its sum."),
+            ((L - log_Z).exp().softmax(1), "you take the exponential twice: divide each row by its sum instead."),
             ((L - log_Z.exp()).softmax(1), "you subtract Z itself, not its logarithm."),
             ((L - log_Z).exp(), "your weights do not sum to 1 over the slots yet: the second division is missing."))
         if same(result, (L - log_Z).softmax(1) @ M_v):

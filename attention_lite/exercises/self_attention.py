@@ -4,9 +4,20 @@ import copy
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from attention_lite.exercises import Wrong, call, exercise, expect_shape, same
+from attention_lite.exercises import (
+    NotFinite,
+    Wrong,
+    ask,
+    call,
+    choose,
+    exercise,
+    expect_shape,
+    module,
+    same,
+    tensor,
+)
 from attention_lite.self_attention import ScaledDotProductAttention
 
 
@@ -20,15 +31,17 @@ def check_head(attend) -> None:
             raise Wrong(f"your result has shape {(n_q, n_k)}, one number for each query and key: those are "
                         "the weights. Average the values with them.")
         expect_shape(result, (n_q, d_v), "(N_q, d_v)")
-        A = call(attend, Q, K, torch.eye(n_k))       # the identity as values: the output is the weights
-        expect_shape(A, (n_q, n_k), "(N_q, d_v)")
+        wide = torch.eye(n_k, n_k + 2)               # the identity as values: the output is the weights
+        A = call(attend, Q, K, wide)
+        expect_shape(A, (n_q, n_k + 2), "(N_q, d_v)")
         scores = Q @ K.T
-        _check_weights(A, scores, d_k)
+        _check_weights(A[:, :n_k], scores, d_k, {n_k: "the number of keys", n_q: "the number of queries",
+                                                 n_k + 2: "the width of the values"})
         if not same(result, (scores / math.sqrt(d_k)).softmax(-1) @ V):
             raise Wrong("your weights are right, but your output is not their average of the values, A V.")
 
 
-def _check_weights(A: Tensor, scores: Tensor, d_k: int) -> None:
+def _check_weights(A: Tensor, scores: Tensor, d_k: int, sizes: dict[int, str]) -> None:
     """Refuse weights other than softmax(scores / sqrt(d_k)) over the last axis; say what they are."""
     root = math.sqrt(d_k)
     if same(A, (scores / root).softmax(-1)):
@@ -51,7 +64,12 @@ def _check_weights(A: Tensor, scores: Tensor, d_k: int) -> None:
         if abs(slope - 1) < 1e-3:
             raise Wrong(f"your weights are softmax(q·k): the scaling is missing. "
                         f"Divide the scores by √d_k = {root:.2f}.")
-        raise Wrong(f"your scores are divided by {1 / slope:.2f}; with d_k = {d_k} they should be divided by "
+        if slope < 0:
+            raise Wrong("the sign of your scores is turned: the most alike key gets the smallest weight.")
+        what = next((f", the root of {what}" for size, what in sizes.items()
+                     if abs(slope * math.sqrt(size) - 1) < 1e-3), "")
+        what = what or (", d_k itself" if abs(slope * d_k - 1) < 1e-3 else "")
+        raise Wrong(f"your scores are divided by {1 / slope:.2f}{what}; with d_k = {d_k} they should be divided by "
                     f"√d_k = {root:.2f}.")
     difference = (A - (scores / root).softmax(-1)).abs().max().item()
     raise Wrong(f"your weights differ from softmax(QKᵀ/√d_k) by up to {difference:.2f}.")
@@ -93,62 +111,107 @@ def check_mask(masked_weights) -> None:
     causal = torch.ones(5, 5, dtype=torch.bool).tril()
     some = torch.tensor([[True, False, True, True], [False, False, True, False], [True, True, True, True]])
     for allowed, size in ((causal, 1.0), (some, 1.0), (causal, 30.0)):
-        scores = size * torch.randn(allowed.shape)
+        _check_masked(masked_weights, size * torch.randn(allowed.shape), allowed)
+    for low in (-3e2, -3e3, -3e4, -3e5):
+        _check_low_scores(masked_weights, low)
+
+
+def _check_low_scores(masked_weights, low: float) -> None:
+    """What is forbidden must stay so beside very low scores that are allowed."""
+    scores, allowed = low + torch.tensor([[0.0, 0.0, 1.0]]), torch.tensor([[True, True, False]])
+    try:
         A = call(masked_weights, scores, allowed)
-        expect_shape(A, tuple(scores.shape), "(N_q, N_k)")
-        expected = scores.masked_fill(~allowed, -math.inf).softmax(-1)
-        if same(A, expected):
-            continue
-        leak = A[~allowed].max().item()
-        if leak > 1e-6 and A[0][allowed[0]].abs().max() < 1e-6:       # every table forbids query 0 a key
-            raise Wrong("all the weight of query 0 lies on keys that are forbidden to it: True means "
-                        "*may* attend, so fill the scores where allowed is False.")
-        if leak > 1e-6:
-            raise Wrong(f"a forbidden key still gets the weight {leak:.3f}. Its score must be −∞ before the "
-                        "softmax: e to the power of any other number is more than 0.")
-        sums = A.sum(-1)
-        worst = sums[(sums - 1).abs().argmax()].item()
-        if abs(worst - 1) > 1e-3:
-            raise Wrong(f"forbidden keys get no weight, but the rest of a row sums to {worst:.2f}, not 1. "
-                        "Mask before the softmax, not after it.")
-        raise Wrong(f"your weights on the allowed keys differ from the softmax over those keys by up to "
-                    f"{(A - expected).abs().max():.2f}.")
+    except NotFinite:
+        raise Wrong(f"with scores near {low:g} your weights are not numbers: all exponentials are 0. Use "
+                    "torch.softmax, or subtract the largest score first.") from None
+    if not same(A, torch.tensor([[0.5, 0.5, 0.0]])):
+        raise Wrong(f"with scores near {low:g} the forbidden key gets the weight {A[0, -1]:.3g}: a large negative "
+                    "number is not low enough beside every score. Take −∞.")
+
+
+def _check_masked(masked_weights, scores: Tensor, allowed: Tensor) -> None:
+    """Refuse weights other than the softmax over the allowed keys; say what they are."""
+    try:
+        A = call(masked_weights, scores, allowed)
+    except NotFinite:
+        A = torch.as_tensor(ask(masked_weights, scores, allowed)).detach()
+        full = allowed.all(-1)                 # an inverted mask leaves a query that may attend to every key none
+        if A.shape == scores.shape and A[full].isnan().all() and not A[~full].isnan().any():
+            raise Wrong("True means *may* attend: fill the scores where allowed is False. Yours are filled where it is "
+                        "True, and the query that may attend to every key is left with none.") from None
+        raise
+    expect_shape(A, tuple(scores.shape), "(N_q, N_k)")
+    expected = scores.masked_fill(~allowed, -math.inf).softmax(-1)
+    if same(A, expected):
+        return
+    leak = A[~allowed].max().item()
+    if leak > 1e-6 and A[0][allowed[0]].abs().max() < 1e-6:       # every table forbids query 0 a key
+        raise Wrong("all the weight of query 0 lies on keys that are forbidden to it: True means "
+                    "*may* attend, so fill the scores where allowed is False.")
+    if same(A, scores.softmax(-1)):
+        raise Wrong("there is no mask in your weights: they are the softmax of all the scores.")
+    if same(A, scores.masked_fill(~allowed, -math.inf).softmax(0).nan_to_num()):
+        raise Wrong("you normalise over the queries, down the columns. Each row, a query's, sums to 1.")
+    if leak > 1e-6:
+        raise Wrong(f"a forbidden key still gets the weight {leak:.3g}. Its score must be −∞ before the "
+                    "softmax: e to the power of any other number is more than 0.")
+    sums = A.sum(-1)
+    worst = sums[(sums - 1).abs().argmax()].item()
+    if abs(worst - 1) > 1e-3:
+        raise Wrong(f"forbidden keys get no weight, but the rest of a row sums to {worst:.2f}, not 1. "
+                    "Mask before the softmax, not after it.")
+    raise Wrong(f"your weights on the allowed keys differ from the softmax over those keys by up to "
+                f"{(A - expected).abs().max():.2f}.")
 
 
 @exercise("self-attention-permute")
 def check_permute(choice) -> None:
     """What happens to the output if keys and values are shuffled alike, the queries not: "a", "b" or "c"."""
-    if not isinstance(choice, str) or choice.strip().lower() not in ("a", "b", "c"):
-        raise Wrong(f'answer with "a", "b" or "c"; you gave {choice!r}.')
-    if choice.strip().lower() == "a":
-        raise Wrong("the output has one row for each *query*, in their order. Were the queries shuffled?")
-    if choice.strip().lower() == "c":
-        raise Wrong("each value still travels with its own key. Write out the sum over the keys for "
-                    "one query: does its order matter?")
+    choose(choice, "b", {
+        "a": "the output has one row for each *query*, in their order. Were the queries shuffled?",
+        "c": "each value still travels with its own key. Write out the sum over the keys for one query: does its order "
+             "matter?"})
 
 
 @exercise("self-attention-temperature")
 def check_temperature(with_temperature) -> None:
     """with_temperature(sa, T): a new block whose weights are softmax(QKᵀ/(√d_k T)), else the same."""
-    if not callable(with_temperature):
-        raise Wrong(f"expected a function, got {type(with_temperature).__name__}.")
     for bias in (False, True):
-        sa = ScaledDotProductAttention(12, 4, 6, 2, bias=bias).eval()
+        sa = ScaledDotProductAttention(12, 4, 6, 2, dropout=0.25, bias=bias).eval()
         x, before = 2 * torch.randn(2, 5, 12), copy.deepcopy(sa.state_dict())
         scores = sa.attention(x)["position"].log().detach()
         for T in (0.5, 1.0, 3.0):
-            warm = with_temperature(sa, T)
-            if warm is None or warm is ...:
-                raise Wrong("your function returns nothing yet.")
+            warm = module(ask(with_temperature, sa, T), "a ScaledDotProductAttention")
             if any(not torch.equal(v, before[k]) for k, v in sa.state_dict().items()):
                 raise Wrong("your function changes the block that it was given. Change a copy.deepcopy of it.")
+            if warm is sa:
+                raise Wrong("you return the block that you were given. A new one is asked for: a copy.deepcopy of it.")
+            _check_else_the_same(warm, sa)
             with torch.no_grad():
-                A, y = warm.attention(x)["position"], warm(x)
+                A, y = tensor(ask(warm.attention, x)["position"]), call(warm, x)
                 _check_sharpness(A, scores, T, bias)
                 V = sa.W_V(x).unflatten(-1, (2, 6)).transpose(1, 2)
                 if not same(y, sa.W_O(((scores / T).softmax(-1) @ V).transpose(1, 2).flatten(2))):
                     raise Wrong("the weights are right, but the output is not: the temperature must leave "
                                 "the values and W_O alone.")
+    sa.train()
+    if not ask(with_temperature, sa, 2.0).training:
+        raise Wrong("the block that you were given is in training mode, yours is not. Else it shall be the same.")
+
+
+def _check_else_the_same(warm: nn.Module, sa: ScaledDotProductAttention) -> None:
+    """Refuse a block in another mode, with another dropout, or with parameters that it shares with the one given."""
+    if warm.training:
+        raise Wrong("the block that you were given is in evaluation mode, yours is in training mode. Else it shall be "
+                    "the same.")
+    if getattr(warm, "dropout", None) != sa.dropout:
+        raise Wrong(f"the block that you were given drops weights at a rate of {sa.dropout}, yours does not. "
+                    "Else it shall be the same.")
+    own = {p.data_ptr() for p in sa.parameters()}
+    shared = [name for name, p in warm.named_parameters() if p.data_ptr() in own]
+    if shared:
+        raise Wrong(f"your block shares {shared[0]} with the one that you were given: who trains one changes the "
+                    "other. Copy it, with copy.deepcopy.")
 
 
 def _check_sharpness(A: Tensor, scores: Tensor, T: float, bias: bool) -> None:

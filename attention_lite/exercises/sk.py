@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from attention_lite.exercises import Wrong, call, choose, exercise, expect_shape, same
+from attention_lite.exercises import Wrong, ask, call, choose, exercise, expect_shape, formula, same, slip
 
 _TWINS = {
     "a": "the weights come from z through A and B. Those two still differ, so their scores differ too.",
@@ -53,80 +53,104 @@ def check_select(select) -> None:
 
 def _what_is_wrong(a: Tensor, scores: Tensor) -> str:
     """The sentence for wrong weights: recognise the usual slips by the numbers they give."""
-    total = f"your weights of one channel sum to {a.sum(1).flatten()[0].item():.2f} over the branches"
-    if same(a, scores):
-        return "these are the raw scores: the softmax is missing."
-    if same(a, scores.softmax(0)):
-        return f"{total}; they should sum to 1. Did you normalise over the batch?"
-    if same(a, scores.softmax(2)):
-        return f"{total}; they should sum to 1. Did you normalise over the channels?"
-    if same(a, scores.flatten(1).softmax(1).view_as(scores)):
-        return f"{total}; they should sum to 1 for each channel, and yours do so over branches and channels together."
-    if same(a, torch.sigmoid(scores)):
-        return f"{total}; they should sum to 1. A sigmoid of each score is SE's way: here the branches compete."
-    if same(a, (-scores).softmax(1)):
-        return "the sign is wrong: the highest score gets the smallest weight."
-    if same(a, scores / scores.sum(1, keepdim=True)):
-        return "you divide the scores by their sum. A softmax takes exponentials first; some of yours are negative."
-    return f"your weights differ from the softmax by up to {(a - scores.softmax(1)).abs().max().item():.2f}. {total}."
+    sums = a.sum(1)
+    worst = sums.flatten()[(sums - 1).abs().argmax()].item()
+    total = f"your weights of a channel sum to {worst:.2f} over the branches; they should sum to 1"
+    return slip(a, {
+        "these are the raw scores: the softmax is missing.": scores,
+        f"{total}. Did you normalise over the batch?": scores.softmax(0),
+        f"{total}. Did you normalise over the channels?": scores.softmax(2),
+        f"{total} for each channel, and yours do so over branches and channels together.":
+            scores.flatten(1).softmax(1).view_as(scores),
+        f"{total}. A sigmoid of each score is SE's way: here the branches compete.": torch.sigmoid(scores),
+        f"{total}. The exponentials are there; divide them by their sum over the branches.": scores.exp(),
+        "the sign is wrong: the highest score gets the smallest weight.": (-scores).softmax(1),
+        "you divide the scores by their sum. A softmax takes exponentials first; some of yours are negative.":
+            scores / scores.sum(1, keepdim=True),
+        "you take sigmoids before the softmax, as chapter 06 will. SK takes the scores as they are.":
+            scores.sigmoid().softmax(1),
+        "you divide sigmoids by their sum. A softmax divides exponentials.":
+            scores.sigmoid() / scores.sigmoid().sum(1, keepdim=True),
+        "you take a ReLU of the scores. z has been through one; the scores go into the softmax as they are.":
+            scores.relu().softmax(1),
+        "you take the softmax twice.": scores.softmax(1).softmax(1),
+    }) or f"your weights differ from the softmax by up to {(a - scores.softmax(1)).abs().max().item():.2f}. " + (
+        f"{total}." if abs(worst - 1) > 1e-3 else "They do sum to 1 over the branches.")
 
 
-@exercise("sk-span")
-def check_span(span) -> None:
-    """span(k, d): how many places a k × k kernel with dilation d spans."""
-    if not callable(span):
-        raise Wrong(f"expected a function of k and d, got {type(span).__name__}.")
-    for k, d in ((5, 4), (3, 1), (3, 2), (5, 2), (7, 3), (1, 6)):
-        n = span(k, d)
-        if n is None or n is ...:
-            raise Wrong("your function returns nothing yet.")
-        if n == d * (k - 1) + 1:
-            continue
-        wrong = {
-            k * d: "the last tap needs no gap after it. There are k taps, but fewer steps between them.",
-            d * (k - 1): "you count the steps from the first tap to the last. Count the places: one more.",
-            2 * d + 1: "that is right for k = 3 only.",
-            k + d - 1: "you widen one gap. Every step between two taps is d places long.",
-            k + 2 * (d - 1): "you widen two gaps. Between k taps there are more of them, unless k = 3.",
-            k: "dilation does widen the kernel: it moves the taps apart.",
-        }
-        raise Wrong(f"for k = {k} and d = {d} you say {n}: {wrong.get(n, f'it spans {d * (k - 1) + 1} places.')}")
+formula(
+    "sk-span", "k d", [(5, 4), (3, 1), (3, 2), (5, 2), (7, 3), (1, 6), (9, 5)],
+    lambda k, d: d * (k - 1) + 1, {
+        "the last tap needs no gap after it. There are k taps, but fewer steps between them.": lambda k, d: k * d,
+        "you count the steps from the first tap to the last. Count the places: one more.": lambda k, d: d * (k - 1),
+        "that is right for k = 3 only.": lambda k, d: 2 * d + 1,
+        "you widen one gap. Every step between two taps is d places long.": lambda k, d: k + d - 1,
+        "you widen one gap, and by a place too many. Every step between two taps is d places long.":
+            lambda k, d: k + d,
+        "you widen two gaps. Between k taps there are more of them, unless k = 3.": lambda k, d: k + 2 * (d - 1),
+        "dilation does widen the kernel: it moves the taps apart.": lambda k, d: k,
+        "d is the step from tap to tap. There are d − 1 places in the gap, not d.": lambda k, d: k + d * (k - 1),
+        "you count every place of a k d × k d window. How wide is it?": lambda k, d: (k * d) ** 2,
+        "the first tap has a place, too, and there are k − 1 steps, not k.": lambda k, d: k * d + 1,
+    }, "Draw the taps of one row with their gaps, and count the places from the first to the last.")
 
 
 def _batch_shifted(z: Tensor, rows: Tensor) -> Tensor:
     return _scores(z - z.mean(0), rows).softmax(1)
 
 
-def _last_alone(z: Tensor, rows: Tensor) -> Tensor:
-    """Correct but for the batch's last picture, which leans on the first."""
-    scores = _scores(z, rows)
-    scores[-1] = scores[-1] + scores[0]
-    return scores.softmax(1) if len(z) > 1 else _scores(z, rows).softmax(1)
+def _leaning(who: int, on: int) -> Callable[[Tensor, Tensor], Tensor]:
+    """A select that is correct but for one picture, whose scores take up another's."""
+    def select(z: Tensor, rows: Tensor) -> Tensor:
+        scores = _scores(z, rows)
+        if len(z) > 1:
+            scores[who % len(z)] = scores[who % len(z)] + _scores(z, rows)[on % len(z)]
+        return scores.softmax(1)
+
+    return select
+
+
+def _rounded_otherwise(z: Tensor, rows: Tensor) -> Tensor:
+    """A correct select that adds a picture's products in another order when it is alone."""
+    products = z[:, None, None] * rows
+    return (products.flip(-1) if len(z) == 1 else products).sum(-1).softmax(1)
+
+
+_SUSPECTS: list[tuple[Callable[[Tensor, Tensor], Tensor], bool, str]] = [
+    (lambda z, rows: _scores(z, rows).softmax(1), False, "you accuse the correct one, a softmax over the branches."),
+    (lambda z, rows: _scores(z, rows).softmax(0), True, "a softmax over the batch gets through your test."),
+    (lambda z, rows: _scores(z, rows).softmax(2), False,
+     "you accuse a softmax over the channels. Its axis is wrong, but each picture still has its own weights: "
+     "compare with what the picture gets alone, not with a sum."),
+    (_batch_shifted, True,
+     "one that subtracts the batch's mean from z gets through. Its weights sum to 1 over the branches as they "
+     "should, but change with the company."),
+    (_leaning(-1, 0), True, "one in which only the last picture leans on the first gets through. Test every picture."),
+    (_leaning(0, -1), True, "one in which only the first picture leans on the last gets through. Test every picture."),
+    (_leaning(1, 2), True, "one in which only the second picture leans on the third gets through. Test every picture."),
+    (_rounded_otherwise, False,
+     "you accuse a correct one for differences of 0.0000001, which are rounding. Compare with a tolerance."),
+]
 
 
 @exercise("sk-leak")
 def check_leak(leaks) -> None:
     """leaks(select, z, rows): whether select's weights of one picture depend on the others in the batch."""
-    if not callable(leaks):
-        raise Wrong(f"expected a function, got {type(leaks).__name__}.")
-    suspects: list[tuple[Callable, bool, str]] = [
-        (lambda z, rows: _scores(z, rows).softmax(1), False,
-         "you accuse the correct one, a softmax over the branches. Differences of 0.0000001 are rounding."),
-        (lambda z, rows: _scores(z, rows).softmax(0), True, "a softmax over the batch gets through your test."),
-        (lambda z, rows: _scores(z, rows).softmax(2), False,
-         "you accuse a softmax over the channels. Its axis is wrong, but each picture still has its own weights: "
-         "compare with what the picture gets alone, not with a sum."),
-        (_batch_shifted, True,
-         "one that subtracts the batch's mean from z gets through. Its weights sum to 1 over the branches as they "
-         "should, but change with the company."),
-        (_last_alone, True, "one in which only the last picture leans on the first gets through. Test every picture."),
-    ]
-    for select, guilty, sentence in suspects:
-        z, rows = torch.rand(4, 5), torch.randn(2, 6, 5)
-        found = leaks(select, z, rows)
-        if found is None or found is ...:
-            raise Wrong("your function returns nothing yet.")
-        if isinstance(found, Tensor) and found.numel() != 1:
-            raise Wrong(f"return one True or False, not a tensor of shape {tuple(found.shape)}.")
-        if bool(found) != guilty:
+    found = []
+    for select, _, _ in _SUSPECTS:
+        answer = ask(leaks, select, torch.rand(4, 5), torch.randn(2, 6, 5))
+        if getattr(answer, "shape", ()) != () and answer.shape.numel() != 1:
+            raise Wrong(f"return one True or False, not a tensor of shape {tuple(answer.shape)}.")
+        if isinstance(answer, (str, list, tuple, dict)):
+            raise Wrong(f"return True or False, got {answer!r}.")
+        found.append(bool(answer))
+    if all(found):
+        raise Wrong("your test always says True: it accuses the correct one, too.")
+    if not any(found):
+        raise Wrong("your test always says False: even a softmax over the batch gets through.")
+    if found[0] and not found[1]:
+        raise Wrong("your test says the opposite: it accuses the correct one and lets a softmax over the batch "
+                    "through. True means that the pictures do depend on one another.")
+    for answer, (_, expected, sentence) in zip(found, _SUSPECTS, strict=True):
+        if answer != expected:
             raise Wrong(sentence)

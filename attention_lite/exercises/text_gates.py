@@ -1,11 +1,23 @@
 """Checks of the exercises of chapter 13, gates that a text reader lives by."""
 
+from collections.abc import KeysView
 from functools import cache
 
 import torch
 from torch import Tensor
 
-from attention_lite.exercises import Wrong, call, choose, exercise, expect_shape, same
+from attention_lite.exercises import (
+    Wrong,
+    ask,
+    call,
+    choose,
+    close,
+    exercise,
+    expect_shape,
+    number,
+    same,
+    slip,
+)
 
 ENOUGH = 0.7             # of the second page's text, found again
 FEWEST = 1               # blocks that bring back so much
@@ -22,29 +34,44 @@ def check_overlap(overlap) -> None:
     for _ in range(3):
         a, b = torch.rand(9, 12), torch.rand(9, 12)
         b = torch.where(torch.rand(9, 12) < 0.4, a, b)
-        score = call(overlap, a, b)
-        expect_shape(score.squeeze(), (), "one number")
+        score = number(ask(overlap, a, b))
         A, B = a > 0.3, b > 0.3
-        both, either = (A & B).sum().double(), (A | B).sum().double()
-        if same(score.squeeze(), both / either):
+        both, either, first, second = (m.sum().item() for m in (A & B, A | B, A, B))
+        if close(score, both / either, 1e-4):
             continue
+        share = "a map that is text everywhere would score 1."
         wrong = {
-            "you divide by the places of the first map only. Then a map that is text everywhere would score 1.":
-                both / A.sum(),
-            "you divide by the places of the second map only. Then a map that is text everywhere would score 1.":
-                both / B.sum(),
+            f"you divide by the places of the first map only. Then {share}": both / first,
+            f"you divide by the places of the second map only. Then {share}": both / second,
+            f"you divide by the places of the smaller text only. Then {share}": both / min(first, second),
+            "you divide by the places of the larger text only. Divide by those that either map has.":
+                both / max(first, second),
             "that is the share of places where the maps agree. On a photograph with little text, where both say no "
-            "nearly everywhere, it is near 1 whatever they find.": (A == B).double().mean(),
+            "nearly everywhere, it is near 1 whatever they find.": (A == B).double().mean().item(),
+            "you divide by all places of the map. Where little is text, it is near 0 whatever the maps find.":
+                both / A.numel(),
             "your score is 2 · both / (first + second), known as Dice. It is a fair score, but not this one.":
-                2 * both / (A.sum() + B.sum()),
+                2 * both / (first + second),
+            "you divide by the places of both maps together, and count those that they share twice.":
+                both / (first + second),
+            "you divide by the places on which the maps differ. Divide by those that either has, shared ones too.":
+                both / max(either - both, 1),
+            "that is one less the overlap: the share of text that the maps do not agree on.": 1 - both / either,
+            "it is upside down: the shared places stand above, those of either below.": either / max(both, 1),
+            "that is the number of shared places. Divide by those that either map has.": both,
             "the threshold is missing: you compare the probabilities themselves.":
-                torch.minimum(a, b).sum().double() / torch.maximum(a, b).sum(),
+                (torch.minimum(a, b).sum() / torch.maximum(a, b).sum()).item(),
+            "the threshold is 0.3. Yours is 0.5.": _overlap_at(a, b, 0.5),
+            "text is above the threshold. You take what is below.": ((~A & ~B).sum() / (~A | ~B).sum()).item(),
         }
-        for sentence, value in wrong.items():
-            if same(score.squeeze(), value):
-                raise Wrong(sentence)
-        raise Wrong(f"for one pair of maps you get {score.item():.3f}, and {both:.0f} places of {either:.0f} is "
-                    f"{(both / either).item():.3f}.")
+        said = next((sentence for sentence, value in wrong.items() if close(score, value, 1e-4)), None)
+        raise Wrong(said or f"for one pair of maps you get {score:.3f}, and {both} places of {either} is "
+                            f"{both / either:.3f}.")
+
+
+def _overlap_at(a: Tensor, b: Tensor, threshold: float) -> float:
+    A, B = a > threshold, b > threshold
+    return ((A & B).sum() / (A | B).sum()).item()
 
 
 @exercise("gates-level")
@@ -56,18 +83,26 @@ def check_level(level) -> None:
         expect_shape(got, (channels,), "(C,)")
         if same(got, t * s.mean() / t.mean()):
             continue
-        wrong = {
+        sentence = slip(got, {
             "you add a number to every gate. Closed gates then open, and the pattern is another.":
                 t + s.mean() - t.mean(),
             "you bring s to the level of t. It is t, the foreign gates, that shall get the mean of s.":
                 s * t.mean() / s.mean(),
             "the pattern is gone: all of your gates are the same.": s.mean().expand(channels),
             "your gates have the largest value of s, not its mean.": t * s.max() / t.max(),
+            "your gates have the median of s, not its mean.": t * s.median() / t.median(),
             "you only divide by the mean of t, so the mean is 1. Multiply with the mean of s.": t / t.mean(),
-        }
-        for sentence, value in wrong.items():
-            if same(got, value):
-                raise Wrong(sentence)
+            "you only multiply with the mean of s. Divide by the mean of t first.": t * s.mean(),
+            "it is upside down: multiply with the mean of s, and divide by that of t.": t * t.mean() / s.mean(),
+            "those are the foreign gates as they came.": t,
+            "those are this picture's own gates.": s,
+            "your gates have the length of s, the root of the sum of squares, not its mean.": t * s.norm() / t.norm(),
+            "you multiply each gate with another number. One number is asked for.": t * s / t.mean(),
+            "you bring spread and mean of t to those of s. One number is asked for, and nothing added.":
+                (t - t.mean()) / t.std() * s.std() + s.mean(),
+        })
+        if sentence:
+            raise Wrong(f"{sentence} The mean of your gates is {got.mean():.3f}, that of s {s.mean():.3f}.")
         raise Wrong(f"the mean of your gates is {got.mean().item():.3f}, that of s {s.mean().item():.3f}; and the "
                     f"gates must still be to one another as those of t are.")
 
@@ -75,18 +110,29 @@ def check_level(level) -> None:
 @exercise("gates-rescue")
 def check_rescue(blocks) -> None:
     """Names of blocks that get their own gates back, so that the second page's text is found under the cat's others."""
+    chosen = _names(blocks)
+    found = _iou_with(tuple(chosen))
+    if found < ENOUGH:
+        those = f"{', '.join(chosen)} given back" if chosen else "no block given back"
+        raise Wrong(f"with {those} the IoU is {found:.2f}, and {ENOUGH} is asked for.")
+    if len(chosen) > FEWEST:
+        raise Wrong(f"that brings the text back, with {len(chosen)} blocks. Fewer will do.")
+
+
+def _names(blocks) -> list[str]:
+    """The names of blocks in an answer, which may leave ".se" out; each once."""
     if isinstance(blocks, str):
         blocks = [blocks]
-    if not isinstance(blocks, (list, tuple, set)):
+    if hasattr(blocks, "tolist"):
+        blocks = blocks.tolist()
+    if not isinstance(blocks, (list, tuple, set, frozenset, KeysView)):
         raise Wrong(f"expected a list of names of blocks, got {type(blocks).__name__}.")
-    unknown = sorted(str(name) for name in blocks if name not in tuple(_gates()[0]))
+    known = list(_gates()[0])
+    names = [name if name in known else f"{name}.se" for name in map(str, blocks)]
+    unknown = [str(block) for name, block in zip(names, blocks, strict=True) if name not in known]
     if unknown:
-        raise Wrong(f"the detector has no block of the name {unknown[0]!r}. Its blocks: {', '.join(_gates()[0])}.")
-    found = _iou_with(tuple(sorted(set(blocks))))
-    if found < ENOUGH:
-        raise Wrong(f"with those {len(set(blocks))} given back the IoU is {found:.2f}, and {ENOUGH} is asked for.")
-    if len(set(blocks)) > FEWEST:
-        raise Wrong(f"that brings the text back, with {len(set(blocks))} blocks. Fewer will do.")
+        raise Wrong(f"the detector has no block of the name {unknown[0]!r}. Its blocks: {', '.join(known)}.")
+    return sorted(set(names))
 
 
 @exercise("gates-explain")
