@@ -63,6 +63,8 @@ MISTAKES = {
         (lambda A, H, W, y, x: A[:, min(1 + x // 14 * (H // 14) + y // 14, A.shape[1] - 1), 1:].unflatten(
             1, (H // 14, W // 14)), "you number the patches column by column"),
         (lambda A, H, W, y, x: torch.zeros(len(A), H // 14, W // 14), "differs from the weights of patch"),
+        (lambda A, H, W, y, x: _map(1, 1)(A, H, W, x, y), "x and y have changed places"),
+        (lambda A, H, W, y, x: _map(1, 1)(A, H, W, 14 * (y // 16), 14 * (x // 16)), "not 16 × 16"),
         (lambda A, H, W, y, x: None, "returns nothing yet"),
     ],
     "transformer-distance": [

@@ -9,6 +9,8 @@ from fractions import Fraction
 from itertools import combinations
 from pathlib import Path
 
+import blind_answers_1
+import blind_answers_2
 import nbformat
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from attention_lite.exercises.answers import letter
 CHAPTERS = sorted((Path(__file__).parents[1] / "book" / "chapters").glob("[0-9][0-9]-*.ipynb"))
 PLANNED = [importlib.import_module(f"mistakes_{chapter.name[:2]}") for chapter in CHAPTERS]
 MISTAKES = {name: mistakes for module in PLANNED for name, mistakes in module.MISTAKES.items()}
+BLIND = blind_answers_1.ANSWERS | blind_answers_2.ANSWERS
 RIGHT = [(name, answer) for module in PLANNED for name, answers in getattr(module, "RIGHT", {}).items()
          for answer in answers]
 
@@ -84,6 +87,22 @@ def test_unknown_exercise():
 @pytest.mark.parametrize(("name", "answer"), RIGHT)
 def test_unusual_right_answer_is_accepted(name, answer):
     assert verdict(name, answer) == (True, "")
+
+
+# Answers by one who had seen the statements only
+
+@pytest.mark.parametrize(("name", "mistake", "pattern", "answer"),
+                         [(name, *wrong) for name, answers in BLIND.items() for wrong in answers["wrong"]])
+def test_blind_mistake_is_named(name, mistake, pattern, answer):
+    correct, said = verdict(name, answer)
+    assert not correct, mistake
+    assert re.search(pattern, said), f"{mistake}: {said}"
+
+
+@pytest.mark.parametrize(("name", "kind", "answer"),
+                         [(name, *right) for name, answers in BLIND.items() for right in answers["right"]])
+def test_blind_right_answer_is_accepted(name, kind, answer):
+    assert verdict(name, answer) == (True, ""), kind
 
 
 # What a reader's code can do to the notebook
@@ -202,7 +221,7 @@ def test_numbers_of_any_type(seven):
 
 @pytest.mark.parametrize(("answer", "words"), [
     ("7", "Leave the quotes out"), (True, "expected a number, got bool True"), (np.True_, "expected a number"),
-    (7j, "expected a number, got complex"), (float("nan"), "expected a number, got nan"),
+    (10**400, "too large"), (7j, "expected a number, got complex"), (float("nan"), "expected a number, got nan"),
     (torch.ones(2), "Tensor of shape (2,)"), ([7, 8], "expected a number, got list"), ({}, "got dict")])
 def test_what_is_no_number(answer, words):
     with pytest.raises(Wrong, match=re.escape(words)):

@@ -86,8 +86,11 @@ def number(answer: Any) -> int | float:
         value = value.item()
     if isinstance(value, (bool, str, complex)) or not hasattr(value, "__float__") or hasattr(value, "shape"):
         raise Wrong(f"expected a number, got {described(answer)}.")
-    if not math.isfinite(value):
-        raise Wrong(f"expected a number, got {float(value)}.")
+    try:
+        if not math.isfinite(value):
+            raise Wrong(f"expected a number, got {float(value)}.")
+    except OverflowError:
+        raise Wrong("your number is too large to be the answer.") from None
     return int(value) if value == int(value) else float(value)
 
 

@@ -43,7 +43,7 @@ def check_gates(gates) -> None:
         s = call(gates, x, kernel)
         if tuple(s.shape) in ((b, c, 1, 1), (b, 1, c)):
             s = s.reshape(b, c)
-        if k > 1 and s.shape[-1] == c - k + 1:
+        if k > 1 and tuple(s.shape) in ((b, c - k + 1), (b, 1, c - k + 1)):
             raise Wrong(f"from C = {c} channels and k = {k} weights you get {c - k + 1} gates. Each channel needs one: "
                         "pad z with zeros at both ends.")
         expect_shape(s, (b, c), "(B, C)")

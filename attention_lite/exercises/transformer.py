@@ -25,7 +25,7 @@ from attention_lite.networks.vision_transformer import VisionTransformer
 @exercise("transformer-pixel")
 def check_pixel(map_of_pixel) -> None:
     """map_of_pixel(A, height, width, y, x): (h, 1 + N, 1 + N) -> (h, height / 14, width / 14), of the pixel's patch."""
-    for h, rows, columns, y, x in ((2, 6, 4, 65, 20), (3, 3, 5, 20, 60), (3, 6, 2, 40, 20), (1, 4, 4, 0, 55)):
+    for h, rows, columns, y, x in ((2, 6, 5, 56, 27), (3, 3, 5, 28, 41), (3, 6, 2, 40, 20), (1, 4, 4, 0, 55)):
         A = torch.randn(h, 1 + rows * columns, 1 + rows * columns).softmax(-1)
         found = call(map_of_pixel, A, 14 * rows, 14 * columns, y, x)
         _expect_upright_maps(found, (h, rows, columns))
@@ -70,6 +70,7 @@ def _what_map(found: Tensor, A: Tensor, patch: int, grid: tuple[int, int], pixel
         "a row of patches has as many as the photograph has columns, not rows.": of_patch(y // 14 * rows + x // 14),
         "you round y / 14 and x / 14 to the nearest. A pixel belongs to the patch that it lies in: round down.":
             of_patch(round(y / 14) * columns + round(x / 14)),
+        "a patch has 14 × 14 pixels, not 16 × 16.": of_patch(y // 16 * columns + x // 16),
         "you divide by the sum. The weights are asked for as they are: the class token has a share.":
             laid_out(row[:, 1:] / row[:, 1:].sum(1, keepdim=True)),
         "that is the class token's map. The patch under the tap has a row of its own.": laid_out(A[:, 0, 1:]),
@@ -149,7 +150,7 @@ def check_places(without_places) -> None:
         raise Wrong(f"your network shares {shared[0]} with the one that you were given: who trains one changes the "
                     "other. Copy it, with copy.deepcopy.")
     photograph = torch.rand(1, 3, 16, 16)
-    shuffled = _shuffled(photograph, torch.randperm(16))
+    shuffled = _shuffled(photograph, torch.arange(16).roll(5))
     with torch.no_grad():
         seen, otherwise = (run(changed, x)[0, 0].detach() for x in (photograph, shuffled))
     moved = (seen - otherwise).norm() / seen.norm()
