@@ -221,6 +221,24 @@ def test_a_button_gives_the_first_other_photographs_gates_and_both_answers_stand
     expect(opened.get_by_role("button", name="Give it the gates of page")).to_be_visible()
 
 
+def test_a_state_stands_in_the_address_and_a_link_sets_it(browser: Browser, tmp_path: Path):
+    states = {"spared": {"image": 0, "source": 1, "block": 1, "spared": True}, "cup": {"image": 2, "source": -1}}
+    for page in open_at(browser, save(tmp_path, explorer(states=states))):
+        choose(page, "Photograph", "cat")
+        choose(page, "Whose gates", "cup")
+        page.wait_for_function("location.hash === '#try=gates:image=1;source=2'")
+        page.evaluate("location.hash = '#try=gates:spared'")
+        says(page, f"IoU with its own map: {iou(SPARED[1], MAPS[0, 0]):.2f}.")
+        says(page, "under the gates of cat in all blocks but late")
+        page.evaluate("location.hash = '#try=gates:image=1;source=9'")
+        expect(page.get_by_role("alert")).to_have_text("The address asks for source = 9, which is not to be had here.")
+        says(page, "in all blocks but late")
+        page.goto(f"{page.url.split('#')[0]}?again#try=gates:cup")
+        says(page, f"{100 * text(MAPS[2, 2]).mean():.1f} % of the places count as text under its own gates.")
+    with pytest.raises(ValueError, match="source must be an integer in -1 … 4, got 9"):
+        explorer(states={"far": {"source": 9}})
+
+
 def test_words_that_were_drawn_are_counted(browser: Browser, tmp_path: Path):
     def on(map_: np.ndarray) -> int:
         count = 0

@@ -39,6 +39,16 @@ class ForcedGates extends PhotographExplorer {
     return this.get("image");
   }
 
+  // What an address may ask for.
+  allows(trait, value) {
+    const { spec } = this;
+    if (trait === "show") return ["photograph", "both", "map"].includes(value);
+    if (trait === "spared") return typeof value === "boolean";
+    const least = trait === "image" ? 0 : -1;
+    const most = { image: this.count, source: spec.sources, block: this.blocks, place: this.places }[trait];
+    return Number.isInteger(value) && value >= least && value < most;
+  }
+
   // ------------------------------------------------------------ layout
 
   build() {

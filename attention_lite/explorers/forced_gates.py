@@ -38,11 +38,15 @@ class ForcedGatesExplorer(OwnPhotographExplorer):
         place: a place of the map, a number or (row, column) from 0; −1 for none.
         show: "photograph", "both" (what is found is marked) or "map".
         image_names: P strings.  alt: what the photographs show; P strings, or one for all.
+        name: what links and the page's address call the explorer.
+        states: {name: {trait: value}}, for links that set it; a state names some of the traits of SHARED.
 
     Traits `image`, `source`, `block`, `spared`, `place`, `show` are synchronised both ways.
 
     Raises ValueError, naming the argument, on anything that does not fit the above.
     """
+
+    SHARED = ("image", "source", "block", "spared", "place", "show")
 
     maps = traitlets.Dict().tag(sync=True)      # what a page loads when it is asked for, by its name in spec["parts"]
     source = Whole(-1).tag(sync=True)
@@ -73,6 +77,8 @@ class ForcedGatesExplorer(OwnPhotographExplorer):
         show: str = "both",
         image_names: Sequence[str] | None = None,
         alt: str | Sequence[str] = "",
+        name: str = "gates",
+        states: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self._look = look
         packed = self._pack(images, gates, maps, blocks=blocks, single=single, inside=inside, words=words,
@@ -80,7 +86,7 @@ class ForcedGatesExplorer(OwnPhotographExplorer):
                             alt=alt)
         start = {"image": image, "source": source, "block": block, "spared": spared, "show": show,
                  "place": arrays.place("place", place, self._grid, low=-1)}
-        super().__init__(kind="forced-gates", **packed,
+        super().__init__(kind="forced-gates", name=name, states=dict(states or {}), **packed,
                          **{name: self._check(name, value) for name, value in start.items()})
 
     def see(self, photograph: Any) -> None:

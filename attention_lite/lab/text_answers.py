@@ -88,6 +88,12 @@ class Answers:
         drawn = printed.words_of(picture)
         return words_found(self.map(picture, source), drawn), len(drawn)
 
+    def state(self, picture: str, source: str, block: str = "", spared: bool = False) -> dict[str, Any]:
+        """The explorer's state: a picture gets the gates of a source, in all blocks, in one, or in all but this one."""
+        s = self.sources.index(source)
+        return {"image": list(self.pictures).index(picture), "source": -1 if source == picture else s,
+                "block": list(self.channels).index(block) if block else -1, "spared": spared}
+
     def shown(self) -> dict[str, Any]:
         """The arguments of `ForcedGatesExplorer`."""
         names = list(self.pictures)
