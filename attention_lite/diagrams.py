@@ -6,7 +6,10 @@ from attention_lite.extras import extra
 
 with extra("book"):
     import matplotlib.pyplot as plt
+    import numpy as np
     from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.colors import to_rgba
     from matplotlib.figure import Figure
     from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Patch
     from matplotlib.path import Path
@@ -14,17 +17,18 @@ with extra("book"):
 
 from attention_lite.figures import CYCLE
 
-WIDTH = 5.5          # of every diagram, so that all of them shrink alike on a phone
+WIDTH = 5.5          # of every diagram
+PHONE = 4.3          # of every upright one, so that a phone shows its smallest letters large enough
 LABEL, SHAPE = 10, 9     # points
 RADIUS = 0.11        # of a product or a sum
 INK = "#404040"      # of lines and shapes
 
-# Told apart by outline as well as by colour: ground, edge, line width, rounding.
+# Told apart by outline as well as by colour: ground (it lets a dark page through), edge, line width, rounding.
 KINDS = {
-    "map": ("#DCEAF4", CYCLE[0], 1.0, 0.0),
-    "fixed": ("#FFFFFF", "#595959", 1.0, 0.06),
-    "learned": ("#DDF2EA", CYCLE[2], 2.0, 0.06),
-    "weights": ("#FBE6DA", CYCLE[1], 1.0, 0.17),
+    "map": (to_rgba(CYCLE[0], 0.14), CYCLE[0], 1.0, 0.0),
+    "fixed": ("none", "#595959", 1.0, 0.06),
+    "learned": (to_rgba(CYCLE[2], 0.14), CYCLE[2], 2.0, 0.06),
+    "weights": (to_rgba(CYCLE[1], 0.14), CYCLE[1], 1.0, 0.17),
 }
 
 
@@ -270,8 +274,27 @@ DIAGRAMS = {"SE": SE, "ECA": ECA, "CBAM": CBAM, "BAM": BAM, "SK": SK, "PSA": PSA
             "transformer layer": TRANSFORMER_LAYER}
 
 
+# What the package's blocks have where nothing else is said.
+DEFAULTS = {
+    "SE": "$r = 16$, no biases", "ECA": "$k$ from $C$: 3, 5, 7, …", "CBAM": "$r = 16$, $k = 7$",
+    "BAM": "$r = 16$, $d = 4$", "SK": "two branches, $r = 16$, 32 groups, $L = 32$", "PSA": "$S = 4$, $r = 16$",
+    "self-attention": "$h = 8$, $d_k = d_v = C/h$", "DANet": r"$\alpha = \beta = 0$ at the start",
+    "EMSA": "$h = 8$, $s = 1$", "external": "$S = 64$, $h = 1$", "transformer layer": "$h = 6$, $C = 384$"}
+
+# Upright, for a phone: where the lanes of a drawing stand, from left to right. Its other direction runs downwards.
+LANES = {
+    "SE": {1.75: 0.5, 1.02: 2.2, 0.3: 3.5}, "ECA": {1.75: 0.5, 1.02: 2.0, 0.3: 3.4},
+    "CBAM": {1.75: 0.5, 1.02: 2.2, 0.3: 3.5}, "BAM": {2.58: 0.2, 2.2: 0.6, 1.3: 1.7, 0.8: 2.4, 0.3: 3.3},
+    "SK": {2.0: 0.6, 1.15: 2.1, 0.3: 3.6}, "PSA": {2.15: 0.5, 1.65: 1.2, 1.15: 1.9, 0.65: 2.6, 0.3: 3.5},
+    "self-attention": {1.7: 0.6, 1.1: 2.0, 0.3: 3.5},
+    "DANet": {3.2: 0.35, 2.97: 0.52, 2.3: 1.6, 1.74: 2.12, 1.48: 2.21, 0.98: 2.85, 0.3: 4.03},
+    "EMSA": {2.0: 0.5, 1.4: 1.6, 0.86: 2.6, 0.3: 3.6}, "external": {1.45: 1.2, 0.3: 3.2},
+    "transformer layer": {2.7: 0.8, 1.85: 1.9, 1.2: 2.8, 0.3: 3.8}}
+STEP = 1.0           # inches downwards for one to the right
+
+
 class Drawn(NamedTuple):
-    """What `draw` made, for those who want to measure it."""
+    """What was drawn, for those who want to measure it."""
 
     figure: Figure
     boxes: list[tuple[Patch, Text]]
@@ -279,36 +302,94 @@ class Drawn(NamedTuple):
 
 
 def draw(name: str) -> Drawn:
-    """Draw one mechanism of `DIAGRAMS`.
+    """Draw one mechanism of `DIAGRAMS`, with its defaults below. `figure.upright` is the same for a narrow page.
 
     Raises:
         ValueError: if there is no such diagram.
     """
     if name not in DIAGRAMS:
         raise ValueError(f"name must be one of {', '.join(DIAGRAMS)}; got {name!r}")
-    diagram = DIAGRAMS[name]
     # Twice the screen's dots, since hair lines and small letters need them. The page shows it at half that size.
-    figure = plt.figure(figsize=(WIDTH, diagram.height), dpi=192, layout="none")
-    ax = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(0, diagram.height), aspect="equal")
+    drawn = _drawn(plt.figure(dpi=192, layout="none"), DIAGRAMS[name], WIDTH, DEFAULTS[name])
+    drawn.figure.upright = draw_upright(name).figure
+    return drawn
+
+
+def draw_upright(name: str) -> Drawn:
+    """The diagram turned: from above to below, with the lanes of `LANES` side by side. pyplot does not show it."""
+    figure = Figure(dpi=192, layout="none")
+    FigureCanvasAgg(figure)
+    return _drawn(figure, upright(DIAGRAMS[name], LANES[name]), PHONE, DEFAULTS[name])
+
+
+def _drawn(figure: Figure, diagram: Diagram, width: float, defaults: str) -> Drawn:
+    height = diagram.height + 0.25                          # with a line above for the defaults
+    figure.set_size_inches(width, height)
+    ax = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height), aspect="equal")
     ax.set_axis_off()
+    ax.text(0.05, height - 0.12, "by default " + defaults, fontsize=SHAPE, color=INK, va="center")
     for x, y in _forks(diagram):
         ax.add_patch(Circle((x, y), 0.03, color=INK, zorder=2))
+    ax.text(0.05, -0.15, "by default " + defaults, fontsize=SHAPE, color=INK, va="center")
     return Drawn(figure, [_box(ax, box) for box in (*diagram.boxes, *diagram.joins)],
                  [_arrow(ax, arrow) for arrow in diagram.arrows])
+
+
+def upright(diagram: Diagram, lanes: dict[float, float]) -> Diagram:
+    """The diagram with its two directions exchanged: what ran to the right runs down, what stood above stands left."""
+    levels = sorted(lanes)
+    height = STEP * WIDTH + 0.1
+
+    def across(y: float) -> float:
+        return float(np.interp(y, levels, [lanes[level] for level in levels]))
+
+    def turned(box: Box | Join) -> Box | Join:
+        place = {"x": across(box.y), "y": height - STEP * box.x}
+        if isinstance(box, Join):
+            return box._replace(**place)
+        if box.height <= 0.5:
+            wide, high = _extent(box)
+            return box._replace(**place, rotation=0, **({"width": high, "height": wide} if box.rotation else {}))
+        left, right = across(box.y + box.height / 2), across(box.y - box.height / 2)
+        place |= {"x": (left + right) / 2, "width": max(right - left, box.width)}
+        return box._replace(**place, height=0.44, rotation=0)
+
+    def moved(point: tuple[float, float], end: bool) -> tuple[float, float]:
+        """A point, which at an arrow's end stays on the edge of its box."""
+        x, y = point
+        new_x, new_y = across(y), height - STEP * x
+        for box in (*diagram.boxes, *diagram.joins) if end else ():
+            wide, high = _extent(box)
+            if abs(x - box.x) > wide / 2 + 1e-6 or abs(y - box.y) > high / 2 + 1e-6:
+                continue
+            new = turned(box)
+            new_wide, new_high = _extent(new)
+            if abs(abs(x - box.x) - wide / 2) < 1e-6:
+                return new_x, new.y + (new_high / 2 if x < box.x else -new_high / 2)
+            return new.x + (new_wide / 2 if y < box.y else -new_wide / 2), new_y
+        return new_x, new_y
+
+    arrows = tuple(arrow._replace(points=tuple(
+        moved(point, place in (0, len(arrow.points) - 1)) for place, point in enumerate(arrow.points)))
+        for arrow in diagram.arrows)
+    return Diagram(height, tuple(map(turned, diagram.boxes)), tuple(map(turned, diagram.joins)), arrows)
+
+
+def _extent(box: Box | Join) -> tuple[float, float]:
+    return (2 * RADIUS, 2 * RADIUS) if isinstance(box, Join) else (box.width, box.height)
 
 
 def _forks(diagram: Diagram) -> set[tuple[float, float]]:
     """Where an arrow leaves another arrow, not a box."""
     starts = {arrow.points[0] for arrow in diagram.arrows}
-    extents = [(b.x, b.y, b.width / 2, b.height / 2) for b in diagram.boxes]
-    extents += [(join.x, join.y, RADIUS, RADIUS) for join in diagram.joins]
+    extents = [(box.x, box.y, *_extent(box)) for box in (*diagram.boxes, *diagram.joins)]
     return {(px, py) for px, py in starts
-            if all(abs(px - x) > half_w + 1e-6 or abs(py - y) > half_h + 1e-6 for x, y, half_w, half_h in extents)}
+            if all(abs(px - x) > wide / 2 + 1e-6 or abs(py - y) > high / 2 + 1e-6 for x, y, wide, high in extents)}
 
 
 def _box(ax: Axes, box: Box | Join) -> tuple[Patch, Text]:
     if isinstance(box, Join):
-        patch: Patch = Circle((box.x, box.y), RADIUS, facecolor="white", edgecolor="black", zorder=3)
+        patch: Patch = Circle((box.x, box.y), RADIUS, facecolor="none", edgecolor="black", zorder=3)
         text = ax.text(box.x, box.y, box.sign, fontsize=LABEL, ha="center", va="center_baseline", zorder=4)
     else:
         ground, edge, line, rounding = KINDS[box.kind]

@@ -23,10 +23,7 @@ GLOW = LinearSegmentedColormap.from_list("glow", [(1.0, 0.4, 0.1, 0.0), (1.0, 0.
 
 
 def use_style() -> None:
-    """Set matplotlib's defaults for the book, over its own ones: none of the reader's settings is left.
-
-    Figures keep a light ground in dark mode too.
-    """
+    """Set matplotlib's defaults for the book, over its own ones: none of the reader's settings is left."""
     plt.rcdefaults()                      # a reader's image.origin would turn every map upside down
     plt.rcParams.update({
         "figure.dpi": 96, "savefig.dpi": 144, "savefig.bbox": "tight", "figure.facecolor": "white",

@@ -1,5 +1,6 @@
 """The diagrams of ten mechanisms and a transformer's layer: nothing in them runs into anything else, as drawn."""
 
+import inspect
 from itertools import combinations, pairwise
 
 import matplotlib.pyplot as plt
@@ -8,8 +9,19 @@ import numpy as np
 import pytest
 from matplotlib.transforms import Bbox
 
-from attention_lite import diagrams
-from attention_lite.diagrams import DIAGRAMS, WIDTH, Drawn, draw
+from attention_lite import (
+    EMSA,
+    PSA,
+    BAMBlock,
+    CBAMBlock,
+    ExternalAttention,
+    ScaledDotProductAttention,
+    SEAttention,
+    SKAttention,
+    diagrams,
+)
+from attention_lite.diagrams import DEFAULTS, DIAGRAMS, PHONE, WIDTH, Drawn, draw, draw_upright
+from attention_lite.eca import adaptive_kernel_size
 from conftest import ROOT
 
 PAGES = {"gates-on-one-page": ["SE", "ECA", "CBAM", "BAM", "SK", "PSA"],
@@ -22,12 +34,19 @@ MADE_BY = {                                              # what makes the weight
     "transformer layer": {"softmax\nover keys"}}
 SMALLEST = 8             # points
 TOUCH = 0.01             # inches
+PHONE_PIXELS = 358       # that a phone of 390 has for a figure
 
 
-@pytest.fixture(params=DIAGRAMS)
-def drawn(request):
+@pytest.fixture(scope="module", params=[(draw, WIDTH), (draw_upright, PHONE)], ids=["wide", "upright"])
+def way(request):
+    """How a diagram is drawn, and how many inches wide."""
+    return request.param
+
+
+@pytest.fixture(scope="module", params=DIAGRAMS)
+def drawn(request, way):
     """Each diagram in turn, drawn."""
-    diagram = draw(request.param)
+    diagram = way[0](request.param)
     yield diagram
     plt.close(diagram.figure)
 
@@ -83,12 +102,46 @@ def test_nothing_runs_into_anything(drawn):
     assert problems(drawn) == []
 
 
-def test_text_is_large_enough_in_print_and_the_page_is_narrow(drawn):
-    texts = [text for _, text in drawn.boxes] + labels(drawn)
+def test_text_is_large_enough_in_print_and_on_a_phone(drawn, way):
+    texts = [text for _, text in drawn.boxes] + labels(drawn) + drawn.figure.axes[0].texts
     assert texts
     assert all(text.get_fontsize() >= SMALLEST for text in texts)
     assert not any("frac" in text.get_text() for text in texts)          # mathtext would make it smaller
-    assert drawn.figure.get_size_inches()[0] == WIDTH <= 5.6
+    assert drawn.figure.get_size_inches()[0] == way[1] <= 5.6
+    if way[0] is draw_upright:
+        assert min(text.get_fontsize() for text in texts) / 72 * PHONE_PIXELS / way[1] >= 10
+
+
+def test_a_diagram_says_what_the_block_has_by_default(drawn):
+    words = [text for text in drawn.figure.axes[0].texts if text.get_text().startswith("by default ")]
+    assert len(words) == 1
+    page = Bbox.from_bounds(0, 0, *drawn.figure.get_size_inches())
+    assert inside(inches(drawn.figure, words[0]), page)
+    others = [inches(drawn.figure, patch) for patch, _ in drawn.boxes]
+    assert not any(inches(drawn.figure, words[0]).overlaps(other) for other in others)
+
+
+def test_the_defaults_are_the_package_s():
+    """Each number that a drawing names is the constructor's own."""
+    def default(block, name):
+        return inspect.signature(block).parameters[name].default
+
+    said = {
+        "SE": f"$r = {default(SEAttention, 'reduction')}$, no biases",
+        "CBAM": f"$r = {default(CBAMBlock, 'reduction')}$, $k = {default(CBAMBlock, 'kernel_size')}$",
+        "BAM": f"$r = {default(BAMBlock, 'reduction')}$, $d = {default(BAMBlock, 'dia_val')}$",
+        "SK": f"two branches, $r = {default(SKAttention, 'reduction')}$, {default(SKAttention, 'group')} groups, "
+              f"$L = {default(SKAttention, 'L')}$",
+        "PSA": f"$S = {len(default(PSA, 'kernels'))}$, $r = {default(PSA, 'reduction')}$",
+        "EMSA": f"$h = {default(EMSA, 'h')}$, $s = {default(EMSA, 'ratio')}$",
+        "external": f"$S = {default(ExternalAttention, 'S')}$, $h = {default(ExternalAttention, 'h')}$",
+    }
+    assert {name: DEFAULTS[name] for name in said} == said
+    assert default(SKAttention, "M") == 2
+    assert default(SEAttention, "bias") is False
+    assert f"$h = {default(ScaledDotProductAttention, 'h')}$" in DEFAULTS["self-attention"]
+    assert [adaptive_kernel_size(channel) for channel in (32, 64, 512)] == [3, 3, 5]
+    assert set(DEFAULTS) == set(DIAGRAMS)
 
 
 @pytest.mark.parametrize(("change", "problem"), [

@@ -1,10 +1,12 @@
-"""What the built pages show whole: code and printed output, on a desktop and on a phone."""
+"""What a reader can make out: code whole on a desktop and a phone, labels there, figures in the dark."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from conftest import watch_context
@@ -53,3 +55,37 @@ def test_code_is_read_whole_on_a_phone(unfolded: Page) -> None:
 def test_a_block_that_cannot_wrap_is_found_out(unfolded: Page) -> None:
     unfolded.add_style_tag(content="main pre .line { white-space: pre !important; min-width: 2000px }")
     assert len(cut(unfolded)) > 0
+
+
+# Pixels of the smallest label of each drawing that is shown: plain words, and the letters of formulas.
+LABELS = """all => all.filter(svg => svg.clientWidth).map(svg => {
+    const shown = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+    const words = [...svg.querySelectorAll("text")].map(text => parseFloat(getComputedStyle(text).fontSize));
+    const letters = [...svg.querySelectorAll("g[transform*=scale]")]
+        .map(group => 100 * parseFloat(group.getAttribute("transform").split("scale(")[1]));
+    return shown * Math.min(...words, ...letters);
+}).filter(Number.isFinite)"""
+
+
+def test_labels_can_be_read_on_a_phone(unfolded: Page) -> None:
+    unfolded.set_viewport_size(PHONE)
+    labels = unfolded.locator(".picture svg").evaluate_all(LABELS)
+    unfolded.set_viewport_size(DESKTOP)
+    assert len(labels) == unfolded.locator(".picture:has(svg :is(text, use))").count()
+    assert [round(label, 1) for label in labels if label < 10] == []
+
+
+def test_no_figure_is_a_white_slab_in_the_dark(unfolded: Page) -> None:
+    unfolded.emulate_media(color_scheme="dark")
+    unfolded.wait_for_function("() => document.documentElement.dataset.theme === 'dark'")
+    slabs = []
+    for figure in unfolded.locator("main :is(.picture svg, img)").all():
+        if not figure.is_visible():
+            continue
+        shot = Image.open(io.BytesIO(figure.screenshot(animations="disabled"))).convert("L")
+        width, height = shot.size
+        corners = [shot.getpixel((x, y)) for x in (1, width - 2) for y in (1, height - 2)]
+        if min(corners) > 230:
+            slabs.append(figure.evaluate("element => element.outerHTML.slice(0, 120)"))
+    unfolded.emulate_media(color_scheme="light")
+    assert slabs == []

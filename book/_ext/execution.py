@@ -2,9 +2,10 @@
 
 The pages never show an output that the present code did not make. A chapter's outputs are kept under
 `_build/executed`, and used again only while nothing that they depend on has changed: the chapter's code cells,
-every file of the package, the pinned requirements, and this file. (MyST-NB's own cache looks at the cells alone
-and shows stale outputs after a change in the package, so MyST-NB's execution is off.) The tests read them too: nbval
-compares the outputs that the build has just made with those that the repository stores (tests/kept.py).
+every file of the package, the pinned requirements, this file and the one that draws figures. (MyST-NB's own cache
+looks at the cells alone and shows stale outputs after a change in the package, so MyST-NB's execution is off.) The
+tests read them too: nbval compares the outputs that the build has just made with those that the repository stores
+(tests/kept.py).
 """
 
 from __future__ import annotations
@@ -26,10 +27,13 @@ import psutil
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
+import pictures
+
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 ROOT = Path(__file__).resolve().parents[2]
+EXTENSIONS = Path(__file__).resolve().parent
 CACHE = ROOT / "_build" / "executed"
 
 # What a chapter may cost. The build fails past twice these: in memory, or in seconds both by the clock and of processor
@@ -109,10 +113,11 @@ def execute(notebook: NotebookNode) -> Execution:
             resources={"metadata": {"path": folder}},
             on_cell_executed=note_cost,
             coalesce_streams=True,
-            extra_arguments=["--log-level=ERROR"],
+            extra_arguments=["--log-level=ERROR", "--ext=pictures"],
         )
         start = time.perf_counter()
-        client.execute()
+        path = [os.environ.get("PYTHONPATH", ""), str(EXTENSIONS)]
+        client.execute(env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))})
         seconds = time.perf_counter() - start
     return Execution(
         [cell.outputs for cell in code_cells(notebook)],
@@ -150,7 +155,8 @@ def package_digest() -> str:
         for path in (ROOT / "attention_lite").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     ]
-    return files_digest([*package, *ROOT.glob("requirements*.txt"), Path(__file__).resolve()])
+    makers = [Path(__file__).resolve(), EXTENSIONS / "pictures.py"]
+    return files_digest([*package, *ROOT.glob("requirements*.txt"), *makers])
 
 
 def kept_path(path: Path, digest: str) -> Path:
@@ -267,6 +273,7 @@ def insert_outputs(app: Sphinx, docname: str, source: list[str]) -> None:
     from sphinx.errors import ExtensionError
     from sphinx.util import logging
 
+    logger = logging.getLogger(__name__)
     path = Path(app.env.doc2path(docname))
     if path.suffix != ".ipynb":
         return
@@ -275,11 +282,13 @@ def insert_outputs(app: Sphinx, docname: str, source: list[str]) -> None:
     except RuntimeError as error:
         raise ExtensionError(str(error)) from None
     if execution.exceeds_twice_the_budget():
-        logging.getLogger(__name__).warning(
+        logger.warning(
             "%s costs more than twice its budget: %s", docname, execution.cost()
         )
     notebook = nbformat.reads(source[0], as_version=4)
     insert(execution, notebook)
+    pictures.place(notebook, lambda code: logger.warning(
+        "a figure has no alt text; set the cell's metadata mystnb.image.alt: … %s", code, location=docname))
     source[0] = nbformat.writes(notebook)
 
 
@@ -292,7 +301,7 @@ def finish(app: Sphinx, error: Exception | None) -> None:
 def set_digests(app: Sphinx, config: object) -> None:
     """Have Sphinx read every page again when the package or the book's own extensions have changed."""
     app.config.package_digest = package_digest()
-    app.config.extensions_digest = files_digest(list(Path(__file__).resolve().parent.glob("*.py")))
+    app.config.extensions_digest = files_digest(list(EXTENSIONS.glob("*.py")))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
