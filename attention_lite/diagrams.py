@@ -330,7 +330,6 @@ def _drawn(figure: Figure, diagram: Diagram, width: float, defaults: str) -> Dra
     ax.text(0.05, height - 0.12, "by default " + defaults, fontsize=SHAPE, color=INK, va="center")
     for x, y in _forks(diagram):
         ax.add_patch(Circle((x, y), 0.03, color=INK, zorder=2))
-    ax.text(0.05, -0.15, "by default " + defaults, fontsize=SHAPE, color=INK, va="center")
     return Drawn(figure, [_box(ax, box) for box in (*diagram.boxes, *diagram.joins)],
                  [_arrow(ax, arrow) for arrow in diagram.arrows])
 

@@ -57,7 +57,7 @@ def test_a_figure_that_a_phone_can_show_is_drawn_once():
 
 
 def test_panels_keep_their_order_when_they_are_stacked():
-    figure, axes = figures.panels(2, 4, 2.6, 2.6)
+    figure, axes = figures.panels(1, 4, 2.6, 2.6)
     for place, ax in enumerate(axes.flat):
         figures.heat(ax, NOISE.random((8, 8)), (0, 1), f"panel {place}")
     pictures.stack(figure)
@@ -65,6 +65,14 @@ def test_panels_keep_their_order_when_they_are_stacked():
     corners = {ax.get_title(): ax.get_window_extent().corners()[1] for ax in axes.flat}
     assert len({round(x) for x, _ in corners.values()}) == 2
     assert sorted(corners, key=lambda title: (-round(corners[title][1]), corners[title][0])) == list(corners)
+
+
+def test_rows_of_maps_stay_rows():
+    figure, axes = figures.panels(3, 4, 2.6, 2.6)
+    for ax in axes.flat:
+        figures.heat(ax, NOISE.random((8, 8)), (0, 1))
+    pictures.stack(figure)
+    assert {ax.get_subplotspec().get_gridspec().get_geometry() for ax in axes.flat} == {(3, 4)}
 
 
 def test_words_beside_the_panels_leave_labels_large_enough():

@@ -158,10 +158,11 @@ def stack(figure: Figure) -> None:
 
 
 def needed(axes: Axes) -> float:
-    """The inches that a panel needs for its title, and to be seen."""
+    """The inches that a panel needs for its title, and to be seen; rows of maps under each other may be small."""
     title = axes.title.get_window_extent().width / axes.figure.dpi if axes.get_title() else 0
-    bare = axes.images and not axes.axison and not axes.texts
-    return max(1.5 if bare else 2.4, title + 0.1)
+    bare = axes.images and not (axes.axison and len(axes.get_xticks()))
+    one_row = axes.get_subplotspec().get_gridspec().nrows == 1
+    return max(title + 0.1, 2.4 if not bare or (one_row and axes.texts) else 1.5 if one_row else 0.85)
 
 
 # What an SVG of matplotlib's holds, and what the page needs of it ----------------------------------------------
