@@ -52,7 +52,7 @@ from attention_lite.lab import (
     train,
     untrained,
 )
-from attention_lite.lab.recipes import COMPARED
+from attention_lite.lab.recipes import ABLATIONS, COMPARED
 from attention_lite.networks import (
     AddedContext,
     LocalGate,
@@ -284,7 +284,7 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
                           "scenes must have a frame (frame is None): only context gating draws one"),
     # lab: training and checkpoints
     "train task": (lambda: train("reading", "se", 0),
-                   f"task must be one of {', '.join(RECIPES)}; got 'reading'"),
+                   f"task must be one of {', '.join(RECIPES | ABLATIONS)}; got 'reading'"),
     "train model": (lambda: train("context-gating", "vit", 0),
                     f"model must be one of {', '.join(RECIPES['context-gating'].models)} in the task context-gating; "
                     "got 'vit'"),
@@ -293,7 +293,7 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
     "train steps 9.5": (lambda: train("context-gating", "se", 0, steps=9.5),
                         "steps must be an integer, got 9.5"),
     "untrained task": (lambda: untrained(None, "se", 0),
-                       f"task must be one of {', '.join(RECIPES)}; got None"),
+                       f"task must be one of {', '.join(RECIPES | ABLATIONS)}; got None"),
     "untrained model": (lambda: untrained("one-digit", "SE", 0), "in the task one-digit; got 'SE'"),
     "untrained seed": (lambda: untrained("one-digit", "none", True), "seed must be an integer, got True"),
     "load task": (lambda: load_checkpoint("gating", "se", 0),

@@ -24,6 +24,7 @@ from attention_lite import (
     record_attention,
 )
 from attention_lite.lab import RECIPES, TASKS, frame_mask, masks
+from attention_lite.lab.recipes import ABLATIONS
 from attention_lite.networks import (
     AddedContext,
     CBAMAblation,
@@ -129,12 +130,14 @@ def test_the_block_stands_between_stem_and_tail():
     torch.testing.assert_close(context(x), y)
 
 
-@pytest.mark.parametrize(("task", "model"), [(task, model) for task, r in RECIPES.items() for model in r.models])
+@pytest.mark.parametrize(("task", "model"), [
+    (task, model) for task, r in (RECIPES | ABLATIONS).items() for model in r.models])
 def test_every_network_answers_and_trains_all_its_parameters(task, model):
-    alive, side = set(), RECIPES[task].task("train")
+    recipe = (RECIPES | ABLATIONS)[task]
+    alive, side = set(), recipe.task("train")
     for seed in range(3):                # a gate with four hidden units may begin with all its ReLUs shut
         torch.manual_seed(seed)
-        net = RECIPES[task].build(model).train()
+        net = recipe.build(model).train()
         optimiser = torch.optim.SGD(net.parameters(), lr=0.1)
         for _ in range(2):               # two steps: a W_O of zeros passes nothing on in the first
             optimiser.zero_grad()

@@ -19,7 +19,7 @@ from attention_lite.lab import (
 from attention_lite.lab.experiments import EXPERIMENTS
 from attention_lite.lab.experiments.slots import FOLDER as MEMORIES
 from attention_lite.lab.experiments.slots import store_memories
-from attention_lite.lab.recipes import RECIPES, check_run, home_task
+from attention_lite.lab.recipes import ABLATIONS, RECIPES, check_run, home_task
 from attention_lite.lab.runs import figure_of, finish, state_of, stop_on_ctrl_c
 
 
@@ -51,7 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     training = commands.add_parser("train", help="train one model and write its checkpoint; Ctrl-C, and the same "
                                                  "command goes on later")
-    training.add_argument("model", help="; ".join(f"{name}: {', '.join(r.models)}" for name, r in RECIPES.items()))
+    training.add_argument("model", help="; ".join(f"{name}: {', '.join(r.models)}" for name, r in
+                                                  (RECIPES | ABLATIONS).items()))
     training.add_argument("--task", help="default: the task of the model's chapter")
     training.add_argument("--seed", type=int, nargs="+", default=[0], help="one or more")
     training.add_argument("--folder", type=Path, default=checkpoints.FOLDER, help="default: the package's own")

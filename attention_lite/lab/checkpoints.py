@@ -10,7 +10,7 @@ from torch import nn
 
 from attention_lite.lab.files import write_whole
 from attention_lite.lab.precision import float32
-from attention_lite.lab.recipes import RECIPES, check_run
+from attention_lite.lab.recipes import check_run, recipe_of
 
 FOLDER = Path(__file__).parent / "checkpoints"
 LARGEST = 1_000_000      # bytes
@@ -56,7 +56,7 @@ def load_checkpoint(task: str, model: str, seed: int, folder: Path = FOLDER) -> 
     path = path_of(task, model, seed, folder)
     if not path.is_file():
         raise ValueError(f"no checkpoint {path.name} in {path.parent}; make it with: {command(task, model, seed)}")
-    net = RECIPES[task].build(model)
+    net = recipe_of(task).build(model)
     try:
         with safe_open(path, framework="pt") as file:
             record = json.loads(file.metadata()["record"])

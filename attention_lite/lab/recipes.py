@@ -1,13 +1,14 @@
 """What the lab trains: for each task and network its models, and settings chosen without the test side."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
 from attention_lite import checks
 from attention_lite.lab.tasks import AnySize, ContextGating, CuedSearch, CuedSegmentation, OneDigit, Task
 from attention_lite.networks import context_net, residual_net, scale_net, search_net, segment_net
+from attention_lite.networks.ablations import context_ablation, search_ablation, segment_ablation
 
 # The ten mechanisms and their two controls: what the closing chapter trains, in the slot of one network a task.
 COMPARED = ("none", "conv", "se", "eca", "cbam", "bam", "sk", "psa", "self-attention", "danet", "emsa", "external")
@@ -23,7 +24,8 @@ class Recipe:
         `block_lr` times as fast.
     hidden, shown: the curriculum, as fractions of the training: digits that are not to be read stay hidden until
         `hidden` and are all shown from `shown` on.
-    full_contrast: the photographs' contrast rises from 0 to 1 until this fraction of the training.
+    full_contrast: the photographs' contrast rises from 0 to 1 until this fraction of the training; 0: it is whole at
+        once.
     five_seeds: the models whose five seeds the book ships and reports, all of them; the others have the three of
         `seeds`.
     """
@@ -56,7 +58,7 @@ class Recipe:
 
     def contrast(self, progress: float) -> float:
         """The photographs' contrast at `progress` in [0, 1] of the training."""
-        return min(1.0, progress / self.full_contrast)
+        return min(1.0, progress / self.full_contrast) if self.full_contrast else 1.0
 
 
 GATE_CONTROLS = ("local-gate", "added-context", "eca-shuffled")
@@ -79,6 +81,25 @@ RECIPES: dict[str, Recipe] = {
                        hidden=0.0, shown=0.0, full_contrast=0.35),
 }
 
+# Networks that lack one thing, each with its original's recipe; `learned` judges them. "at-once" has no curriculum.
+_OF_SELF_ATTENTION = ("attention-fresh-keys", "attention-open-output", "attention-fresh")
+_SEARCH_ABLATIONS = (*_OF_SELF_ATTENTION, "emsa-mix", "emsa-norm", "emsa-identity", "external-slots")
+_AT_ONCE = ("self-attention", "attention-fresh")
+
+
+def _ablation(task: str, build: Callable[[str], nn.Module], models: tuple[str, ...], **changes: object) -> Recipe:
+    return replace(RECIPES[task], build=build, models=models, five_seeds=models, **changes)
+
+
+ABLATIONS: dict[str, Recipe] = {
+    "context-gating-ablations": _ablation("context-gating", context_ablation, ("se-full", "se-no-squeeze", "eca-1"),
+                                          fast=("se-full", "se-no-squeeze", "eca-1")),
+    "cued-search-ablations": _ablation("cued-search", search_ablation, _SEARCH_ABLATIONS),
+    "cued-search-at-once": _ablation("cued-search", search_ablation, _AT_ONCE, hidden=0.0, shown=0.0,
+                                     full_contrast=0.0),
+    "cued-segmentation-ablations": _ablation("cued-segmentation", segment_ablation, ("gate",)),
+}
+
 # The task that a mechanism is trained on by default: the one that its chapter uses.
 HOME = {"cbam": "one-digit-residual", "bam": "one-digit-residual", "sk": "any-size", "psa": "any-size",
         "self-attention": "cued-search", "danet": "cued-segmentation", "emsa": "cued-search", "external": "one-digit"}
@@ -90,26 +111,33 @@ def home_task(model: str) -> str:
     Raises:
         ValueError: if no task knows `model`.
     """
-    for name, recipe in RECIPES.items():
+    recipes = RECIPES | ABLATIONS
+    for name, recipe in recipes.items():
         if model in recipe.models:
             return HOME.get(model, name)
-    known = sorted({m for recipe in RECIPES.values() for m in recipe.models})
+    known = sorted({m for recipe in recipes.values() for m in recipe.models})
     raise ValueError(f"model must be one of {', '.join(known)}; got {model!r}")
 
 
 def check_model(task: str, model: str) -> None:
     """Raise ValueError, with the list of those that exist, for an unknown task or model."""
-    if task not in tuple(RECIPES):
-        raise ValueError(f"task must be one of {', '.join(RECIPES)}; got {task!r}")
-    if model not in RECIPES[task].models:
-        raise ValueError(f"model must be one of {', '.join(RECIPES[task].models)} in the task {task}; got {model!r}")
+    if task not in (*RECIPES, *ABLATIONS):
+        raise ValueError(f"task must be one of {', '.join(RECIPES | ABLATIONS)}; got {task!r}")
+    models = recipe_of(task).models
+    if model not in models:
+        raise ValueError(f"model must be one of {', '.join(models)} in the task {task}; got {model!r}")
+
+
+def recipe_of(task: str) -> Recipe:
+    """The recipe of that name, of `RECIPES` or `ABLATIONS`."""
+    return RECIPES[task] if task in RECIPES else ABLATIONS[task]
 
 
 def check_run(task: str, model: str, seed: int) -> int:
     """Return `seed`; ValueError, with a list of what there is, for an unknown task or model or a seed not shipped."""
     check_model(task, model)
     seed = checks.integer("seed", seed)
-    seeds = RECIPES[task].seeds_of(model)
+    seeds = recipe_of(task).seeds_of(model)
     if seed not in seeds:
         known = ", ".join(map(str, seeds))
         raise ValueError(f"seed must be one of {known} for {model} in the task {task}; got {seed!r}")

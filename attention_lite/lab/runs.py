@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from attention_lite.lab import checkpoints, scoring
-from attention_lite.lab.recipes import RECIPES
+from attention_lite.lab.recipes import recipe_of
 from attention_lite.lab.training import EVERY, Training, run
 
 SCENES = 2000            # scenes, on each side, behind a checkpoint's figures
@@ -23,7 +23,7 @@ FIGURES = {"cued-segmentation": ("iou", scoring.iou)}
 
 def figure_of(task: str) -> tuple[str, Callable]:
     """The name of the figure that a task is judged by, and the function of network and scenes that gives it."""
-    return FIGURES.get(task, ("accuracy", scoring.accuracy))
+    return FIGURES.get(recipe_of(task).task.name, ("accuracy", scoring.accuracy))
 
 
 def learned(task: str, reached: float) -> bool:
@@ -33,7 +33,7 @@ def learned(task: str, reached: float) -> bool:
     fixed before the trainings of the ablations began. Trainings that stick end far below, so that a mean over both
     kinds, and an interval for bell-shaped scatter, say little: count them instead.
     """
-    return reached >= LEARNED * RECIPES[task].task.blind
+    return reached >= LEARNED * recipe_of(task).task.blind
 
 
 def finish(task: str, model: str, seed: int, folder: Path, progress: bool = True,
@@ -50,7 +50,7 @@ def finish(task: str, model: str, seed: int, folder: Path, progress: bool = True
         ValueError: if the state that lies in `folder` is damaged.
         OSError: if the folder cannot be written.
     """
-    training = Training(task, model, seed, RECIPES[task].steps, device)
+    training = Training(task, model, seed, recipe_of(task).steps, device)
     state = state_of(task, model, seed, folder)
     if state.exists():
         training.load(state)
@@ -84,7 +84,7 @@ def describe(task: str, model: str, seed: int, net: nn.Module, training: Trainin
     if training.scalars:
         record["scalars"] = training.scalars
     for split, scenes_seed in (("validation", VALIDATION_SEED), ("test", TEST_SEED)):
-        record[f"{split}_{figure}"] = measure(net, RECIPES[task].task(split).sample(SCENES, scenes_seed))
+        record[f"{split}_{figure}"] = measure(net, recipe_of(task).task(split).sample(SCENES, scenes_seed))
     return record
 
 

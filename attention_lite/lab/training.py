@@ -15,7 +15,7 @@ from tqdm import tqdm
 from attention_lite import checks
 from attention_lite.lab.files import write_whole
 from attention_lite.lab.precision import float32
-from attention_lite.lab.recipes import RECIPES, Recipe, check_model
+from attention_lite.lab.recipes import Recipe, check_model, recipe_of
 from attention_lite.lab.scenes import Scenes, draw
 
 MEAN, STD = 0.45, 0.27   # of the photographs' grey levels, about; fixed, so that every network sees the same numbers
@@ -41,7 +41,7 @@ def untrained(task: str, model: str, seed: int) -> nn.Module:
     check_model(task, model)
     seed = checks.integer("seed", seed)
     torch.manual_seed(seed)
-    return RECIPES[task].build(model).to(memory_format=torch.channels_last).eval()
+    return recipe_of(task).build(model).to(memory_format=torch.channels_last).eval()
 
 
 class Training:
@@ -54,7 +54,7 @@ class Training:
     """
 
     def __init__(self, task: str, model: str, seed: int, steps: int, device: str = "cpu") -> None:
-        self.recipe, self.steps, self.device = RECIPES[task], steps, device
+        self.recipe, self.steps, self.device = recipe_of(task), steps, device
         self.net = untrained(task, model, seed).to(device).train()
         self.side = self.recipe.task("train")
         self.generator = torch.Generator().manual_seed(100 + seed)
@@ -135,7 +135,7 @@ def train(task: str, model: str, seed: int, steps: int | None = None,
     """Train `model` on the training side of `task`.
 
     Args:
-        task, model: as in `RECIPES`.
+        task, model: as in `RECIPES` or `ABLATIONS`.
         seed: sets the initial weights and the scenes.
         steps: at least 3; default, the recipe's.
         progress: whether to show a progress bar.
@@ -147,7 +147,7 @@ def train(task: str, model: str, seed: int, steps: int | None = None,
         ValueError: if `task` or `model` is unknown, `seed` is not an integer, or `steps` not one of at least 3.
     """
     check_model(task, model)
-    steps = RECIPES[task].steps if steps is None else steps
+    steps = recipe_of(task).steps if steps is None else steps
     steps = checks.integer("steps", steps)
     if steps < 3:
         raise ValueError(f"steps must be at least 3, got {steps}")

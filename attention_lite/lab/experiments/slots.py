@@ -21,6 +21,7 @@ from attention_lite.lab import patches, regions
 from attention_lite.lab.experiments.crops import GRID, WIDTH, Crop, crops, middle, pixels, tokens
 from attention_lite.lab.files import write_whole
 from attention_lite.lab.precision import float32
+from attention_lite.networks.ablations import PlainSoftmax
 
 FOLDER = Path(__file__).parent.parent / "memories"               # one memory a fold, of seed 0
 COMMAND = "python -m attention_lite.lab experiments slots"
@@ -37,15 +38,6 @@ KINDS = ("external attention", "plain softmax", "untrained", "k-means", "k-means
 RUNS = [{"kind": kind, "fold": fold, "seed": seed} for kind in KINDS for fold in range(5) for seed in range(3)]
 
 Describe = Callable[[Crop], Tensor]
-
-
-class PlainSoftmax(ExternalAttention):
-    """External attention without its double normalisation: a softmax over the slots alone."""
-
-    def attention(self, x: Tensor) -> dict[str, Tensor]:
-        """Return {"slot": A}, A (B, h, N, S), whose last axis sums to one."""
-        heads = x.unflatten(-1, (self.h, -1)).transpose(1, 2)
-        return {"slot": self.M_k(heads).softmax(dim=3)}
 
 
 def views(photograph: str) -> list[Crop]:
