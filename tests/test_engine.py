@@ -291,7 +291,10 @@ def test_the_same_weights_before_training(room: Page) -> None:
 
 @pytest.mark.parametrize(("model", "causes", "said"), [
     ("se", {"set": {"chanel": 1}}, "set must name some of channel; got chanel"),
-    ("se", {"set": {"channel": [1, 2]}}, "set.channel must have 48 numbers, got 2"),
+    ("se", {"set": {"channel": [1, 2]}}, "channel must have 48 numbers, got 2"),
+    ("se", {"set": {"channel": {"48": 1}}}, "channel has the numbers 0 to 47, got 48"),
+    ("eca", {"order": [1, 0]}, "order must hold each of the 48 channels once, got 1,0"),
+    ("eca", {"order": [0] * 48}, "order must hold each of the 48 channels once"),
     ("se", {"off": ["W_3"]}, "block.W1, block.W2"),
     ("se", {"forbid": [3]}, "forbid must name some of the places of a map of positions, which this network has not"),
     ("se", {"weights": {"block.W3.weight": 0}}, "got block.W3.weight"),

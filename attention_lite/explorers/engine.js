@@ -101,8 +101,12 @@ function replaced(name, own, wanted, axis) {
   if (wanted === "even") return axis === undefined ? map(own, () => meanOf(own.data, 0, n, 1)) : even(own, axis);
   if (typeof wanted === "number") return map(own, () => wanted);
   const data = wanted.data ?? wanted;
-  if (data.length === undefined) return map(own, (v, i) => wanted[i] ?? v);
-  if (data.length !== n) throw new Error(`set.${name} must have ${n} numbers, got ${data.length}`);
+  if (data.length === undefined) {
+    const wrong = Object.keys(wanted).find((i) => !(i < n));
+    if (wrong !== undefined) throw new Error(`${name} has the numbers 0 to ${n - 1}, got ${wrong}`);
+    return map(own, (v, i) => wanted[i] ?? v);
+  }
+  if (data.length !== n) throw new Error(`${name} must have ${n} numbers, got ${data.length}`);
   return tensor(own.shape, Float32Array.from(data));
 }
 
@@ -141,7 +145,9 @@ const slotBlocks = {
 // What stands in a slot: its block; the channels in another order, or no block, where a cause says so.
 function slot(at, block, x) {
   if (at.isOff("block")) return x;
-  const order = at.cause("order");
+  const order = at.cause("order"), C = x.shape[0];
+  if (order && (order.length !== C || new Set(order).size !== C || order.some((c) => !(c >= 0 && c < C))))
+    throw new Error(`order must hold each of the ${C} channels once, got ${order}`);
   return order ? take(block(at, take(x, order)), inverse(order)) : block(at, x);
 }
 
