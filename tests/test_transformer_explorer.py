@@ -614,7 +614,8 @@ def build(folder: Path, pages: dict[str, str]) -> str:
     Image.fromarray(small().image).save(source / "cat.png")
     Image.fromarray(small().image).save(source / "deep" / "cat.png")
     (source / "conf.py").write_text(
-        f"import sys; sys.path.insert(0, {str(ROOT / 'book' / '_ext')!r})\nextensions = ['myst_nb', 'explorers']\n"
+        f"import sys; sys.path.insert(0, {str(ROOT / 'book' / '_ext')!r})\n"
+        "extensions = ['myst_nb', 'explorers', 'try_role']\n"
         "html_theme = 'basic'\nsuppress_warnings = ['config.cache', 'toc.circular', 'toc.empty_glob']",
         encoding="utf-8",
     )
@@ -671,9 +672,9 @@ def test_the_role_try_is_a_link_into_a_state(page: Page, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("target", "words"), [
-    ("gates:own", "no explorer of this page is called 'gates'"),
-    ("transformer:dog-left-ear", "has no state 'dog-left-ear'"),
-    ("transformer:depth=2", "has no state 'depth=2'"),
+    ("gates:own", "got gates:own"),
+    ("transformer:dog-left-ear", "got transformer:dog-left-ear"),
+    ("transformer:depth=2", "got transformer:depth=2"),
 ])
 def test_a_link_into_no_state_is_warned_of(tmp_path: Path, target: str, words: str) -> None:
     assert words in build(tmp_path, {"page": PAGE + f"\n{{try}}`there <{target}>`\n"})

@@ -17,7 +17,8 @@ from conftest import ROOT
 
 def explorer(name: str, *states: str) -> str:
     """An explorer as the page holds it, in the form that the extension `explorers` writes."""
-    data = json.dumps({"kind": "live", "spec": {"name": name, "states": {state: {} for state in states}}})
+    data = json.dumps({"kind": "live", "name": name, "shared": ["query", "layer"],
+                       "states": {state: {} for state in states}})
     return (f'<div class="attention-explorer" data-kind="live" data-name="{name}"><p>A picture.</p>'
             f'<script type="application/json">{data}</script></div>\n\n')
 
@@ -53,7 +54,16 @@ def test_of_two_explorers_the_one_that_has_the_state_is_meant(tmp_path: Path, mo
         "#try=search:no-output", "#try=se:green", "#try=search:start"]
 
 
+def test_values_of_traits_that_the_explorer_shares_are_a_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, warnings = build(tmp_path, explorer("se", "start") + "{try}`there <se:query=16;layer=2>`\n", monkeypatch)
+    assert warnings == ""
+    assert page.select_one("a.ax-try")["href"] == "#try=se:query=16;layer=2"
+
+
 @pytest.mark.parametrize(("text", "said"), [
+    ("{try}`deep <se:depth=2>`", "got se:depth=2"),
     ("{try}`blue <blue-gates>`",
      "try must name one state of one explorer of this page (se: start, green; search: start), got blue-gates"),
     ("{try}`back <start>`", "got start"),                         # both have it: which is meant?

@@ -5,8 +5,7 @@ widget view, this extension writes a division with a photograph (all that a read
 the state; the style stands before the page's first explorer, the module at the page's end, each once. Nothing
 is loaded: the module is inline, and runs from a file on disk with no network. Only a transformer's queries and keys
 are too large for that: each photograph's are a script of its own, _static/transformer/….js, which the module inserts
-when it is asked for. The directive `transformer` makes such an explorer for a page that no kernel runs. The role
-`try` is a link that puts an explorer of its page into a state.
+when it is asked for. The directive `transformer` makes such an explorer for a page that no kernel runs.
 """
 
 from __future__ import annotations
@@ -20,11 +19,10 @@ import shutil
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import quote
 
 from docutils import nodes
 from PIL import Image
-from sphinx.util.docutils import ReferenceRole, SphinxDirective
+from sphinx.util.docutils import SphinxDirective
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -174,40 +172,10 @@ def place_explorers(app: Sphinx, doctree: nodes.document) -> None:
             continue
         node.parent.replace(node, placed(app, widget))
         shown.append(widget)
-    check_tries(app, doctree, shown)
     if shown:
         first = next(n for n in doctree.findall(nodes.raw) if 'class="attention-explorer"' in n.astext())
         first.parent.insert(first.parent.index(first), nodes.raw("", style(shown[0]), format="html"))
         doctree.append(nodes.raw("", module(*shown), format="html"))
-
-
-# Links that put an explorer into a state -----------------------------------------------------------------------
-
-
-class Try(ReferenceRole):
-    """A link as {try}`words <explorer:state>`, or <explorer:trait=value;trait=value>, into an explorer of its page."""
-
-    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        link = f'<a class="ax-try" href="#try={quote(self.target, safe=":=;")}">{escape(self.title)}</a>'
-        node = nodes.raw("", link, format="html", tries=self.target, words=self.title)
-        self.set_source_info(node)
-        return [node], []
-
-
-def check_tries(app: Sphinx, doctree: nodes.document, shown: list[dict[str, Any]]) -> None:
-    """Warn of links to no explorer or state of their page. Where the weights are missing, a link becomes its words."""
-    from sphinx.util import logging
-
-    states = {widget["state"].get("name"): widget["state"] for widget in shown}
-    for node in [node for node in doctree.findall(nodes.raw) if "tries" in node]:
-        explorer, _, state = node["tries"].partition(":")
-        if explorer in app.env.temp_data.get("stored_pictures", ()):
-            node.parent.replace(node, nodes.Text(node["words"]))
-        elif explorer not in states:
-            logging.getLogger(__name__).warning(f"no explorer of this page is called {explorer!r}", location=node)
-        elif state not in states[explorer]["states"] and not (
-                "=" in state and {pair.split("=")[0] for pair in state.split(";")} <= set(states[explorer]["shared"])):
-            logging.getLogger(__name__).warning(f"the explorer {explorer!r} has no state {state!r}", location=node)
 
 
 # An explorer of a transformer on a page that no kernel runs ----------------------------------------------------
@@ -273,7 +241,6 @@ def forget(app: Sphinx, env: Any, docname: str) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("transformer", Transformer)
-    app.add_role("try", Try())
     app.connect("builder-inited", prepare)
     app.connect("env-purge-doc", forget)
     app.connect("doctree-read", place_explorers)
