@@ -1,4 +1,4 @@
-"""The experiments on pretrained networks: their parts by hand, their file, and rows of it measured again."""
+"""The experiments on trained networks: their parts by hand, their file, and rows of it measured again."""
 
 import json
 import re
@@ -10,6 +10,7 @@ from safetensors.torch import save
 from attention_lite import ECAAttention, SEAttention, record_attention
 from attention_lite.lab import experiments, photographs, pretrained, regions, truth
 from attention_lite.lab.__main__ import main
+from attention_lite.lab.comparison import processor
 from attention_lite.lab.experiments import EXPERIMENTS, Experiment, crops, gates, keys, likeness, slots
 from attention_lite.networks.text_detector import TextDetector
 from attention_lite.networks.vision_transformer import VisionTransformer
@@ -363,7 +364,10 @@ def test_rows_are_made_once_rounded_and_in_order(tmp_path, invented):
     assert invented == [0, 1, 2, 0, 1, 2]
     found = experiments.load(path)
     assert list(found) == ["one", "two"]
-    assert found["one"]["rows"][1] == {"run": 1, "value": 0.3333, "deep": {"values": [0.1429]}}
+    row = found["one"]["rows"][1]
+    assert row == {"run": 1, "value": 0.3333, "deep": {"values": [0.1429]}, "seconds": row["seconds"],
+                   "processor": processor()}
+    assert 0 <= row["seconds"] < 60
     assert found["one"]["settings"] == {"steps": 3}
     assert found["one"]["made_with"]["torch"] == torch.__version__
     assert sum(line.startswith('{"run"') for line in path.read_text().splitlines()) == 6
@@ -401,7 +405,7 @@ DAMAGE = {
                                                       "python -m attention_lite.lab experiments one"),
     "a row twice": (lambda f: f["one"]["rows"].append(f["one"]["rows"][2]), "one must hold one row {'run': 2}, got 2"),
     "another row": (lambda f: f["two"]["rows"].append({"run": 7}), "a.json: two must hold 3 rows, got 4"),
-    "no experiment": (lambda f: f.pop("two"), "two must hold one row {'run': 0}, got 0"),
+    "no experiment": (lambda f: f.pop("two"), "no rows of two; make them with: python -m attention_lite.lab experim"),
     "no rows": (lambda f: f["one"].pop("rows"), "a.json: one must hold a list of rows; make it anew with"),
     "a list": (lambda f: f.update(one=[]), "a.json: one must hold a list of rows; make it anew with"),
 }
@@ -416,7 +420,7 @@ def test_a_damaged_file_is_refused(damage, tmp_path, invented):
     hurt(contents)
     path.write_text(json.dumps(contents))
     with pytest.raises(ValueError, match=re.escape(message)):
-        experiments.load(path)
+        experiments.load(path)["two"]
 
 
 @pytest.mark.parametrize(("text", "message"), [
@@ -438,7 +442,7 @@ def test_a_missing_file_says_how_to_make_it(tmp_path):
 
 def test_an_unknown_experiment_is_refused_before_any_work(tmp_path, capsys):
     assert main(["experiments", "likeness", "heads", "--file", str(tmp_path / "a.json")]) == 2
-    assert "name must be one of slots, keys, gates, likeness; got 'heads'" in capsys.readouterr().err
+    assert f"name must be one of {', '.join(EXPERIMENTS)}; got 'heads'" in capsys.readouterr().err
     assert not (tmp_path / "a.json").exists()
 
 
@@ -450,6 +454,8 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_work(tmp_path, inve
 
 
 def test_the_shipped_file_was_made_with_the_settings_of_today(shipped):
-    for name, experiment in EXPERIMENTS.items():
+    assert {"slots", "keys", "gates", "likeness"} <= set(shipped)
+    for name in shipped:
+        experiment = EXPERIMENTS[name]
         assert shipped[name]["settings"] == experiment.settings
         assert all(any(run.items() <= row.items() for run in experiment.runs) for row in shipped[name]["rows"])

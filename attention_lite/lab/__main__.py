@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     showing.add_argument("photograph")
     showing.add_argument("--picture", type=Path, help="where the picture goes; default: PHOTOGRAPH-regions.png")
     showing.add_argument("--draw", metavar="REGION", help="open a window instead, and store what is clicked")
-    trying = commands.add_parser("experiments", help="make what is missing of the chapters' experiments on pretrained "
+    trying = commands.add_parser("experiments", help="make what is missing of the chapters' experiments on trained "
                                                      "networks; Ctrl-C, and it goes on later")
     trying.add_argument("name", nargs="*", help=f"one or more of {', '.join(EXPERIMENTS)}; default: all")
     trying.add_argument("--file", type=Path, default=experiments.FILE, help="default: the package's own")

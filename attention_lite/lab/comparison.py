@@ -233,13 +233,13 @@ def costs(seed: int) -> list[dict]:
         memory = {model: measuring.peak_memory(call) for model, call in step.items()}
     finally:
         torch.set_num_threads(threads)
-    made = {"torch": torch.__version__, "python": platform.python_version(), "processor": _processor(),
+    made = {"torch": torch.__version__, "python": platform.python_version(), "processor": processor(),
             "made": time.strftime("%Y-%m-%d")}
     return [{"task": COST_TASK, "model": model, "seed": seed, "forward": seconds[model]["median"],
              "step": step_seconds[model]["median"], "peak_bytes": memory[model], **made} for model in COMPARED]
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's name, where Linux tells it."""
     info = Path("/proc/cpuinfo")
     names = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []

@@ -39,6 +39,7 @@ class Scenes:
     target: (n,) which of the K digits is to be read.
     frame: (n, 3) colour of the frame, or None.
     disc_yx, disc_colour: (n, 2) centre and (n, 3) colour of the disc, or None.
+    grounds: the side whose photographs lie behind; default, that of the digits.
     """
 
     split: str
@@ -58,6 +59,7 @@ class Scenes:
     frame: Tensor | None = None
     disc_yx: Tensor | None = None
     disc_colour: Tensor | None = None
+    grounds: str | None = None
 
     def __len__(self) -> int:
         return len(self.photo)
@@ -75,7 +77,7 @@ class Scenes:
     @property
     def photographs(self) -> list[str]:
         """The name of the photograph behind each scene."""
-        return [_boxes(self.split, self.size)[i][0] for i in self.photo.tolist()]
+        return [_boxes(self.grounds or self.split, self.size)[i][0] for i in self.photo.tolist()]
 
     @property
     def answer(self) -> Tensor:
@@ -209,12 +211,13 @@ def draw(scenes: Scenes, scale: int = 1, photograph: np.ndarray | None = None) -
         ValueError: if `scale` is not a positive integer, or `photograph` is none.
     """
     scale = checks.positive_int("scale", scale)
+    side = scenes.grounds or scenes.split
     if photograph is not None:
         image = photographs.picture(photograph, scenes.size * scale).expand(len(scenes), -1, -1, -1)
     elif scale == 1:
-        image = _all_crops(scenes.split, scenes.size)[scenes.photo].float() / 255
+        image = _all_crops(side, scenes.size)[scenes.photo].float() / 255
     else:
-        image = torch.stack([_crop(scenes.split, scenes.size, i, scale) for i in scenes.photo.tolist()])
+        image = torch.stack([_crop(side, scenes.size, i, scale) for i in scenes.photo.tolist()])
     mean = image.mean((2, 3), keepdim=True)
     image = torch.lerp(mean, image, scenes.contrast[:, None, None, None]) * scenes.light[:, None, None, None]
     cover = masks(scenes, scale) * scenes.opacity[:, :, None, None]

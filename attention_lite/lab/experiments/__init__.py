@@ -1,4 +1,4 @@
-"""Experiments on pretrained networks for the chapters: what is measured, and the one file of results.
+"""Experiments on trained networks, others' and the lab's own: what is measured, and the one file of results.
 
 `make` adds the rows that the file lacks, and `load` reads it, refusing one that is not whole.
 """
@@ -15,18 +15,35 @@ import torch
 from tqdm import tqdm
 
 from attention_lite.lab import truth
-from attention_lite.lab.experiments import gates, keys, likeness, slots
+from attention_lite.lab.comparison import processor
+from attention_lite.lab.experiments import (
+    frame_gates,
+    gates,
+    grounds,
+    kernels,
+    keys,
+    likeness,
+    loudness,
+    own,
+    painted_over,
+    slots,
+    switched_off,
+)
 from attention_lite.lab.files import read_results, write_whole
 from attention_lite.lab.weights import WEIGHTS
 
 FILE = Path(__file__).parent.parent / "experiments.json"
 COMMAND = "python -m attention_lite.lab experiments"
 DIGITS = 4
+LAB = "lab"              # in the place of a pretrained network's name: the checkpoints that the runs name
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What is measured: `measure(**run)` gives a row for each run, of one network's weights, with these settings."""
+    """What is measured: `measure(**run)` gives a row for each run, with these settings.
+
+    network: the pretrained one that all rows look at; or LAB, and each run names a checkpoint, if it looks at one.
+    """
 
     runs: list[dict]
     measure: Callable[..., dict]
@@ -48,18 +65,36 @@ EXPERIMENTS: dict[str, Experiment] = {
     "likeness": Experiment(likeness.RUNS, likeness.measure, "vision-transformer", {
         "temperatures": list(likeness.TEMPERATURES),
         "halves": {half: list(names) for half, names in truth.HALVES.items()}}),
+    "frame-gates": Experiment(frame_gates.RUNS, frame_gates.measure, LAB, own.SETTINGS | {"shut": frame_gates.SHUT}),
+    "painted-over": Experiment(painted_over.RUNS, painted_over.paint, LAB, own.SETTINGS | {
+        "block": painted_over.BLOCK, "lowest": painted_over.LOWEST, "highest": painted_over.HIGHEST}),
+    "exchanged-maps": Experiment(painted_over.RUNS, painted_over.exchange, LAB, own.SETTINGS),
+    "size-and-ink": Experiment(kernels.CURVES, kernels.curves, LAB, own.SETTINGS),
+    "hidden-units": Experiment(kernels.HIDDEN, kernels.hidden_units, LAB, own.SETTINGS),
+    "fresh-gates": Experiment(kernels.FRESH, kernels.fresh_gates, LAB, {}),
+    "strengths": Experiment(switched_off.STRENGTHS, switched_off.strengths, LAB, own.SETTINGS),
+    "outputs": Experiment(switched_off.OUTPUTS, switched_off.outputs, LAB, own.SETTINGS),
+    "loudness": Experiment(loudness.RUNS, loudness.measure, LAB, own.SETTINGS),
+    "grounds": Experiment(grounds.RUNS, grounds.measure, LAB, own.SETTINGS),
 }
 
 
-def load(path: Path = FILE) -> dict[str, dict]:
-    """Read the file: for each experiment {"settings", "made_with", "cpu_seconds", "rows"}, a row a run.
+class Results(dict):
+    """Experiments by their names; one that the file does not hold is refused when it is asked for."""
+
+    def __missing__(self, name: str) -> dict:
+        raise ValueError(f"no rows of {name}; make them with: {COMMAND} {name}")
+
+
+def load(path: Path = FILE) -> Results:
+    """Read the file: for each experiment that it holds {"settings", "made_with", "cpu_seconds", "rows"}, a row a run.
 
     Raises:
         ValueError: if the file is missing or not JSON, or the rows are not those of the experiments; names the row.
     """
     results = _read(path)
-    for name, experiment in EXPERIMENTS.items():
-        rows = results.get(name, {"rows": []})["rows"]
+    for name in results:
+        experiment, rows = EXPERIMENTS[name], results[name]["rows"]
         for run in experiment.runs:
             times = sum(_is(row, run) for row in rows)
             if times != 1:
@@ -67,7 +102,7 @@ def load(path: Path = FILE) -> dict[str, dict]:
                                  f"make it with: {COMMAND} {name}")
         if len(rows) > len(experiment.runs):
             raise ValueError(f"{path.name}: {name} must hold {len(experiment.runs)} rows, got {len(rows)}")
-    return {name: results[name] for name in EXPERIMENTS}
+    return Results(results)
 
 
 def make(names: list[str], path: Path = FILE, stop: Callable[[], bool] = lambda: False) -> bool:
@@ -92,22 +127,32 @@ def make(names: list[str], path: Path = FILE, stop: Callable[[], bool] = lambda:
         for run in tqdm(left, desc=name, unit="row", disable=not left):
             if stop():
                 return False
-            start = time.process_time()
-            part["rows"].append(run | _rounded(experiment.measure(**run)))
-            part["cpu_seconds"] = round(part["cpu_seconds"] + time.process_time() - start, 1)
+            start, cpu_start = time.perf_counter(), time.process_time()
+            row = run | _mark(experiment, run) | _rounded(experiment.measure(**run))
+            row |= {"seconds": round(time.perf_counter() - start, 1), "processor": processor()}
+            part["rows"].append(row)
+            part["cpu_seconds"] = round(part["cpu_seconds"] + time.process_time() - cpu_start, 1)
             part["rows"].sort(key=lambda row: next(i for i, run in enumerate(experiment.runs) if _is(row, run)))
             _write(path, results)
     return True
 
 
 def _begun(experiment: Experiment, part: dict) -> dict:
-    """What the file has of an experiment, if it was made as it would be now; else nothing yet."""
-    weights = WEIGHTS[experiment.network]
-    made = {"settings": experiment.settings,
-            "made_with": {"weights": weights.requirement, "sha256": weights.sha256, "torch": torch.__version__,
-                          "python": platform.python_version()}}
-    same = all(part.get(key) == value for key, value in made.items())
-    return part if same else made | {"cpu_seconds": 0.0, "rows": []}
+    """What the file has of an experiment, as far as it was made as it would be now; else nothing yet."""
+    made_with = {"torch": torch.__version__, "python": platform.python_version()}
+    if experiment.network != LAB:
+        weights = WEIGHTS[experiment.network]
+        made_with = {"weights": weights.requirement, "sha256": weights.sha256} | made_with
+    made = {"settings": experiment.settings, "made_with": made_with}
+    if any(part.get(key) != value for key, value in made.items()):
+        return made | {"cpu_seconds": 0.0, "rows": []}
+    current = [run | _mark(experiment, run) for run in experiment.runs]
+    return part | {"rows": [row for row in part["rows"] if any(_is(row, run) for run in current)]}
+
+
+def _mark(experiment: Experiment, run: dict) -> dict:
+    """What a row notes of the checkpoint that it looks at: a row of one that was trained anew is made anew."""
+    return {"checkpoint": own.mark(run)} if experiment.network == LAB and "model" in run else {}
 
 
 def _is(row: dict, run: dict) -> bool:

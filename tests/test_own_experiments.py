@@ -1,0 +1,260 @@
+"""The experiments on the lab's own networks: what each changes, by hand, and rows of the file measured again."""
+
+import functools
+import hashlib
+
+import pytest
+import torch
+from test_experiments import assert_near
+from torch import Tensor, nn
+
+from attention_lite import ChannelAttentionModule
+from attention_lite.lab import (
+    RECIPES,
+    Scenes,
+    checkpoints,
+    draw,
+    experiments,
+    load_checkpoint,
+    masks,
+    photographs,
+    pictures,
+    scoring,
+)
+from attention_lite.lab.experiments import (
+    EXPERIMENTS,
+    frame_gates,
+    kernels,
+    loudness,
+    own,
+    painted_over,
+    switched_off,
+)
+from attention_lite.lab.runs import TEST_SEED
+from attention_lite.networks import residual_net, scale_net
+from attention_lite.psa import PSA
+
+
+def few(task: str) -> Scenes:
+    return RECIPES[task].task("test").sample(40, TEST_SEED)
+
+
+SAMPLES = [
+    ("outputs", {"task": "one-digit", "model": "external", "seed": 1}),
+    ("strengths", {"task": "cued-segmentation", "model": "danet-position", "seed": 1}),
+]
+
+
+@pytest.mark.parametrize(("name", "run"), SAMPLES, ids=lambda value: str(value))
+def test_a_row_of_the_shipped_file_is_measured_again(name, run):
+    stored = next(row for row in experiments.load()[name]["rows"] if run.items() <= row.items())
+    made = {"checkpoint", "seconds", "processor"}
+    assert_near({key: value for key, value in stored.items() if key not in made},
+                run | EXPERIMENTS[name].measure(**run))
+    assert made <= stored.keys()
+
+
+def test_the_shipped_rows_are_of_the_checkpoints_that_are_shipped():
+    for name, part in experiments.load().items():
+        if EXPERIMENTS[name].network == experiments.LAB:
+            for row in part["rows"]:
+                if "model" in row:
+                    assert row["checkpoint"] == own.mark(row), f"make it anew with: {experiments.COMMAND} {name}"
+
+
+def test_the_rows_of_a_checkpoint_that_was_trained_anew_are_made_anew(tmp_path, monkeypatch):
+    run = {"task": "one-digit", "seed": 0}
+    runs, asked = [run | {"model": model} for model in ("none", "se")], []
+    monkeypatch.setattr(experiments, "EXPERIMENTS", {"one": experiments.Experiment(
+        runs, lambda **run: asked.append(run["model"]) or {"value": 1}, experiments.LAB, {})})
+    folder, path = tmp_path / "checkpoints", tmp_path / "a.json"
+    folder.mkdir()
+    path_of = functools.partial(checkpoints.path_of, folder=folder)
+    for run in runs:
+        path_of(**run).write_bytes(b"first")
+    monkeypatch.setattr(own.checkpoints, "path_of", path_of)
+    assert experiments.make(["one"], path)
+    assert experiments.load(path)["one"]["rows"][0]["checkpoint"] == hashlib.sha256(b"first").hexdigest()[:16]
+    (folder / "one-digit--se--0.safetensors").write_bytes(b"second")
+    assert experiments.make(["one"], path)
+    assert asked == ["none", "se", "se"]
+    assert len({row["checkpoint"] for row in experiments.load(path)["one"]["rows"]}) == 2
+
+
+# Parts set to zero
+
+
+def test_only_what_is_named_is_set_to_zero():
+    net, _ = load_checkpoint("cued-segmentation", "danet", 0)
+    cut = switched_off.without(net, "alpha")
+    before, after = dict(net.named_parameters()), dict(cut.named_parameters())
+    assert [name for name in before if not torch.equal(before[name], after[name])] == ["block.position.alpha"]
+    assert after["block.position.alpha"] == 0
+    with pytest.raises(ValueError, match="names must be of the network's parameters, got 'gamma'"):
+        switched_off.without(net, "alpha", "gamma")
+
+
+def test_without_its_output_a_block_of_tokens_hands_on_what_it_got():
+    net, _ = load_checkpoint("one-digit", "external", 0)
+    features = net.stem(pictures(few("one-digit")))
+    with torch.no_grad():
+        assert torch.equal(switched_off.without(net, "W_O").block(features), features)
+        assert not torch.allclose(net.block(features), features, atol=0.1)
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_scores_between_channels_are_multiplied(published):
+    block = nn.Sequential(ChannelAttentionModule(published))
+    x = torch.randn(2, 5, 3, 3)
+    scores = (-1 if published else 1) * x.flatten(2) @ x.flatten(2).mT
+    sharper = switched_off.sharpened(block, 4.0)[0]
+    torch.testing.assert_close(sharper.attention(x)["channel_to_channel"], (4 * scores).softmax(-1))
+    nn.init.ones_(sharper.beta)
+    torch.testing.assert_close(sharper(x), x + ((4 * scores).softmax(-1) @ x.flatten(2)).unflatten(2, (3, 3)))
+    torch.testing.assert_close(block[0].attention(x)["channel_to_channel"], scores.softmax(-1))
+
+
+# Gates of context gating
+
+
+@pytest.mark.parametrize("model", ["se", "eca", "added-context"])
+@torch.no_grad()
+def test_a_networks_own_numbers_give_its_own_answers(model):
+    net, scenes = own.load("context-gating", model, 0), few("context-gating")
+    features = net.stem(pictures(scenes))
+    torch.testing.assert_close(frame_gates.passed(net, features), net.block(features))
+    numbers = frame_gates.signal(net.block, features)
+    read = frame_gates.answers(net, frame_gates.passed(net, features, numbers))
+    assert torch.equal(read, scoring.predictions(net, scenes))
+    nothing = torch.zeros(48) if model == "added-context" else torch.ones(48)
+    torch.testing.assert_close(frame_gates.passed(net, features, nothing), features)
+
+
+def test_the_brightest_digit_is_found_on_features_painted_by_hand():
+    scenes = few("context-gating")
+    painted = nn.functional.adaptive_avg_pool2d(masks(scenes), (16, 16))                 # (n, 3, 16, 16)
+    asked = torch.nn.functional.one_hot(scenes.target, 3)[:, :, None, None]
+    assert frame_gates.brightest_is_asked_for(scenes, painted * asked) == 1
+    assert frame_gates.brightest_is_asked_for(scenes, painted * (1 - asked)) == 0
+
+
+# Maps of CBAM and BAM
+
+
+def test_what_is_painted_is_the_lowest_half_or_the_highest_fifth():
+    order, images = torch.arange(100.0).reshape(1, 10, 10), torch.ones(1, 3, 20, 20)
+    low, high = painted_over.painted(images, order, 0.5, True), painted_over.painted(images, order, 0.2, False)
+    assert (low[:, :, :10] == 0).all()
+    assert (low[:, :, 10:] == 1).all()
+    assert (high[:, :, 16:] == 0).all()
+    assert (high[:, :, :16] == 1).all()
+
+
+@pytest.mark.parametrize("model", ["cbam", "cbam-average", "cbam-plain", "bam"])
+def test_own_gates_put_back_change_nothing_and_others_do(model):
+    net, images = own.load("one-digit-residual", model, 0), pictures(few("one-digit-residual"))
+    with torch.no_grad():
+        scores, given = painted_over.run(net, images, lambda i, gates: gates)
+        torch.testing.assert_close(scores, net(images))
+        assert len(given) == (2 if model == "bam" else 3)
+        others = painted_over.run(net, images, lambda i, gates: (gates[0], gates[1].roll(1, 0)))[0]
+        assert not torch.allclose(others, scores, atol=1e-3)
+
+
+@pytest.mark.parametrize("model", ["cbam", "bam"])
+def test_the_map_that_ranks_is_the_blocks_and_the_features_are_its_input(model):
+    net, images = own.load("one-digit-residual", model, 0), pictures(few("one-digit-residual"))
+    block = painted_over.BLOCK[model]
+    maps, sizes = painted_over.seen(net, images, block)
+    with torch.no_grad():
+        given = painted_over.run(net, images, lambda i, gates: gates)[1]
+        torch.testing.assert_close(maps, given[block][1])
+        if model == "bam":
+            torch.testing.assert_close(sizes, net.blocks[0](net.stem(images)).abs().mean(1))
+
+
+def test_rankings_that_know_nothing_of_a_picture_are_the_same_for_all(monkeypatch):
+    monkeypatch.setattr(own, "test_scenes", few)
+    monkeypatch.setattr(own, "validation_scenes", few)
+    torch.manual_seed(0)
+    orders = painted_over.rankings(residual_net("cbam").eval(), "one-digit-residual", 2)
+    for name in ("one fixed map", "disc in the middle"):
+        assert (orders[name] == orders[name][0]).all()
+    assert orders["disc in the middle"][0].flatten().argmax() in (65, 66, 77, 78)        # a corner of the middle
+    assert torch.equal(orders["another picture's map"][1], orders["own map"][0])
+    assert orders["one fixed map"][0] == pytest.approx(orders["own map"].mean(0))
+
+
+# SK and PSA
+
+
+def test_variants_have_the_ink_that_their_names_say(monkeypatch):
+    monkeypatch.setattr(own, "test_scenes", few)
+    found = {name: (masks(scenes) * scenes.opacity[:, :, None, None]).sum((1, 2, 3)).mean().item()
+             for name, scenes in kernels.variants().items()}
+    assert found["no digit"] == 0
+    assert found[kernels.NINE_INK] == pytest.approx(found["9 px"], rel=0.05)
+    for side, opacity in kernels.SAME_INK.items():
+        assert found[kernels.name_of(side, opacity)] == pytest.approx(found["16 px"], rel=0.05)
+    assert found["28 px"] > 2.8 * found["16 px"]
+
+
+def test_weights_are_those_of_the_wider_kernel():
+    torch.manual_seed(0)
+    net, scenes = scale_net("sk").eval(), few("any-size")
+    found = kernels.weights(net, scenes)
+    assert found.shape == (40, 3, 32)
+    with torch.no_grad():
+        x = net.blocks[0].reduce(net.stem(pictures(scenes)))
+    torch.testing.assert_close(found[:, 0], net.blocks[0].middle.attention(x)["kernel"][:, 1])
+
+
+def test_the_probe_tells_groups_apart_that_differ_and_only_those():
+    torch.manual_seed(0)
+    one, other = torch.randn(400, 5), torch.randn(400, 5)
+    assert kernels.told_apart(one, other) == pytest.approx(0.5, abs=0.08)
+    assert kernels.told_apart(one, other + torch.tensor([0, 0, 9.0, 0, 0])) > 0.98
+
+
+def test_a_hidden_unit_fires_where_its_weights_say_so():
+    block, x = PSA(16, reduction=4, groups=(1, 1, 1, 1)), torch.ones(3, 16, 6, 6)
+    for conv, weight in zip(block.convs, block.weights, strict=True):
+        nn.init.ones_(conv.weight)
+        nn.init.constant_(weight.W0.weight, -1.0)
+    assert (kernels.fired(block, x) == 0).all()
+    nn.init.ones_(block.weights[2].W0.weight)
+    assert kernels.fired(block, x).flatten().tolist() == [0, 0, 1, 0]
+
+
+# EMSA
+
+
+def test_sizes_of_outputs_are_those_that_reach_the_last_projection():
+    net, _ = load_checkpoint("cued-search", "emsa-4", 0)
+    features, caught = net.stem(pictures(few("cued-search"))), []
+    handle = net.block.block.W_O.register_forward_pre_hook(lambda _, args: caught.append(args[0]))
+    with torch.no_grad():
+        net.block(features)
+        values, normed, plain, loud = loudness.sizes(net.block, features)
+    handle.remove()
+    torch.testing.assert_close(normed, caught[0].square().mean((1, 2)))
+    assert (plain < values).all()                        # averages of values are smaller than the values
+    assert (loud > 1).all()
+
+
+# Grounds
+
+
+def test_scenes_on_other_grounds_are_the_same_digits_on_that_sides_photographs():
+    scenes = few("cued-search")
+    moved = scenes.replace(grounds="train")
+    assert set(moved.photographs) <= set(photographs.SPLITS["train"])
+    assert set(scenes.photographs) == set(photographs.SPLITS["test"])
+    solid = {"opacity": torch.ones_like(scenes.opacity), "light": torch.ones(len(scenes))}
+    one, other = (draw(s.replace(**solid)) for s in (scenes, moved))
+    ink = (masks(scenes) == 1).any(1)[:, None].expand_as(one)
+    assert torch.equal(one[ink], other[ink])
+    assert not torch.allclose(one, other, atol=0.2)
+    assert torch.equal(draw(scenes.replace(grounds="test")), draw(scenes))
+    large: Tensor = draw(moved[:3], 2)
+    assert (nn.functional.avg_pool2d(large, 2) - draw(moved[:3])).abs().mean() < 0.02
