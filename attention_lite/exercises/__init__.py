@@ -16,7 +16,6 @@ from attention_lite.exercises.answers import (  # noqa: F401  (for the chapters'
     call,
     choose,
     close,
-    copied,
     expect_shape,
     module,
     number,

@@ -23,7 +23,7 @@ class NotFinite(Wrong):
 
 def ask(function: Callable, *arguments: Any) -> Any:
     """What the reader's function returns; refused if it is nothing yet, or if a tensor that it was given changed."""
-    given = [copied(a) for a in arguments]
+    given = [_copied(a) for a in arguments]
     result = run(function, *given)
     if any(isinstance(a, Tensor) and not torch.equal(a, b) for a, b in zip(arguments, given, strict=True)):
         raise Wrong("your function changes its input. Write the result to a new tensor.")
@@ -32,7 +32,7 @@ def ask(function: Callable, *arguments: Any) -> Any:
     return result
 
 
-def copied(value: Any) -> Any:
+def _copied(value: Any) -> Any:
     """A tensor or list of the same numbers, which the reader's code may change; anything else as it is."""
     return value.clone() if isinstance(value, Tensor) else list(value) if isinstance(value, list) else value
 
@@ -53,11 +53,12 @@ def choose(answer: Any, right: str, sentences: dict[str, str]) -> None:
 def letter(answer: Any, choices: Sequence[str]) -> str:
     """The letter of an answer such as "b", "B", "(b)", "b." or "(b) Nothing."."""
     said = _alone(answer)
-    found = re.fullmatch(r"\W*([a-z])\W*|\W*([a-z])\s*[).:].*", said.lower(), re.DOTALL) if isinstance(said, str) \
-        else None
-    if not found or (found[1] or found[2]) not in choices:
+    pattern = r"\W*([a-z])\W*|\W*([a-z])\s*[).:].*"            # the letter alone, or before the words of its choice
+    found = re.fullmatch(pattern, said.lower(), re.DOTALL) if isinstance(said, str) else None
+    chosen = (found[1] or found[2]) if found else None
+    if chosen is None or chosen not in choices:
         raise Wrong(f"choose one of the letters {', '.join(choices)}; got {answer!r}.")
-    return found[1] or found[2]
+    return chosen
 
 
 def word(answer: Any, choices: Sequence[str], place: str) -> str:
