@@ -2,7 +2,8 @@
 
 // #try=name:state, for a state that the explorer has by name, or #try=name:trait=value;trait=value. Both put the explorer
 // into that state, at the start and whenever the address changes; what the reader changes is written back, so that
-// the address can be shared. A state names some traits; the others stay as they are.
+// the address can be shared. A state names some traits; the others stay as they are, unless the kind completes it. Back to
+// an address without a state is back to the start.
 class Address {
   constructor(explorer) {
     this.explorer = explorer;
@@ -36,15 +37,21 @@ class Address {
 
   read() {
     const [, name, text] = /^#try=([^:]+):(.*)$/.exec(location.hash) ?? [];
+    if (name == null && this.followed) return this.take(this.first); // the way back
     if (name == null || decodeURIComponent(name) !== this.name) return;
-    const values = this.valuesIn(text);
+    const values = this.explorer.completed(this.valuesIn(text));
     const wrong = Object.entries(values).find(([trait, value]) => !this.shared.includes(trait) || !this.explorer.allows(trait, value));
     this.complain(wrong && `The address asks for ${wrong[0]} = ${JSON.stringify(wrong[1])}, which is not to be had here.`);
     if (wrong) return;
     this.touched = false; // an address that a link gave is not written anew
     clearTimeout(this.writing);
-    for (const [trait, value] of Object.entries(values)) this.explorer.keep(trait, value);
+    this.followed = true;
+    this.take(values);
     this.explorer.root.scrollIntoView({ block: "nearest", behavior: this.explorer.calm.matches ? "auto" : "smooth" });
+  }
+
+  take(values) {
+    for (const [trait, value] of Object.entries(values)) this.explorer.keep(trait, value);
   }
 
   valuesIn(text) {
@@ -67,8 +74,9 @@ class Address {
   }
 
   write() {
-    const changed = Object.entries(this.values()).filter(([trait, value]) => value !== this.first[trait]);
-    const text = changed.map((pair) => pair.map(encodeURIComponent).join("=")).join(";");
+    const changed = Object.entries(this.values()).filter(([trait, value]) => !same(value, this.first[trait]));
+    const word = (value) => encodeURIComponent(typeof value === "object" ? JSON.stringify(value) : value);
+    const text = changed.map((pair) => pair.map(word).join("=")).join(";");
     const hash = changed.length ? `#try=${encodeURIComponent(this.name)}:${text}` : "";
     history.replaceState(history.state, "", location.pathname + location.search + hash);
   }

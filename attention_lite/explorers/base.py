@@ -22,7 +22,7 @@ PARTS = {
     "table": ("table",),
     "forced-gates": ("forced_gates",),
     "transformer": ("transformer",),
-    "live": ("tensors", "mechanisms", "engine", "draw"),
+    "live": ("tensors", "mechanisms", "engine", "draw", "causes", "count", "views", "live"),
 }
 SHOWS = ("photograph", "both", "map")
 

@@ -47,7 +47,7 @@ class ChannelExplorer extends PhotographExplorer {
   // ------------------------------------------------------------ drawing
 
   // A chart cleared, with its horizontal lines and their numbers; `under`: pixels kept below the lowest.
-  axes(chart, low, high, ticks = [low, (low + high) / 2, high], under = 9) {
+  axes(chart, low, high, ticks = [low, (low + high) / 2, high], under = 9, slots = this.channels) {
     const [width, height] = this.sizeCanvas(chart);
     const context = chart.getContext("2d");
     const [top, bottom] = [8, height - under];
@@ -65,7 +65,7 @@ class ChannelExplorer extends PhotographExplorer {
       context.lineTo(width, Math.round(y(tick)) + 0.5);
       context.stroke();
     }
-    const step = (width - AXIS) / this.channels;
+    const step = (width - AXIS) / slots;
     return { context, y, step, width, height, bottom, gap: step > 4 ? 1 : 0 };
   }
 

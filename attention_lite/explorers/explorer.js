@@ -9,9 +9,9 @@ class Explorer {
     const buffer = data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength);
     this.arrays = {};
     for (const [name, entry] of Object.entries(this.spec.arrays)) {
-      if (name === "images") this.photographs = new Photographs(entry, buffer);
-      else this.arrays[name] = readArray(entry, buffer);
+      this.arrays[name] = entry.files ? new Photographs(entry, buffer) : readArray(entry, buffer);
     }
+    this.photographs = this.arrays.images;
     this.controls = [];
     this.kept = {};
     this.hovering = null;
@@ -27,6 +27,11 @@ class Explorer {
     this.closers.push(() => observer.disconnect());
     this.touch();
     this.address = new Address(this);
+  }
+
+  // What a state sets besides what it names.
+  completed(state) {
+    return state;
   }
 
   // Whether an address may set a trait to this value; a kind that knows more says so.
@@ -62,6 +67,14 @@ class Explorer {
     this.kept[trait] = this.get(trait);
     this.model.on(`change:${trait}`, changed);
     this.closers.push(() => this.model.off(`change:${trait}`, changed));
+  }
+
+  // What is fetched when it is asked for: from the kernel, or from a script beside the page.
+  async bytesOf(name) {
+    const held = this.model.get("maps")?.[name];
+    if (held) return new Uint8Array(held.buffer, held.byteOffset, held.byteLength);
+    await pageShown;
+    return fetchScript(this.spec.scripts[name]);
   }
 
   touch() {
@@ -118,7 +131,7 @@ class Explorer {
       element("input", { type: "radio", name, value: i, onchange: () => this.set(trait, option.value) }),
     );
     const segments = options.map((option, i) => {
-      const picture = option.file == null ? null : element("img", { src: this.photographs.url(option.file), alt: "", class: "dark-light" });
+      const picture = option.file == null ? null : element("img", { src: this.thumbnail(option.file), alt: "", class: "dark-light" });
       const swatch = option.colour && option.colour !== "currentColor" ? element("i", { class: "ax-dot", style: `background:${option.colour}` }) : null;
       const words = element("span", { class: picture ? "ax-caption" : false }, option.label);
       return element("label", { class: picture ? "ax-thumb" : "ax-segment" }, inputs[i], element("span", { class: "ax-face" }, picture, swatch, words));

@@ -34,6 +34,10 @@ class PhotographExplorer extends Explorer {
       .then(() => this.touch());
   }
 
+  thumbnail(file) {
+    return this.photographs.url(file);
+  }
+
   photographChooser() {
     const perPhotograph = this.photographs.shape.length === 5 ? this.photographs.shape[1] : 1;
     const options = this.spec.imageNames.map((label, value) => ({ label, value, file: value * perPhotograph }));

@@ -35,6 +35,8 @@ function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+
 function number(x, digits = 3) {
   if (x === 0) return "0";
   const text = Math.abs(x) < 1e-6 ? x.toExponential(digits - 1) : x.toPrecision(digits);

@@ -175,13 +175,6 @@ class Transformer extends PhotographExplorer {
     return this.parts[name];
   }
 
-  async bytesOf(name) {
-    const held = this.model.get("maps")?.[name];
-    if (held) return new Uint8Array(held.buffer, held.byteOffset, held.byteLength);
-    await pageShown;
-    return fetchScript(this.spec.scripts[name]);
-  }
-
   unpack(bytes) {
     const { layers, heads, tokens, width, spec } = this;
     const vectors = layers * heads * tokens * width;

@@ -76,16 +76,17 @@ def fallback(state: dict[str, Any]) -> str:
     spec = state["spec"]
     if state["kind"] == "table":
         return plain_table(spec)
-    images = spec["arrays"]["images"]
+    shown = state.get("image", state.get("scene"))
+    images = spec["arrays"].get("stills", spec["arrays"]["images"])
     variants = images["shape"][1] if len(images["shape"]) == 5 else 1
-    file = images["files"][state["image"] * variants + state.get("variant", 0)]
+    file = images["files"][shown * variants + state.get("variant", 0)]
     start = file["offset"]
     content = io.BytesIO(base64.b64decode(state["data"])[start : start + file["bytes"]])
     picture = Image.open(content).convert("RGB")
     picture.thumbnail((FALLBACK_SIDE, FALLBACK_SIDE))
     small = io.BytesIO()
     picture.save(small, "JPEG", quality=80)
-    alt = spec["alt"][state["image"]] or f"Photograph {spec['imageNames'][state['image']]}"
+    alt = spec["alt"][shown] or f"Photograph {spec['imageNames'][shown]}"
     jpeg = base64.b64encode(small.getvalue()).decode()
     return (
         f'<img class="dark-light" src="data:image/jpeg;base64,{jpeg}" alt="{escape(alt)}">'

@@ -1,0 +1,247 @@
+// ---------------------------------------------------------------- views of a running network, for the live explorer
+//
+// Each has a `node`, and draws itself from the explorer's `run` (as it is now) and `own` (nothing forced).
+
+const INKS = { red: "#d62728", green: "#2a8f2a", blue: "#2a78c2", yellow: "#b08900", cyan: "#0c8f9c", magenta: "#b93aa2" };
+const PULLED = "#d9730d"; // a gate that the reader has pulled
+const REMEMBERED = 40; // states in the strip
+const STRIP = { left: 18, row: 9 }; // px
+
+// What the network answers, as ten bars: the digits in the picture in their own colours, a line where it stood by itself.
+class AnswerView {
+  constructor(live) {
+    this.live = live;
+    const digits = range(10);
+    this.fills = digits.map(() => element("i"));
+    this.lines = digits.map(() => element("b"));
+    this.names = digits.map((k) => element("span", {}, String(k)));
+    this.bars = digits.map((k) => element("div", { class: "ax-answer" }, element("div", { class: "ax-track" }, this.fills[k], this.lines[k]), this.names[k]));
+    this.title = element("div", { class: "ax-title" });
+    this.node = element("div", { class: "ax-answer-view", "aria-hidden": "true" }, this.title, element("div", { class: "ax-answers" }, ...this.bars));
+  }
+
+  draw() {
+    const { live } = this;
+    const [now, own] = [live.probabilities(live.run), live.probabilities(live.own)];
+    const best = indexOfMax(now);
+    say(this.title, live.isForced() ? "Answer (line: with its own gates)" : "Answer: probability of each digit");
+    this.bars.forEach((bar, k) => {
+      const ink = INKS[live.colourOf(k)];
+      this.fills[k].style.height = `${100 * now[k]}%`;
+      this.fills[k].style.background = ink ?? "";
+      this.lines[k].style.bottom = `${100 * own[k]}%`;
+      this.lines[k].hidden = !live.isForced();
+      bar.classList.toggle("picked", k === best);
+      bar.classList.toggle("asked", k === live.asked());
+    });
+  }
+}
+
+const indexOfMax = (values) => values.indexOf(Math.max(...values));
+
+// One of the block's vectors on the way to its gates, a bar a number. Its axis grows when a value would not fit.
+class StepView {
+  constructor(live, step, title) {
+    Object.assign(this, { live, step, limit: 0 });
+    this.title = element("div", { class: "ax-title" }, title);
+    this.chart = element("canvas", { class: "ax-chart ax-low", "aria-hidden": "true" });
+    this.node = element("div", {}, this.title, this.chart);
+  }
+
+  draw() {
+    const values = this.live.run.block?.steps[this.step]?.data;
+    this.node.hidden = !values;
+    if (!values) return;
+    this.limit = Math.max(this.limit, nextRound(Math.max(1e-3, ...values)));
+    const { context, y, step, bottom, gap } = this.live.axes(this.chart, 0, this.limit, [0, this.limit], 9, values.length);
+    values.forEach((value, i) => {
+      context.fillStyle = value > 0 ? this.live.ink.accent : this.live.ink.line;
+      const top = value > 0 ? Math.min(y(value), bottom - 1) : bottom - 1;
+      context.fillRect(AXIS + i * step, top, Math.max(1, step - gap), bottom - top);
+    });
+  }
+}
+
+const nextRound = (x) => [1, 2, 5, 10].map((s) => s * 10 ** Math.floor(Math.log10(x))).find((v) => v >= x);
+
+// The gates, as bars that can be pulled; below them one gate in words, with a slider, for fingers and keys.
+class GatesView {
+  constructor(live) {
+    this.live = live;
+    this.title = element("div", { class: "ax-title" });
+    this.chart = element("canvas", { class: "ax-chart ax-pull", tabindex: 0, role: "slider", "aria-label": "Gates: left and right choose a channel, up and down pull its gate, Delete gives it back", "aria-orientation": "vertical", "aria-valuemin": 0, "aria-valuemax": 1 });
+    this.back = element("button", { type: "button", onclick: () => live.set("pulled", {}) }, "let all go");
+    this.listen();
+    this.node = element("div", {}, element("div", { class: "ax-row" }, this.title, this.back), this.chart, this.makeRow());
+    live.controls.push(() => (this.back.disabled = !Object.keys(live.get("pulled")).length));
+  }
+
+  makeRow() {
+    const { live } = this;
+    const step = (by) => () => live.set("channel", clamp(live.get("channel") + by, 0, live.channels - 1));
+    const [before, after] = [["‹", -1, "Channel before"], ["›", 1, "Next channel"]].map(([sign, by, name]) => element("button", { type: "button", "aria-label": name, onclick: step(by) }, sign));
+    const read = () => {
+      const value = live.gates()?.[live.get("channel")] ?? 0;
+      return [Math.round(100 * value), live.get("channel") < 0 ? "choose a channel" : `${live.get("channel")}: ${value.toFixed(2)}`];
+    };
+    const slider = live.slider("Gate of channel", 100, ["0", "1"], (v) => live.pull(Math.max(0, live.get("channel")), v / 100), read, before, after);
+    return slider;
+  }
+
+  // A press chooses the channel; a pull up or down sets its gate.
+  listen() {
+    const { live, chart } = this;
+    const at = (event) => {
+      const box = chart.getBoundingClientRect();
+      const channel = clamp(Math.floor(((event.clientX - box.left - AXIS) / (box.width - AXIS)) * live.channels), 0, live.channels - 1);
+      return [channel, clamp(1 - (event.clientY - box.top - 8) / (box.height - 17), 0, 1)];
+    };
+    let from = null;
+    chart.addEventListener("pointerdown", (event) => {
+      if (event.isTrusted) chart.setPointerCapture(event.pointerId);
+      from = event.clientY;
+      live.set("channel", at(event)[0]);
+      live.drawAll(performance.now());
+    });
+    chart.addEventListener("pointermove", (event) => {
+      if (!event.buttons || from === null || (Math.abs(event.clientY - from) < 3 && from !== "pulling")) return;
+      from = "pulling";
+      live.pull(live.get("channel"), Number(at(event)[1].toFixed(2)));
+      live.drawAll(performance.now());
+    });
+    chart.addEventListener("pointerup", () => (from = null));
+    chart.addEventListener("pointercancel", () => (from = null));
+    chart.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  key(event) {
+    const { live } = this;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const far = event.shiftKey ? 5 : 1;
+    const [from, last] = [live.get("channel"), live.channels - 1];
+    const side = { ArrowLeft: from - far, ArrowRight: from + far, Home: 0, End: last }[event.key];
+    const up = { ArrowUp: 0.1, ArrowDown: -0.1, PageUp: 1, PageDown: -1 }[event.key];
+    if (side !== undefined) live.set("channel", clamp(side, 0, last));
+    else if (up && from >= 0) live.pull(from, clamp(Number((live.gates()[from] + up * (event.shiftKey ? 0.1 : 1)).toFixed(2)), 0, 1));
+    else if (event.key === "Delete" || event.key === "Backspace") live.letGo(from);
+    else return;
+    event.preventDefault();
+  }
+
+  draw() {
+    const { live, chart } = this;
+    const gates = live.gates();
+    this.node.hidden = !gates;
+    if (!gates) return;
+    const own = live.own.block.computed.channel.data;
+    const axes = live.axes(chart, 0, 1);
+    const pulled = live.get("pulled");
+    gates.forEach((gate, c) => {
+      const { context, y, step, gap } = axes;
+      const x = AXIS + c * step;
+      context.fillStyle = c in pulled ? PULLED : live.ink.accent;
+      context.fillRect(x, Math.min(y(gate), y(0) - 1), Math.max(1, step - gap), Math.max(1, y(0) - y(gate)));
+      if (!live.isForced()) return;
+      context.fillStyle = live.ink.text;
+      context.fillRect(x, y(own[c]) - 1, Math.max(1, step - gap), 2);
+    });
+    const channel = live.get("channel");
+    if (channel >= 0) live.pickMark(axes, channel);
+    say(this.title, `${live.channels} gates, one a channel: pull one up or down${live.isForced() ? " (lines: its own)" : ""}`);
+    chart.setAttribute("aria-valuenow", channel < 0 ? 0 : gates[channel].toFixed(2));
+    chart.setAttribute("aria-valuetext", channel < 0 ? "no channel chosen" : live.channelWords(channel));
+  }
+}
+
+// The last forty states, a column each, and in it the probability of each digit: an effect can be seen to repeat.
+class StripView {
+  constructor(live) {
+    this.live = live;
+    this.chart = element("canvas", { class: "ax-strip", "aria-hidden": "true" });
+    this.node = element("div", {}, element("div", { class: "ax-title" }, `The last ${REMEMBERED} states, left to right: probability of the digits 0 to 9`), this.chart);
+  }
+
+  draw() {
+    const { live } = this;
+    const [width] = live.sizeCanvas(this.chart);
+    const context = this.chart.getContext("2d");
+    context.clearRect(0, 0, width, 10 * STRIP.row + 6);
+    context.font = "9px system-ui, sans-serif";
+    context.textAlign = "right";
+    context.fillStyle = live.ink.muted;
+    range(10).forEach((k) => context.fillText(String(k), STRIP.left - 5, k * STRIP.row + 8));
+    const step = (width - STRIP.left) / REMEMBERED;
+    live.remembered.forEach(({ probabilities, colours }, i) => {
+      const best = indexOfMax(probabilities);
+      probabilities.forEach((p, k) => {
+        context.globalAlpha = 0.06 + 0.94 * p;
+        context.fillStyle = INKS[colours[k]] ?? live.ink.muted;
+        context.fillRect(STRIP.left + i * step, k * STRIP.row, step - 1, STRIP.row - 1);
+        context.globalAlpha = 1;
+        if (k !== best) return;
+        context.strokeStyle = live.ink.text;
+        context.strokeRect(STRIP.left + i * step + 0.5, k * STRIP.row + 0.5, step - 2, STRIP.row - 2);
+      });
+    });
+  }
+}
+
+// The same intervention on the stored scenes, counted in a worker.
+class CountView {
+  constructor(live) {
+    this.live = live;
+    this.button = element("button", { type: "button", onclick: () => this.start() }, `count over ${live.spec.counted} scenes`);
+    this.progress = element("progress", { max: live.spec.counted, value: 0, "aria-label": "Scenes counted", hidden: true });
+    this.text = element("p", { class: "ax-count", "aria-live": "polite" });
+    this.node = element("div", { class: "ax-row" }, this.button, this.progress, this.text);
+  }
+
+  async start() {
+    this.stop?.();
+    const { live } = this;
+    const state = live.state();
+    this.progress.hidden = false;
+    this.progress.value = 0;
+    this.began = JSON.stringify(state);
+    say(this.text, "");
+    try {
+      const scenes = (live.counted ??= await openScenes(await live.bytesOf("counted")));
+      const letters = (scene) => ({ ...scene, levels: scene.levels.map(levelsOf) });
+      const work = { weights: await live.bytesOf(live.part()), scenes: scenes.map(letters), state, palette: live.spec.palette, mean: live.spec.means[live.part()], stored: live.spec.scenes.map((_, i) => ({ ...letters(live.spec.scenes[i]), crop: live.cropOf(i) })) };
+      this.stop = startCount(work, (found) => this.tell(found, state), () => this.fail());
+    } catch {
+      this.fail();
+    }
+  }
+
+  fail() {
+    this.progress.hidden = true;
+    say(this.text, "The stored scenes or the worker that counts did not start, so nothing was counted.");
+  }
+
+  tell({ done, n, changed, before, after, asked }, state) {
+    this.progress.value = done;
+    if (done < this.live.spec.counted) return;
+    this.progress.hidden = true;
+    this.stop();
+    say(this.text, this.live.countWords({ n, changed, before, after, asked }, state));
+  }
+
+  draw() {
+    if (this.began && this.began !== JSON.stringify(this.live.state())) {
+      this.stop?.();
+      this.began = null;
+      this.progress.hidden = true;
+      say(this.text, "");
+    }
+  }
+}
+
+const LIVE_VIEWS = {
+  answer: (live) => new AnswerView(live),
+  squeeze: (live) => new StepView(live, "z", "Squeeze: the mean of each channel over all places"),
+  hidden: (live) => new StepView(live, "hidden", "Hidden units: what the gates are made of (a line: silent)"),
+  gates: (live) => new GatesView(live),
+  strip: (live) => new StripView(live),
+  count: (live) => new CountView(live),
+};

@@ -1,0 +1,173 @@
+"""What a live explorer shows of the lab: networks to run in the page, scenes to change, and scenes to count over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attention_lite.block import AttentionBlock
+from attention_lite.lab import photographs, scoring
+from attention_lite.lab.checkpoints import load_checkpoint, round_to_half
+from attention_lite.lab.page_weights import pack
+from attention_lite.lab.recipes import RECIPES, check_run
+from attention_lite.lab.scenes import Scenes, _all_crops, _crop, draw, levels
+from attention_lite.lab.tasks import PRIMARIES, PRIMARY_HUES, SIX_HUES, TASKS, rgb
+from attention_lite.lab.training import pictures, untrained
+from attention_lite.networks import SegmentNet
+
+CRISP = 4                # how many pixels of the reader's photograph one pixel of the network's becomes
+SIX = ("red", "yellow", "green", "cyan", "blue", "magenta")
+FIELDS = ("light", "contrast", "y", "x", "side", "angle", "opacity", "colour", "frame", "disc_yx", "disc_colour")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Networks and scenes of one task, as arrays.
+
+    size: side of a picture, in pixels.  palette: {name: [r, g, b]}, the colours that frame, disc and digits may take.
+    networks: for each its part, model, seed and whether it is trained.  weights: {part: bytes}, see `page_weights`.
+    means: {part: (C,)}: the mean gates over the counted scenes, of networks with one gate a channel.
+    scenes, counted: descriptions, each with the names of its digits, its answer and what its cue says.
+    crops, counted_crops: uint8 (n, 3, S, S), the photographs behind them.
+    crisp: uint8 (n, 4 S, 4 S, 3), those of `scenes` for the reader, as bright as the scene has them.
+    stills: uint8 (n, 4 S, 4 S, 3), the scenes drawn: what is seen before the network is there.
+    names, alt: what each scene is called, and what it shows.
+    """
+
+    size: int
+    palette: dict[str, list[float]]
+    networks: list[dict[str, Any]]
+    weights: dict[str, bytes]
+    means: dict[str, np.ndarray]
+    scenes: list[dict[str, Any]]
+    crops: np.ndarray
+    crisp: np.ndarray
+    stills: np.ndarray
+    names: list[str]
+    alt: list[str]
+    counted: list[dict[str, Any]]
+    counted_crops: np.ndarray
+
+
+def stage(task: str, model: str, *, seeds: Sequence[int] = (0,), controls: Sequence[str] = (),
+          before_training: bool = False, scenes: Scenes | None = None, counted: Scenes | None = None) -> Stage:
+    """The networks of `task` with the block `model`, and with those of `controls`, for a live explorer.
+
+    Args:
+        task, model, seeds: trained networks that are shipped; the first seed is the one that is shown.
+        controls: other models of the task, which take the block's place.
+        before_training: whether the networks before their first step come along.
+        scenes: those that are shown; by default the first of the counted ones on each photograph, and the first that
+            the network of the first seed misreads.
+        counted: those over which an intervention is counted; by default the first 200 test scenes of seed 2.
+
+    Raises:
+        ValueError: if a task, model or seed is unknown, or the scenes are not the task's.
+    """
+    if not seeds:
+        raise ValueError("seeds must hold one seed at least, got none")
+    for name in (model, *controls):
+        seeds = [check_run(task, name, seed) for seed in seeds]
+    kind = RECIPES[task].task
+    counted = TASKS[kind.name]("test").sample(200, seed=2) if counted is None else counted
+    scenes = _chosen(load_checkpoint(task, model, seeds[0])[0], counted) if scenes is None else scenes
+    for name, given in (("scenes", scenes), ("counted", counted)):
+        if given.size != kind.size:
+            raise ValueError(f"{name} must be {kind.size} pixels wide in the task {task}, got {given.size}")
+    networks = [{"model": name, "seed": seed, "trained": trained, "part": _part(name, seed, trained)}
+                for name in (model, *controls) for trained in ((True, False) if before_training else (True,))
+                for seed in seeds]
+    palette = _palette(counted)
+    return Stage(
+        size=kind.size, palette=palette, networks=networks,
+        weights={n["part"]: pack(task, n["model"], n["seed"], n["trained"]) for n in networks},
+        means=_mean_gates(task, networks, counted),
+        scenes=_described(scenes, palette), crops=_crops(scenes), crisp=_crisp(scenes),
+        stills=(draw(scenes, CRISP) * 255).round().byte().permute(0, 2, 3, 1).numpy(),
+        names=[f"{name} {i + 1}" for i, name in enumerate(scenes.photographs)],
+        alt=[_alt(scenes, i, palette) for i in range(len(scenes))],
+        counted=_described(counted, palette), counted_crops=_crops(counted))
+
+
+def _part(model: str, seed: int, trained: bool) -> str:
+    return f"{model} {seed}{'' if trained else ' before training'}"
+
+
+def _chosen(net: torch.nn.Module, scenes: Scenes) -> Scenes:
+    """The first scene on each photograph, and the first that the network misreads."""
+    first = [scenes.photographs.index(name) for name in photographs.SPLITS[scenes.split] if name in scenes.photographs]
+    if not isinstance(net, SegmentNet):       # that one paints, and names no class
+        wrong = torch.where(scoring.predictions(net, scenes) != scenes.answer)[0].tolist()
+        first += [i for i in wrong if i not in first][:1]
+    return scenes[first]
+
+
+@torch.no_grad()
+def _mean_gates(task: str, networks: list[dict[str, Any]], scenes: Scenes) -> dict[str, np.ndarray]:
+    means, parts = {}, pictures(scenes).split(100)
+    for n in networks:
+        net = (load_checkpoint(task, n["model"], n["seed"])[0] if n["trained"]
+               else round_to_half(untrained(task, n["model"], n["seed"])))
+        block = getattr(net, "block", None)
+        if isinstance(block, AttentionBlock):
+            maps = [block.attention(net.stem(x)) for x in parts]
+            if all("channel" in m and m["channel"].dim() == 2 for m in maps):
+                means[n["part"]] = torch.cat([m["channel"] for m in maps]).mean(0).numpy()
+    return means
+
+
+def _palette(scenes: Scenes) -> dict[str, list[float]]:
+    names, hues = (SIX, SIX_HUES) if scenes.frame is None else (PRIMARIES, PRIMARY_HUES)
+    return {name: rgb(hue, torch.tensor(0.9), torch.tensor(0.9)).tolist()
+            for name, hue in zip(names, hues, strict=True)}
+
+
+def _nearest(colour: Tensor | None, palette: dict[str, list[float]]) -> str | None:
+    """The name of the palette's colour of the nearest direction: shades do not count."""
+    if colour is None:
+        return None
+    value = colour - colour.min()
+    return max(palette, key=lambda name: float(torch.cosine_similarity(
+        value, torch.tensor(palette[name]) - min(palette[name]), dim=0)))
+
+
+def _described(scenes: Scenes, palette: dict[str, list[float]]) -> list[dict[str, Any]]:
+    found = []
+    for i in range(len(scenes)):
+        values = {name: getattr(scenes, name) for name in FIELDS}
+        cue = scenes.frame if scenes.frame is not None else scenes.disc_colour
+        found.append({
+            "size": scenes.size,
+            "levels": ["".join(chr(97 + v) for v in levels(scenes.split)[g].ravel()) for g in scenes.glyph[i]],
+            **{name: None if value is None else value[i].tolist() for name, value in values.items()},
+            "labels": scenes.label[i].tolist(), "target": int(scenes.target[i]),
+            "digits": [_nearest(c, palette) for c in scenes.colour[i]],
+            "cue": None if cue is None else _nearest(cue[i], palette)})
+    return found
+
+
+def _crops(scenes: Scenes) -> np.ndarray:
+    return _all_crops(scenes.split, scenes.size)[scenes.photo].numpy()
+
+
+def _crisp(scenes: Scenes) -> np.ndarray:
+    crops = torch.stack([_crop(scenes.split, scenes.size, i, CRISP) for i in scenes.photo.tolist()])
+    mean = crops.mean((2, 3), keepdim=True)
+    bright = torch.lerp(mean, crops, scenes.contrast[:, None, None, None]) * scenes.light[:, None, None, None]
+    return (bright.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+
+
+def _alt(scenes: Scenes, i: int, palette: dict[str, list[float]]) -> str:
+    digits = ", ".join(f"a {_nearest(c, palette)} {label}" for c, label in
+                       zip(scenes.colour[i], scenes.label[i].tolist(), strict=True))
+    cue = ""
+    if scenes.frame is not None:
+        cue = f"; around it a {_nearest(scenes.frame[i], palette)} frame"
+    elif scenes.disc_colour is not None:
+        cue = f"; beside them a {_nearest(scenes.disc_colour[i], palette)} disc"
+    return f"Handwritten digits on a photograph ({scenes.photographs[i]}): {digits}{cue}"
