@@ -93,6 +93,18 @@ SE = _channel_gate(
     Box(r"$W_1$, $\delta$", 2.5, 0.3, 0.65, "learned", 0.44), Box("$W_2$", 3.8, 0.3, 0.5, "learned", 0.44),
     arrows=(Arrow(((1.47, 0.3), (2.175, 0.3)), "$z$", "$C$"), Arrow(((2.825, 0.3), (3.55, 0.3)), "", "$C/r$")))
 
+# Where SE stands in a ResNet's bottleneck: at the end of the residual branch, before the sum.
+SE_IN_RESNET = Diagram(
+    1.35,
+    (Box("$x$", 0.25, 1.05, 0.34, "map"),
+     Box(r"$1\times 1$, $3\times 3$, $1\times 1$", 1.95, 0.3, 1.5, "learned", 0.44),
+     Box("SE", 3.5, 0.3, 0.5, "weights"), Box(r"$\delta$", 4.72, 1.05, 0.32, "fixed"),
+     Box("$y$", 5.3, 1.05, 0.3, "map")),
+    (Join("+", 4.26, 1.05),),
+    (Arrow(((0.42, 1.05), (4.15, 1.05)), "the shortcut", MAP), Arrow(((0.62, 1.05), (0.62, 0.3), (1.2, 0.3))),
+     Arrow(((2.7, 0.3), (3.25, 0.3))), Arrow(((3.75, 0.3), (4.26, 0.3), (4.26, 0.94))),
+     Arrow(((4.37, 1.05), (4.56, 1.05))), Arrow(((4.88, 1.05), (5.15, 1.05)))))
+
 ECA = _channel_gate(
     Box("$k$ weights, slid\nalong the channels", 3.8, 0.3, 1.5, "learned", 0.44),
     arrows=(Arrow(((1.47, 0.3), (3.05, 0.3)), "$z$", "$C$"),))
@@ -271,7 +283,7 @@ TRANSFORMER_LAYER = Diagram(
 
 DIAGRAMS = {"SE": SE, "ECA": ECA, "CBAM": CBAM, "BAM": BAM, "SK": SK, "PSA": PSA,
             "self-attention": SELF_ATTENTION, "DANet": DANET, "EMSA": EMSA, "external": EXTERNAL,
-            "transformer layer": TRANSFORMER_LAYER}
+            "SE in a ResNet": SE_IN_RESNET, "transformer layer": TRANSFORMER_LAYER}
 
 
 # What the package's blocks have where nothing else is said.

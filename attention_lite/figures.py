@@ -1,6 +1,6 @@
 """The one style of the book's figures: sizes, colours, and maps on fixed limits with a colour bar."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attention_lite.extras import extra
@@ -17,6 +17,7 @@ with extra("book"):
 
 # Okabe and Ito's colours, distinguishable with any kind of colour vision.
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7")
+WIDTH = 5.5               # inches, of what shall be read on a phone
 MAP = "viridis"           # weights and gates: from nothing to much
 # The same over a photograph: from nothing, through which the photograph is seen, to an opaque yellow.
 GLOW = LinearSegmentedColormap.from_list("glow", [(1.0, 0.4, 0.1, 0.0), (1.0, 0.6, 0.1, 0.6), (1.0, 0.95, 0.3, 1.0)])
@@ -80,3 +81,48 @@ def colour_bar(figure: Figure, shown: AxesImage, axes: Axes | Sequence[Axes] | n
                extend: str = "neither") -> None:
     """Add a colour bar with numbers and a label beside the axes, on the dark ground of `glow`."""
     figure.colorbar(shown, ax=axes, label=label, shrink=0.85, extend=extend).ax.set_facecolor("0.25")
+
+
+def strips(named: Mapping[str, Any], row_names: Sequence[str], limits: tuple[float, float], label: str,
+           columns: str) -> None:
+    """Show matrices (rows, n) as strips of cells under one another, on one scale with a colour bar.
+
+    Args:
+        named: title -> matrix, each of as many rows as `row_names` has names.
+        row_names: what the rows are.
+        limits: (low, high) of the colours.
+        label: what a cell shows; `columns`: what the n columns are.
+    """
+    figure, axes = panels(len(named), 1, WIDTH, 0.35 + 0.33 * len(row_names))
+    low, high = as_array("limits", limits)
+    for ax, (title, values) in zip(axes[:, 0], named.items(), strict=True):
+        shown = ax.imshow(as_array("values", values), cmap=MAP, vmin=low, vmax=high, aspect="auto")
+        ax.set(title=title, yticks=range(len(row_names)), yticklabels=row_names, xticks=[])
+    axes[-1, 0].set_xlabel(columns)
+    colour_bar(figure, shown, axes, label)
+
+
+def seed_dots(ax: Axes, rows: Mapping[str, Mapping[str, Sequence[float]]], title: str = "",
+              chance: float | None = None) -> None:
+    """Draw a line of dots for each row, one dot for each training; NaN is left out.
+
+    Args:
+        ax: where to draw.
+        rows: name of the row -> name of what was measured -> a share in [0, 1] for each training.
+        title: of the plot.
+        chance: what guessing would reach, drawn as a dotted line.
+    """
+    series = list(dict.fromkeys(name for row in rows.values() for name in row))
+    for y, row in enumerate(rows.values()):
+        for name, values in row.items():
+            i = series.index(name)
+            ax.plot(values, [y + 0.2 * (i - (len(series) - 1) / 2)] * len(values), "os^D"[i], color=CYCLE[i],
+                    alpha=0.75, markersize=6)
+    for i, name in enumerate(series):
+        ax.plot([], [], "os^D"[i], color=CYCLE[i], label=name)
+    if chance is not None:
+        ax.axvline(chance, color="0.6", linewidth=1, linestyle=":", zorder=0)
+    ax.set(title=title, xlim=(-0.03, 1.03), ylim=(len(rows) - 0.5, -0.5), yticks=range(len(rows)),
+           yticklabels=list(rows))
+    if len(series) > 1:
+        ax.legend(loc="upper right", bbox_to_anchor=(1.02, -0.12), ncols=2, columnspacing=1, handletextpad=0.2)

@@ -2,63 +2,38 @@
 
 import torch
 
-
-def _excite(z, W1, W2):
-    return torch.sigmoid(torch.relu(z @ W1.T) @ W2.T)
-
-
-def _no_relu(x, W1, W2):
-    return torch.sigmoid(x.mean((2, 3)) @ W1.T @ W2.T)
+# Of the channels whose mean gate changes most between the red frame and the green, those that close and that open.
+CLOSING = [27, 36, 44, 32, 42, 21, 1, 18]
+OPENING = [8, 26, 19, 5, 35, 24, 25]
 
 
-def _raw_scores(x, W1, W2):
-    return torch.relu(x.mean((2, 3)) @ W1.T) @ W2.T
-
-
-def _add(x, s):
-    return x + s[:, :, None, None]
-
-
-def _last_axis(x, s):
-    # What broadcasting does with (B, 1, 1, C) where W = C; elsewhere the shapes do not even fit.
-    return x * s[:, None, None, :] if x.shape[3] == s.shape[1] else x * s[:, :, None, None]
-
-
-def _bare_product(x, s):
-    return x * s if x.shape[2:] == s.shape else x * s[:, :, None, None]
-
-
-def _in_place(x, s):
-    return x.mul_(s[:, :, None, None])
+def _third(W1, *row):
+    """W1, and a W2 whose third row is `row` and whose others are zero."""
+    W1 = torch.tensor(W1)
+    return W1, torch.cat([torch.zeros(2, len(row)), torch.tensor([row])])
 
 
 MISTAKES = {
-    "se-shift": [("a", "change places"), ("c", "through z alone"), ("d", "choose one of the letters")],
-    "se-criticise": [
-        ("a", "lets the channel pass"), ("b", "one number for the whole picture"), ("d", "each on its own")],
+    "se-softmax": [("a", "not their size"), ("b", "still knows the frame"), ("d", "no gate is 0"),
+                   ("e", "choose one of the letters")],
+    "se-control": [("b", "on more scenes"), ("c", "another seed"), ("d", "a blind choice among ten"),
+                   (1, "choose one of the letters")],
     "se-gates": [
-        (lambda x, W1, W2: _excite(x.sum((2, 3)), W1, W2), "takes the sum"),
-        (lambda x, W1, W2: _excite(x.amax((2, 3)), W1, W2), "takes the largest value"),
-        (lambda x, W1, W2: _excite(x.mean((0, 2, 3)).expand(len(x), -1), W1, W2), "over the whole batch"),
-        (_raw_scores, "the sigmoid is missing"),
-        (lambda x, W1, W2: _raw_scores(x, W1, W2).softmax(1), "that is a softmax"),
-        (_no_relu, "the ReLU between"),
-        (lambda x, W1, W2: torch.sigmoid(torch.relu(_raw_scores(x, W1, W2))), "a ReLU too many"),
-        (lambda x, W1, W2: x.mean((2, 3)), "differ from"),
-        (lambda x, W1, W2: _excite(x.mean(1), W1, W2), "your code stopped with"),
+        (torch.zeros(2, 3), "expected the two matrices"),
+        ((torch.zeros(3, 2), torch.zeros(2, 3)), "with k hidden units"),
+        (_third([[1.0, -1.0, 0.0]], 9.0), "a sum of nothing is 0"),
+        (_third([[-1.0, 1.0, 0.0]], -9.0), "σ(0) = ½, not open"),
+        (_third([[1.0, -1.0, 0.0], [-1.0, 1.0, 0.0]], -9.0, 9.0), "the wrong way round"),
+        (_third([[1.0, -1.0, 0.0], [-1.0, 1.0, 0.0]], 1.0, -1.0), "not far enough"),
+        (_third([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], 9.0, 9.0), "goes down to"),
+        ((torch.tensor([[1.0, -1.0, 0.0]]), torch.ones(3, 1)), "one of the first two gates moves"),
     ],
-    "se-scale": [
-        (_add, "A gate multiplies"),
-        (_last_axis, "each column of the picture"),
-        (_bare_product, "broadcasting aligns the last axes"),
-        (_in_place, "changes its input"),
-        (lambda x, s: x * s.softmax(1)[:, :, None, None], "normalise the gates once more"),
-        (lambda x, s: s, "(B, C, H, W)"),
-    ],
-    "se-parameters": [
-        (lambda C, r: C * C // r, "one of the two layers"),
-        (lambda C, r: 2 * C * C // r + C + C // r, "count biases"),
-        (lambda C, r: 2 * C * C, "forget the reduction"),
-        (lambda C, r: 2 * (C // r) ** 2, "not (C / r)²"),
+    "se-fewest": [
+        ("all", "expected a list of numbers"),
+        ([0, 48], "the numbers 0 to 47"),
+        (CLOSING, "You only close gates"),
+        (OPENING, "You only open gates"),
+        ([8, 27, 26, 36], "in 11% of the scenes and the red in 55%"),
+        (range(48), "8 will do"),
     ],
 }

@@ -26,9 +26,10 @@ from conftest import ROOT
 
 PAGES = {"gates-on-one-page": ["SE", "ECA", "CBAM", "BAM", "SK", "PSA"],
          "positions-on-one-page": ["self-attention", "DANet", "EMSA", "external"],
-         "12-transformer": ["transformer layer"]}
+         "01-se": ["SE", "SE in a ResNet"], "12-transformer": ["transformer layer"]}
 MADE_BY = {                                              # what makes the weights, if not a sigmoid
-    "SK": {"softmax"}, "PSA": {r"$\sigma$", "softmax"}, "self-attention": {"softmax\nover keys"},
+    "SE in a ResNet": {"SE"}, "SK": {"softmax"}, "PSA": {r"$\sigma$", "softmax"},
+    "self-attention": {"softmax\nover keys"},
     "DANet": {"softmax\nover keys", "softmax\nover channels"}, "EMSA": {"softmax\nover keys", "IN"},
     "external": {"softmax\nover places", "$\\div$ sum over\nslots"},
     "transformer layer": {"softmax\nover keys"}}
@@ -191,8 +192,8 @@ def test_the_pages_draw_each_mechanism_with_words(page, names):
         assert len(metadata["mystnb"]["image"]["alt"].split()) > 15
 
 
-def test_the_pages_draw_every_diagram_once():
-    assert [name for names in PAGES.values() for name in names] == list(DIAGRAMS)
+def test_the_pages_draw_every_diagram():
+    assert list(dict.fromkeys(name for names in PAGES.values() for name in names)) == list(DIAGRAMS)
 
 
 def test_an_unknown_name_is_refused():

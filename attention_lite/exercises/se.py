@@ -1,113 +1,128 @@
 """Checks of the exercises of chapter 01, squeeze-and-excitation."""
 
+from functools import cache
+
 import torch
+from torch import Tensor, nn
 
-from attention_lite.exercises import Wrong, call, choose, exercise, expect_shape, same
+from attention_lite.exercises import Wrong, choose, exercise
 
-_SHIFT = {
-    "a": "the gates come from z, and z is the mean over all places. "
-         "Does a mean change when its terms change places?",
-    "c": "it is true that a trained network may react to the border. But the gates see the feature map through z "
-         "alone, and this feature map is only rolled.",
+SEED = 1                 # of the network that the chapter takes apart
+ENOUGH = 0.5             # of the scenes with a red frame are to be read as if it were green
+FEW = 8                  # gates that bring it so far
+
+_SOFTMAX = {
+    "a": "the order of the gates stays, but not their size: 48 numbers that sum to 1 are about 1/48 each.",
+    "b": "a softmax of the scores still knows the frame: its largest gates belong to the same channels as before. "
+         "What gets lost is something else.",
+    "d": "no gate is 0: the softmax makes them small. The network reads more than a blind choice among ten digits.",
 }
-_CRITICISE = {
-    "a": "a gate near 1 only lets the channel pass as it was; it says nothing about the other channels' gates.",
-    "b": "the gate is one number for the whole picture. It cannot be larger at the cat than elsewhere; "
-         "what is large there is the feature map.",
-    "d": "gates are sigmoids, each on its own: they need not sum to one, so that is no fault.",
+_CONTROL = {
+    "b": "on more scenes the share would come out about the same. The trouble is what was measured, not how often.",
+    "c": "another seed falls as deep: no network can read a map of zeros.",
+    "d": "a tenth is what a blind choice among ten digits gives. That is low enough for any claim.",
 }
 
 
-@exercise("se-shift")
-def check_shift(answer) -> None:
-    """A letter: what shifting a feature map does to its gates."""
-    choose(answer, "b", _SHIFT)
+@exercise("se-softmax")
+def check_softmax(answer) -> None:
+    """A letter: what a trained network reads once a softmax stands in place of its sigmoid."""
+    choose(answer, "c", _SOFTMAX)
 
 
-@exercise("se-criticise")
-def check_criticise(answer) -> None:
-    """A letter: what is wrong with a claim about a gate."""
-    choose(answer, "c", _CRITICISE)
+@exercise("se-control")
+def check_control(answer) -> None:
+    """A letter: what is wrong with setting all gates to 0 as a control."""
+    choose(answer, "a", _CONTROL)
 
 
 @exercise("se-gates")
-def check_gates(gates) -> None:
-    """gates(x, W1, W2): (B, C, H, W), (C/r, C), (C, C/r) -> (B, C), the gates of a batch."""
-    for b, c, r, h, w in ((2, 8, 2, 5, 7), (3, 6, 3, 4, 4), (1, 4, 1, 1, 9)):
-        x = torch.randn(b, c, h, w) + 0.5
-        W1, W2 = torch.randn(c // r, c), torch.randn(c, c // r)
-        s = call(gates, x, W1, W2)
-        if tuple(s.shape) == (b, c, 1, 1):
-            s = s[:, :, 0, 0]
-        expect_shape(s, (b, c), "(B, C)")
-        z = x.mean((2, 3))
-        right = torch.sigmoid(torch.relu(z @ W1.T) @ W2.T)
-        if not same(s, right):
-            raise Wrong(_what_is_wrong(s, x, W1, W2, right))
+def check_gates(layers) -> None:
+    """(W1, W2): of three gates the third opens where z₁ > z₂ and closes where z₁ < z₂, the others stay at ½."""
+    if not isinstance(layers, (tuple, list)) or len(layers) != 2:
+        raise Wrong(f"expected the two matrices (W1, W2), got {type(layers).__name__}.")
+    W1, W2 = (torch.as_tensor(layer).detach().double() for layer in layers)
+    if W1.dim() != 2 or W2.dim() != 2 or W1.shape[1] != 3 or W2.shape != W1.shape[::-1]:
+        raise Wrong(f"your matrices have shapes {tuple(W1.shape)} and {tuple(W2.shape)}; expected (k, 3) and (3, k), "
+                    "with k hidden units.")
+    z = torch.rand(200, 3, dtype=torch.double)
+    z[:, 1] = (z[:, 0] + torch.where(z[:, 0] < 0.5, 0.5, -0.5)).clamp(0, 1)
+    s = torch.sigmoid(torch.relu(z @ W1.T) @ W2.T)
+    first = z[:, 0] > z[:, 1]
+    if (s[:, :2] - 0.5).abs().max() > 1e-6:
+        raise Wrong("one of the first two gates moves. Its rows of W2 must be zero: σ(0) = ½.")
+    if not torch.isfinite(s).all():
+        raise Wrong("your gates are not all finite (NaN or infinity).")
+    opened, closed = s[first, 2].min().item(), s[~first, 2].max().item()
+    if opened >= 0.9 and closed <= 0.1:
+        return
+    if s[first, 2].max() <= 0.1 and s[~first, 2].min() >= 0.9:
+        raise Wrong("it is the wrong way round: your gate closes where z₁ is the larger.")
+    if opened >= 0.9 and abs(closed - 0.5) < 1e-6:
+        raise Wrong("where z₁ is the larger it opens. Elsewhere no hidden unit fires, and a sum of nothing is 0: the "
+                    "gate is σ(0) = ½, not closed. What would have to fire there?")
+    if closed <= 0.1 and abs(opened - 0.5) < 1e-6:
+        raise Wrong("where z₂ is the larger it closes. Elsewhere no hidden unit fires, and the gate is σ(0) = ½, not "
+                    "open. What would have to fire there?")
+    if opened > 0.5 > closed:
+        raise Wrong(f"it goes the right way, but not far enough: with z₁ and z₂ half apart your gate is {opened:.2f} "
+                    f"and {closed:.2f}; 0.9 and 0.1 are asked for. Larger weights do that.")
+    raise Wrong(f"where z₁ is larger by a half your gate goes down to {opened:.2f}, and where z₂ is, up to "
+                f"{closed:.2f}.")
 
 
-def _what_is_wrong(s: torch.Tensor, x: torch.Tensor, W1: torch.Tensor, W2: torch.Tensor, right: torch.Tensor) -> str:
-    """The sentence for wrong gates: recognise the usual slips by the numbers they give."""
-    z = x.mean((2, 3))
-    scores = torch.relu(z @ W1.T) @ W2.T
-    squeezed = {
-        "the sum": x.sum((2, 3)), "the largest value": x.amax((2, 3)),
-        "the mean over the whole batch": z.mean(0, keepdim=True).expand_as(z),
-    }
-    for name, wrong in squeezed.items():
-        if same(s, torch.sigmoid(torch.relu(wrong @ W1.T) @ W2.T)):
-            return f"your squeeze takes {name} of each channel; SE takes the mean over the places, picture by picture."
-    if same(s, scores):
-        return "the sigmoid is missing: your gates are the raw scores W₂ δ(W₁ z), and some lie outside (0, 1)."
-    if same(s, scores.softmax(1)):
-        return "your gates sum to 1 over the channels: that is a softmax. SE's gates are sigmoids, each on its own."
-    if same(s, torch.sigmoid(z @ W1.T @ W2.T)):
-        return "the ReLU between the two layers is missing."
-    if same(s, torch.sigmoid(torch.relu(torch.relu(z @ W1.T) @ W2.T))):
-        return "there is a ReLU too many: after W₂ comes the sigmoid alone. None of your gates is below 0.5."
-    worst = (s - right).abs().max().item()
-    return f"your gates differ from σ(W₂ δ(W₁ z)) by up to {worst:.2f}."
+@exercise("se-fewest")
+def check_fewest(channels) -> None:
+    """Numbers of channels that get the green frame's gates: so few, and the network reads the green digit."""
+    if isinstance(channels, Tensor):
+        channels = channels.tolist()
+    if not isinstance(channels, (list, tuple, set, range)):
+        raise Wrong(f"expected a list of numbers of channels, got {type(channels).__name__}.")
+    strange = [c for c in channels if isinstance(c, bool) or not isinstance(c, int) or not 0 <= c < 48]
+    if strange:
+        raise Wrong(f"the channels have the numbers 0 to 47, got {strange[0]!r}.")
+    chosen = sorted(set(channels))
+    red, green = _read_with_green_gates(tuple(chosen))
+    if green < ENOUGH:
+        count = f"{len(chosen)} channel{'' if len(chosen) == 1 else 's'}"
+        raise Wrong(f"with the green frame's gates in {count} the network reads the green digit in {green:.0%} of the "
+                    f"scenes and the red in {red:.0%}; green in half of them is asked for." + _one_sided(chosen))
+    if len(chosen) > FEW:
+        raise Wrong(f"the network reads the green digit in {green:.0%} of the scenes, with {len(chosen)} gates. "
+                    f"{FEW} will do.")
 
 
-@exercise("se-scale")
-def check_scale(scale) -> None:
-    """scale(x, s): (B, C, H, W), (B, C) -> (B, C, H, W), each channel times its gate."""
-    for b, c, h, w in ((3, 3, 3, 3), (2, 3, 3, 3), (2, 5, 3, 4), (1, 6, 1, 2)):      # those where slips fit come first
-        x, s = torch.randn(b, c, h, w), torch.rand(b, c)
-        y = call(scale, x, s)
-        expect_shape(y, (b, c, h, w), "(B, C, H, W)")
-        right = torch.einsum("bchw,bc->bchw", x, s)
-        if same(y, right):
-            continue
-        if same(y, x + s[:, :, None, None]):
-            raise Wrong("you add the gate to the channel. A gate multiplies.")
-        if same(y, x * s.softmax(1)[:, :, None, None]):
-            raise Wrong("you normalise the gates once more before you use them. They are ready to multiply with.")
-        if h == w == c and same(y, x * s[:, None, None, :].expand(b, 1, 1, c)):
-            raise Wrong("you multiply each column of the picture with a gate, not each channel: s has to stand on "
-                        "axis 1. Broadcasting hides this when C = W.")
-        if h == w == c == b and same(y, x * s):
-            raise Wrong("x * s multiplies rows and columns of the picture, not channels: broadcasting aligns the last "
-                        "axes. Give s two more axes, for H and W.")
-        raise Wrong(f"your result differs from s_c · x_c by up to {(y - right).abs().max().item():.2f}.")
+def _one_sided(chosen: list[int]) -> str:
+    """What to say where all of the gates go the same way."""
+    mean = _network()[2]
+    change = (mean[1] - mean[0])[chosen]
+    if len(chosen) > 1 and (change < 0).all():
+        return " You only close gates. The channels that speak for green must open, too."
+    if len(chosen) > 1 and (change > 0).all():
+        return " You only open gates. The channels that speak for red must close, too."
+    return ""
 
 
-@exercise("se-parameters")
-def check_parameters(count) -> None:
-    """count(C, r): how many parameters the block has without biases."""
-    if not callable(count):
-        raise Wrong(f"expected a function of C and r, got {type(count).__name__}.")
-    for c, r in ((48, 4), (512, 16), (64, 8), (10, 1)):
-        n = count(c, r)
-        if n is None or n is ...:
-            raise Wrong("your function returns nothing yet.")
-        if n == 2 * c * c // r:
-            continue
-        wrong = {
-            c * c // r: "that is one of the two layers. There are two.",
-            2 * c * c // r + c + c // r: "you count biases too. The paper's layers have none.",
-            2 * c * c: "you forget the reduction: the hidden layer has C / r units.",
-            2 * (c // r) ** 2: "each layer joins C channels to C / r units, so it has C · C / r weights, not (C / r)².",
-        }
-        hint = wrong.get(n, f"the block's two layers hold {2 * c * c // r} weights.")
-        raise Wrong(f"for C = {c} and r = {r} you count {n}: {hint}")
+@cache
+def _read_with_green_gates(chosen: tuple[int, ...]) -> tuple[float, float]:
+    """In which share of 200 test scenes with a red frame the red and the green digit are read."""
+    from attention_lite.lab import context_gates
+
+    net, (x, label), mean = _network()
+    s = net.block.attention(x)["channel"].clone()
+    s[:, list(chosen)] = mean[1, list(chosen)]
+    read = context_gates.scores(net, x, s).argmax(1)
+    return tuple((read == label[:, digit]).float().mean().item() for digit in (0, 1))
+
+
+@cache
+@torch.no_grad()
+def _network() -> tuple[nn.Module, tuple[Tensor, Tensor], Tensor]:
+    """The trained network, the features and labels of the scenes, and the mean gates of the three frames."""
+    from attention_lite.lab import ContextGating, ask_for, context_gates, load_checkpoint, pictures
+
+    net, _ = load_checkpoint("context-gating", "se", SEED)
+    scenes = ask_for(ContextGating("test").sample(200, seed=2), 0)
+    known = ContextGating("validation").sample(300, seed=1)
+    x, mean = context_gates.features(net, pictures(scenes)), context_gates.mean_gates(net, known)
+    return net, (x, scenes.label), mean
