@@ -196,6 +196,20 @@ def test_the_pages_draw_every_diagram():
     assert list(dict.fromkeys(name for names in PAGES.values() for name in names)) == list(DIAGRAMS)
 
 
+CHAPTERS = {"02-eca": "ECA", "03-cbam": "CBAM", "04-bam": "BAM", "05-sk": "SK", "06-psa": "PSA",
+            "07-self-attention": "self-attention", "09-emsa": "EMSA", "10-external": "external"}
+
+
+@pytest.mark.parametrize(("chapter", "name"), CHAPTERS.items())
+def test_a_chapter_opens_with_its_drawing(chapter, name):
+    """After the idea in one sentence, and before any other code that is seen."""
+    cells = nbformat.read(ROOT / "book" / "chapters" / f"{chapter}.ipynb", as_version=4).cells
+    idea = next(place for place, cell in enumerate(cells) if "**The idea in one sentence.**" in cell.source)
+    assert cells[idea + 1].source == f'diagrams.draw("{name}")\nplt.show()'
+    assert cells[idea + 1].metadata["tags"] == ["remove-input"]
+    assert len(cells[idea + 1].metadata["mystnb"]["image"]["alt"].split()) > 15
+
+
 def test_an_unknown_name_is_refused():
     with pytest.raises(ValueError, match=r"name must be one of SE, ECA, .*; got 'se'"):
         draw("se")
