@@ -291,7 +291,8 @@ DEFAULTS = {
     "SE": "$r = 16$, no biases", "ECA": "$k$ from $C$: 3, 5, 7, …", "CBAM": "$r = 16$, $k = 7$",
     "BAM": "$r = 16$, $d = 4$", "SK": "two branches, $r = 16$, 32 groups, $L = 32$", "PSA": "$S = 4$, $r = 16$",
     "self-attention": "$h = 8$, $d_k = d_v = C/h$", "DANet": r"$\alpha = \beta = 0$ at the start",
-    "EMSA": "$h = 8$, $s = 1$", "external": "$S = 64$, $h = 1$", "transformer layer": "$h = 6$, $C = 384$"}
+    "EMSA": "$h = 8$, $s = 1$", "external": "$S = 64$, $h = 1$",
+    "SE in a ResNet": "$r = 16$", "transformer layer": "$h = 6$, $C = 384$"}
 
 # Upright, for a phone: where the lanes of a drawing stand, from left to right. Its other direction runs downwards.
 LANES = {
@@ -301,7 +302,7 @@ LANES = {
     "self-attention": {1.7: 0.6, 1.1: 2.0, 0.3: 3.5},
     "DANet": {3.2: 0.35, 2.97: 0.52, 2.3: 1.6, 1.74: 2.12, 1.48: 2.21, 0.98: 2.85, 0.3: 4.03},
     "EMSA": {2.0: 0.5, 1.4: 1.6, 0.86: 2.6, 0.3: 3.6}, "external": {1.45: 1.2, 0.3: 3.2},
-    "transformer layer": {2.7: 0.8, 1.85: 1.9, 1.2: 2.8, 0.3: 3.8}}
+    "SE in a ResNet": {1.05: 0.9, 0.3: 2.6}, "transformer layer": {2.7: 0.8, 1.85: 1.9, 1.2: 2.8, 0.3: 3.8}}
 STEP = 1.0           # inches downwards for one to the right
 
 
