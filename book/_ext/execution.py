@@ -36,11 +36,11 @@ ROOT = Path(__file__).resolve().parents[2]
 EXTENSIONS = Path(__file__).resolve().parent
 CACHE = ROOT / "_build" / "executed"
 
-# What a chapter may cost. The build fails past twice these: in memory, or in seconds both by the clock and of processor
-# time, since a machine that is busy with something else makes the clock run on.
+# What a chapter may cost. Past twice the memory the build fails; seconds are printed, since the same chapter takes four
+# times as long where the machine is old or its host is busy, and a reader's build must not fail for that.
 BUDGET_SECONDS = 40.0
 BUDGET_GIGABYTES = 1.2
-CELL_TIMEOUT_SECONDS = 300  # by the clock: the machine may be busy with something else
+CELL_TIMEOUT_SECONDS = 600  # by the clock: the machine may be busy with something else
 
 # Chapters that run beside each other: one a core, and within 4 GB.
 WORKERS = min(os.cpu_count() or 1, int(4 / BUDGET_GIGABYTES))
@@ -71,9 +71,8 @@ class Execution:
             f"{self.gigabytes:.2f} GB of {BUDGET_GIGABYTES:.1f} GB"
         )
 
-    def exceeds_twice_the_budget(self) -> bool:
-        seconds = min(self.seconds, self.processor_seconds)
-        return seconds > 2 * BUDGET_SECONDS or self.gigabytes > 2 * BUDGET_GIGABYTES
+    def exceeds_twice_the_memory(self) -> bool:
+        return self.gigabytes > 2 * BUDGET_GIGABYTES
 
 
 def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
@@ -281,9 +280,9 @@ def insert_outputs(app: Sphinx, docname: str, source: list[str]) -> None:
         execution = app.executions.result(path)
     except RuntimeError as error:
         raise ExtensionError(str(error)) from None
-    if execution.exceeds_twice_the_budget():
+    if execution.exceeds_twice_the_memory():
         logger.warning(
-            "%s costs more than twice its budget: %s", docname, execution.cost()
+            "%s takes more than twice its memory: %s", docname, execution.cost()
         )
     notebook = nbformat.reads(source[0], as_version=4)
     insert(execution, notebook)
