@@ -13,6 +13,9 @@ export JUPYTER_PLATFORM_DIRS := 1
 # Chapters and tests share the processor with each other and with browsers. torch's threads wait for each other by keeping
 # a core busy, which then takes several times as long; and one thread adds up in one order, so digits agree between machines.
 export OMP_NUM_THREADS := 1
+# torch gives each tensor's memory back and takes new pages for the next. Large pages make that several times as fast where
+# the system's are dear, as in many virtual machines; other C libraries than Linux's ignore it.
+export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
 
 .DEFAULT_GOAL := help
 .PHONY: help environment book serve notebooks browser test test-package bench lint release unreleased address clean distclean
@@ -54,7 +57,7 @@ browser: $(INSTALLED) ## See to it that the tests have a Chromium (make test doe
 test: browser book ## Run every test: package, style, chapters cell by cell, pages, explorers, repository
 	@echo "==> Testing"
 	@BUDGET=$(BUDGET) FRESH=$(FRESH) $(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-current-env \
-		--nbval-cell-timeout=120 tests $(CHAPTERS)
+		--nbval-cell-timeout=120 --nbval-sanitize-with tests/sanitize.cfg tests $(CHAPTERS)
 	@echo "==> Done. The tests are in tests/; run one file with: $(BIN)/python -m pytest tests/test_book.py"
 
 test-package: $(INSTALLED) ## Run the package's tests alone; TORCH="torch==2.4.*" VENV=.venv-old tries another torch
