@@ -75,7 +75,7 @@ def test_labels_can_be_read_on_a_phone(unfolded: Page) -> None:
     assert [round(label, 1) for label in labels if label < 10] == []
 
 
-def test_no_figure_is_a_white_slab_in_the_dark(unfolded: Page) -> None:
+def test_no_figure_is_a_light_slab_in_the_dark(unfolded: Page) -> None:
     unfolded.emulate_media(color_scheme="dark")
     unfolded.wait_for_function("() => document.documentElement.dataset.theme === 'dark'")
     slabs = []
@@ -85,7 +85,9 @@ def test_no_figure_is_a_white_slab_in_the_dark(unfolded: Page) -> None:
         shot = Image.open(io.BytesIO(figure.screenshot(animations="disabled"))).convert("L")
         width, height = shot.size
         corners = [shot.getpixel((x, y)) for x in (1, width - 2) for y in (1, height - 2)]
-        if min(corners) > 230:
+        # A figure's corners lie outside its panels, on the page's own ground; a photograph may have a light sky.
+        drawn = figure.evaluate("element => element.tagName === 'svg'")
+        if max(corners) > 60 if drawn else min(corners) > 230:
             slabs.append(figure.evaluate("element => element.outerHTML.slice(0, 120)"))
     unfolded.emulate_media(color_scheme="light")
     assert slabs == []
