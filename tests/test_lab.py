@@ -42,7 +42,7 @@ from attention_lite.lab import (
     untrained,
 )
 from attention_lite.lab.__main__ import main
-from attention_lite.lab.recipes import HOME, home_task
+from attention_lite.lab.recipes import ABLATIONS, HOME, home_task
 from attention_lite.lab.runs import (
     SCENES,
     TEST_SEED,
@@ -59,6 +59,7 @@ from attention_lite.lab.training import EVERY, Training, run
 SPLITS = ("train", "validation", "test")
 RUNS = [(task, model, seed) for task, recipe in RECIPES.items() for model in recipe.models
         for seed in recipe.seeds_of(model)]
+TRAINED = sorted({model for recipe in (RECIPES | ABLATIONS).values() for model in recipe.models})
 
 
 def same(a: Scenes, b: Scenes) -> bool:
@@ -845,8 +846,9 @@ def test_a_training_elsewhere_says_so(monkeypatch):
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (["train", "vit"], f"error: model must be one of {', '.join(sorted({model for _, model, _ in RUNS}))}; got 'vit'"),
-    (["train", "se", "--task", "reading"], f"error: task must be one of {', '.join(RECIPES)}; got 'reading'"),
+    (["train", "vit"], f"error: model must be one of {', '.join(TRAINED)}; got 'vit'"),
+    (["train", "se", "--task", "reading"],
+     f"error: task must be one of {', '.join(RECIPES | ABLATIONS)}; got 'reading'"),
     (["train", "emsa-4", "--task", "one-digit"],
      f"error: model must be one of {', '.join(RECIPES['one-digit'].models)} in the task one-digit; got 'emsa-4'"),
     (["train", "se", "--seed", "0", "7"], "error: seed must be one of 0, 1, 2, 3, 4 for se in the task "
