@@ -19,7 +19,7 @@ from attention_lite.figures import CYCLE
 
 WIDTH = 5.5          # of every diagram
 PHONE = 4.3          # of every upright one, so that a phone shows its smallest letters large enough
-LABEL, SHAPE = 10, 9     # points
+LABEL, SHAPE = 10, 9.1     # points
 RADIUS = 0.11        # of a product or a sum
 INK = "#404040"      # of lines and shapes
 
