@@ -48,7 +48,7 @@ def drawings(figure: Figure, **_: object) -> tuple[dict, dict]:
     keep_what_lies_on_images(figure)
     if all(axes.images for axes in panels_of(figure)) and figure.get_layout_engine() is not None:
         figure.set_layout_engine("compressed")              # photographs are not square, their panels are
-    both = {"wide": drawing(figure)}
+    both, size = {"wide": drawing(figure)}, figure.get_size_inches()
     if upright := getattr(figure, "upright", None):      # a diagram is laid out anew by hand
         both["narrow"] = drawing(upright)
     elif figure.get_figwidth() > phone_inches(figure):
@@ -57,6 +57,7 @@ def drawings(figure: Figure, **_: object) -> tuple[dict, dict]:
         if (over := inches(both["narrow"])[0] / phone_inches(figure)) > 1:     # words that stand beside the panels
             figure.set_figwidth(figure.get_figwidth() / over)
             both["narrow"] = drawing(figure)
+    figure.set_size_inches(size)                        # which its words name, the same with and without the drawings
     return {}, {FORM: both}
 
 
