@@ -10,6 +10,8 @@ from attention_lite import checks, precision
 from attention_lite.block import AttentionBlock
 from attention_lite.fused import fused_attention
 
+EPS = 1e-5                                   # under IN's root
+
 
 class EMSA(AttentionBlock):
     """Efficient multi-head self-attention of Zhang & Yang (2021), *ResT*.
@@ -100,14 +102,29 @@ class EMSA(AttentionBlock):
         same, keys = values is keys, self._reduce(keys)
         values = keys if same else self._reduce(values)
         Q, K, V = self._heads(self.W_Q(queries)), self._heads(self.W_K(keys)), self._heads(self.W_V(values))
-        fused = self.mix is None                                              # the kernel has no room for a transform
-        heads = fused_attention(Q, K, V, 1 / math.sqrt(self.d_k)) if fused else self._weights(Q, K).to(V.dtype) @ V
+        # The kernel has no room for a transform.
+        heads = fused_attention(Q, K, V, 1 / math.sqrt(self.d_k)) if self.mix is None else self._transformed(Q, K, V)
         return self.W_O(heads.transpose(1, 2).flatten(2))                     # (B, N_q, h·d_v) -> (B, N_q, d_model)
 
     def _weights(self, Q: Tensor, K: Tensor) -> Tensor:
         """The map of each head: (B, h, N_q, N')."""
-        A = self._mixed(precision.product(Q / math.sqrt(self.d_k), K.transpose(-2, -1))).softmax(dim=-1)
-        return A if self.mix is None else F.instance_norm(A)
+        A = self._softmax(Q, K)
+        return A if self.mix is None else F.instance_norm(A, eps=EPS)
+
+    def _transformed(self, Q: Tensor, K: Tensor, V: Tensor) -> Tensor:
+        """IN(A) V, (B, h, N_q, d_v), without a second map: rows of A sum to 1, so its mean is 1/N', and
+
+        (A - 1/N') V = A (V - mean V); IN's variance is mean(A²) - 1/N'². A map is large, and read once for each.
+        """
+        A = self._softmax(Q, K)
+        n = A.shape[-1]
+        squares = torch.linalg.vector_norm(A, dim=-1, keepdim=True).square().mean(-2, keepdim=True)   # (B, h, 1, 1)
+        heads = precision.product(A, V - V.mean(-2, keepdim=True))
+        return (heads * (squares / n - 1 / n ** 2 + EPS).rsqrt()).to(V.dtype)
+
+    def _softmax(self, Q: Tensor, K: Tensor) -> Tensor:
+        """The weights before IN, each row a distribution: (B, h, N_q, N')."""
+        return self._mixed(precision.product(Q / math.sqrt(self.d_k), K.transpose(-2, -1))).softmax(dim=-1)
 
     def _mixed(self, scores: Tensor) -> Tensor:
         """The scores of each head become a mixture of all heads': (B, h, N_q, N')."""

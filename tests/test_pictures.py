@@ -75,6 +75,37 @@ def test_rows_of_maps_stay_rows():
     assert {ax.get_subplotspec().get_gridspec().get_geometry() for ax in axes.flat} == {(3, 4)}
 
 
+def mosaic():
+    figure, axes = plt.subplot_mosaic([["whole", "whole"], ["left", "right"]], figsize=(6.4, 5), layout="constrained")
+    for name, ax in axes.items():
+        shown = figures.heat(ax, NOISE.random((8, 8)), (0, 1), f"the map on the {name}")
+        figures.colour_bar(figure, shown, ax, "weight")
+    return figure
+
+
+def flat_strips():
+    figure, axes = figures.panels(1, 3, 4, 0.9)
+    for ax in axes.flat:
+        figures.heat(ax, NOISE.random((4, 48)), (0, 1), "48 gates")
+    return figure
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("figure", [mosaic, flat_strips])
+def test_no_panel_collapses_when_it_is_stacked(figure):
+    figure = figure()
+    size = tuple(figure.get_size_inches())
+    assert label_pixels(drawn(figure)["narrow"]) >= SMALLEST
+    assert all(ax.get_window_extent().width > 50 for ax in figure.axes[:3])
+    assert tuple(figure.get_size_inches()) == size
+
+
+def test_a_figure_hardly_wider_than_a_phone_has_large_labels_too():
+    figure = maps(1, 1, size=5.2)
+    both = drawn(figure)
+    assert min(label_pixels(svg) for svg in list(both.values())[-1:]) >= SMALLEST
+
+
 def test_words_beside_the_panels_leave_labels_large_enough():
     figure = maps(2, 4)
     figure.axes[0].text(-0.1, 0.5, "a row of four maps", ha="right", transform=figure.axes[0].transAxes)

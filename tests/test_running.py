@@ -53,6 +53,14 @@ def test_chapters_run_side_by_side_and_a_failure_names_the_chapter(chapter: Path
         executions.result(failing)
 
 
+def test_a_chapter_whose_cell_writes_to_stderr_fails(chapter: Path) -> None:
+    # A warning would stand in the page; and IPython survives an error in what draws a figure, and prints it there.
+    notebook = nbformat.read(chapter, as_version=4)
+    notebook.cells[2].source = "import warnings; warnings.warn('a panel collapsed')"
+    with pytest.raises(RuntimeError, match=r"warnings.warn(.|\n)*a panel collapsed"):
+        execution.execute(notebook)
+
+
 def test_workers_stay_within_cores_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert execution.WORKERS >= 1
     assert execution.WORKERS * execution.BUDGET_GIGABYTES <= 4

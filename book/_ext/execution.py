@@ -118,6 +118,7 @@ def execute(notebook: NotebookNode) -> Execution:
         path = [os.environ.get("PYTHONPATH", ""), str(EXTENSIONS)]
         client.execute(env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))})
         seconds = time.perf_counter() - start
+    raise_on_warnings(notebook)
     return Execution(
         [cell.outputs for cell in code_cells(notebook)],
         notebook.metadata.get("widgets", {}),
@@ -125,6 +126,13 @@ def execute(notebook: NotebookNode) -> Execution:
         processor_seconds,
         peak,
     )
+
+
+def raise_on_warnings(notebook: NotebookNode) -> None:
+    """Raise RuntimeError where a cell has written to stderr: a warning, or an error that IPython itself survived."""
+    for cell in code_cells(notebook):
+        if said := "".join(output.text for output in cell.outputs if output.get("name") == "stderr"):
+            raise RuntimeError(f"a cell wrote to stderr:\n{cell.source}\n{said}")
 
 
 def insert(execution: Execution, notebook: NotebookNode) -> None:

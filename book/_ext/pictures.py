@@ -46,17 +46,19 @@ def load_ipython_extension(shell: Any) -> None:
 def drawings(figure: Figure, **_: object) -> tuple[dict, dict]:
     """Of a figure that is shown: no further form, and its drawings beside its data."""
     keep_what_lies_on_images(figure)
-    if all(axes.images for axes in panels_of(figure)) and figure.get_layout_engine() is not None:
+    panels = panels_of(figure)
+    if all(axes.images and one_cell(axes) for axes in panels) and figure.get_layout_engine() is not None:
         figure.set_layout_engine("compressed")              # photographs are not square, their panels are
     both, size = {"wide": drawing(figure)}, figure.get_size_inches()
     if upright := getattr(figure, "upright", None):      # a diagram is laid out anew by hand
         both["narrow"] = drawing(upright)
-    elif figure.get_figwidth() > phone_inches(figure):
+    elif inches(both["wide"])[0] > phone_inches(figure):
         stack(figure)
-        both["narrow"] = drawing(figure)
-        if (over := inches(both["narrow"])[0] / phone_inches(figure)) > 1:     # words that stand beside the panels
-            figure.set_figwidth(figure.get_figwidth() / over)
+        for _ in range(4):                              # narrower, while words that stand beside the panels reach out
             both["narrow"] = drawing(figure)
+            if (over := inches(both["narrow"])[0] / phone_inches(figure)) <= 1:
+                break
+            figure.set_figwidth(0.99 * figure.get_figwidth() / over)
     figure.set_size_inches(size)                        # which its words name, the same with and without the drawings
     return {}, {FORM: both}
 
@@ -89,6 +91,12 @@ def drawing(figure: Figure) -> str:
 def panels_of(figure: Figure) -> list[Axes]:
     """The axes that stand in a grid, colour bars apart."""
     return [axes for axes in figure.axes if axes.get_subplotspec() is not None and not hasattr(axes, "_colorbar")]
+
+
+def one_cell(axes: Axes) -> bool:
+    """Whether a panel takes one cell of its grid: the compressed layout collapses where one spans several."""
+    place = axes.get_subplotspec()
+    return len(place.rowspan) == len(place.colspan) == 1
 
 
 def texts(figure: Figure) -> Iterator[Any]:
@@ -148,14 +156,16 @@ def stack(figure: Figure) -> None:
     across = math.ceil(columns / deep)
     new = min(panel, width / across)
     if all(axes.images for axes in panels):
-        height -= 0.8 * (panel - new)
-    figure.set_size_inches(across * new, rows * deep * height)
+        height = max(height - 0.8 * (panel - new), height * new / panel)
+    targets = [(place.rowspan.start * deep + place.colspan.start // across, place.colspan.start % across)
+               for place in places]
+    filled = sorted({row for row, _ in targets})         # a panel that spans several columns leaves a row empty
+    figure.set_size_inches(across * new, max(len(filled), 1) * height)
     if across == columns:
         return
-    grid = GridSpec(rows * deep, across, figure=figure)
-    for axes, place in zip(panels, places, strict=True):
-        row, column = place.rowspan.start, place.colspan.start
-        axes.set_subplotspec(grid[row * deep + column // across, column % across])
+    grid = GridSpec(len(filled), across, figure=figure)
+    for axes, (row, column) in zip(panels, targets, strict=True):
+        axes.set_subplotspec(grid[filled.index(row), column])
 
 
 def needed(axes: Axes) -> float:
