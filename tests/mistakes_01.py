@@ -1,5 +1,8 @@
 """Mistakes that people make in the exercises of chapter 01, and a part of the sentence that each must get."""
 
+import math
+
+import numpy as np
 import torch
 
 # Of the channels whose mean gate changes most between the red frame and the green, those that close and that open.
@@ -20,6 +23,8 @@ MISTAKES = {
                    (1, "choose one of the letters")],
     "se-gates": [
         (torch.zeros(2, 3), "expected the two matrices"),
+        (("W1", "W2"), "expected a tensor"),
+        (_third([[1.0, math.nan, 0.0]], 9.0), "not all finite"),
         ((torch.zeros(3, 2), torch.zeros(2, 3)), "with k hidden units"),
         (_third([[1.0, -1.0, 0.0]], 9.0), "a sum of nothing is 0"),
         (_third([[-1.0, 1.0, 0.0]], -9.0), "σ(0) = ½, not open"),
@@ -30,10 +35,21 @@ MISTAKES = {
     ],
     "se-fewest": [
         ("all", "expected a list of numbers"),
+        (8, "expected a list of numbers"),
         ([0, 48], "the numbers 0 to 47"),
+        ([2.5], "the numbers 0 to 47"),
+        ([[26, 27]], "expected a number"),
         (CLOSING, "You only close gates"),
         (OPENING, "You only open gates"),
         ([8, 27, 26, 36], "in 11% of the scenes and the red in 55%"),
         (range(48), "8 will do"),
     ],
+}
+
+# The eight channels of the chapter's solution, and its matrices, in other forms.
+EIGHT = [8, 26, 27, 36, 44, 32, 42, 19]
+RIGHT = {
+    "se-fewest": [set(EIGHT), np.array(EIGHT), torch.tensor(EIGHT), [float(c) for c in EIGHT]],
+    "se-gates": [[[[1, -1, 0], [-1, 1, 0]], [[0, 0], [0, 0], [9, -9]]],
+                 (np.array([[1.0, -1, 0], [-1, 1, 0]]), np.array([[0.0, 0], [0, 0], [9, -9]]))],
 }

@@ -36,6 +36,7 @@ from attention_lite.lab import (
     masks,
     photographs,
     pictures,
+    reached,
     scoring,
     target_mask,
     train,
@@ -995,3 +996,12 @@ def test_a_second_ctrl_c_interrupts_at_once():
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(("task", "model", "figure"), [("context-gating", "se", "test_accuracy"),
+                                                       ("cued-segmentation", "danet", "test_iou")])
+def test_what_the_trained_networks_reached_is_what_their_records_say(task, model, figure):
+    seeds = RECIPES[task].seeds_of(model)
+    assert reached(task, model) == [load_checkpoint(task, model, seed)[1][figure] for seed in seeds]
+    with pytest.raises(ValueError, match="model must be one of"):
+        reached(task, "no such")

@@ -12,6 +12,7 @@ from attention_lite import ChannelAttentionModule
 from attention_lite.lab import (
     RECIPES,
     Scenes,
+    ask_for,
     checkpoints,
     draw,
     experiments,
@@ -20,6 +21,7 @@ from attention_lite.lab import (
     photographs,
     pictures,
     scoring,
+    untrained,
 )
 from attention_lite.lab.experiments import (
     EXPERIMENTS,
@@ -40,6 +42,7 @@ def few(task: str) -> Scenes:
 
 
 SAMPLES = [
+    ("frame-gates", {"task": "context-gating", "model": "se", "seed": 1}),
     ("outputs", {"task": "one-digit", "model": "external", "seed": 1}),
     ("strengths", {"task": "cued-segmentation", "model": "danet-position", "seed": 1}),
 ]
@@ -136,6 +139,91 @@ def test_the_brightest_digit_is_found_on_features_painted_by_hand():
     asked = torch.nn.functional.one_hot(scenes.target, 3)[:, :, None, None]
     assert frame_gates.brightest_is_asked_for(scenes, painted * asked) == 1
     assert frame_gates.brightest_is_asked_for(scenes, painted * (1 - asked)) == 0
+
+
+class KnownGates(nn.Module):
+    """A gate for each colour of the frame, open where channels 3 to 5 say so, and open ones for these three."""
+
+    def attention(self, x):
+        return {"channel": torch.cat([x[:, 3:, 0, 0], torch.ones(len(x), 3)], 1)}
+
+
+class Reader(nn.Module):
+    """Reads the digit of the channel, of three, that is strongest behind its gate."""
+
+    def __init__(self, scenes):
+        super().__init__()
+        self.stem, self.block, self.tail, self.label = nn.Identity(), KnownGates(), nn.Identity(), scenes.label
+
+    def head(self, strongest):
+        digit = self.label.gather(1, strongest[:, :3].argmax(1)[:, None])[:, 0]
+        return torch.eye(10)[digit]
+
+
+def test_a_reader_that_obeys_its_gates_is_found_to(monkeypatch):
+    """Its channels 0 to 2 are the three digits, and 3 to 5 say everywhere which is asked for."""
+    scenes = few("context-gating")
+    on = scoring.on_grid(masks(scenes), (16, 16)).float()
+    said = torch.eye(3)[scenes.target][:, :, None, None].expand(-1, -1, 16, 16)
+    reader, features = Reader(scenes), torch.cat([on, said], 1)
+    monkeypatch.setattr(own, "pictures", lambda these: features)
+    by_frame = frame_gates.means_by_frame(reader, scenes)
+    assert torch.equal(by_frame, torch.cat([torch.eye(3), torch.ones(3, 3)], 1))
+
+    numbers = frame_gates.others(frame_gates.signal(reader.block, features), scenes.target, by_frame, torch.ones(6))
+    without = frame_gates.passed(reader, features, numbers["the mean gates"])
+    found = {source: frame_gates.outcome(reader, scenes, frame_gates.passed(reader, features, s), without)
+             for source, s in numbers.items()}
+    own_gates, alike, other, mean, off = found.values()
+    assert own_gates == alike == {"asked": 1, "other": 0, "any": 1, "brightest": 1, "raised": 1}
+    assert other == {"asked": 0, "other": 1, "any": 1, "brightest": 0, "raised": 0}
+    # All gates alike: the first of three equal channels is read, and it is the one asked for where the frame is red.
+    red = own.share(scenes.target == 0)
+    assert mean["asked"] == off["asked"] == pytest.approx(red)
+    assert mean["any"] == off["any"] == 1
+    assert "raised" not in mean
+    assert "raised" in off
+    row = {source: {"asked": 0.5} for source in frame_gates.SOURCES}
+    assert frame_gates.shares([row, row], {"asked": "read"})["its own"] == {"read": [0.5, 0.5]}
+
+
+def test_next_alike_is_another_scene_of_the_same_frame():
+    target = few("context-gating").target
+    following = frame_gates.next_alike(target)
+    assert torch.equal(target[following], target)
+    assert (following != torch.arange(len(target))).all()
+    assert sorted(following.tolist()) == list(range(len(target)))
+
+
+def test_a_missing_frame_is_named():
+    net = own.load("context-gating", "se", 1)
+    with pytest.raises(ValueError, match="none that asks for digit 0"):
+        frame_gates.means_by_frame(net, ask_for(few("context-gating"), 2))
+
+
+def test_a_trained_network_reads_what_its_gates_ask_for_and_an_untrained_one_does_not(monkeypatch):
+    scenes = few("context-gating")
+    monkeypatch.setattr(own, "test_scenes", lambda task: scenes)
+    monkeypatch.setattr(own, "validation_scenes", lambda task: scenes)
+    trained = frame_gates.measure("context-gating", "se", 1)
+    assert trained["its own"]["asked"] > 0.8 > 0.2 > trained["its own"]["other"]
+    assert trained["another frame's"]["other"] > 0.8 > 0.2 > trained["another frame's"]["asked"]
+    assert trained["all gates 1"]["asked"] < 0.5 < trained["all gates 1"]["any"]
+    assert trained["its own"]["raised"] > 0.9
+    assert trained["units that fire"] == [1, 1, 0]           # this network says blue by silence
+    monkeypatch.setattr(own, "load", lambda *run: untrained(*run))
+    fresh = frame_gates.measure("context-gating", "se", 1)
+    assert max(fresh[source]["asked"] for source in frame_gates.SOURCES) < 0.5
+
+
+def test_the_middle_sees_a_digit_without_a_block_and_all_with_one():
+    drawn = pictures(few("context-gating")[:1])
+    seen = {model: frame_gates.seen_by_the_middle(own.load("context-gating", model, 0), drawn) > 0
+            for model in ("none", "se")}
+    assert seen["se"].all()
+    rows, columns = torch.where(seen["none"])
+    assert len(rows) == 15 * 15
+    assert rows.max() - rows.min() == columns.max() - columns.min() == 14
 
 
 # Maps of CBAM and BAM

@@ -107,6 +107,18 @@ def numbers(answer: Any, meaning: str) -> tuple[int | float, ...]:
     return tuple(number(v) for v in values)
 
 
+def indices(answer: Any, count: int, what: str) -> list[int]:
+    """Numbers of some of `count` things, called `what`, each once and in order: of a list, a set, a range, an array."""
+    if isinstance(answer, (str, bytes, Mapping)) or not hasattr(answer, "__iter__") \
+            or getattr(answer, "shape", None) == ():
+        raise Wrong(f"expected a list of numbers of {what}, got {described(answer)}.")
+    values = {number(v) for v in (answer.tolist() if hasattr(answer, "tolist") else answer)}
+    strange = [v for v in values if not isinstance(v, int) or not 0 <= v < count]
+    if strange:
+        raise Wrong(f"the {what} have the numbers 0 to {count - 1}, got {shown(strange[0])}.")
+    return sorted(values)
+
+
 def close(one: float, other: float, tolerance: float = 1e-6) -> bool:
     """Whether two numbers are one but for rounding."""
     return math.isclose(one, other, rel_tol=tolerance, abs_tol=1e-9)

@@ -5,7 +5,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from attention_lite.exercises import Wrong, choose, exercise
+from attention_lite.exercises import Wrong, choose, described, exercise, indices, tensor
 
 SEED = 1                 # of the network that the chapter takes apart
 ENOUGH = 0.5             # of the scenes with a red frame are to be read as if it were green
@@ -40,8 +40,8 @@ def check_control(answer) -> None:
 def check_gates(layers) -> None:
     """(W1, W2): of three gates the third opens where z₁ > z₂ and closes where z₁ < z₂, the others stay at ½."""
     if not isinstance(layers, (tuple, list)) or len(layers) != 2:
-        raise Wrong(f"expected the two matrices (W1, W2), got {type(layers).__name__}.")
-    W1, W2 = (torch.as_tensor(layer).detach().double() for layer in layers)
+        raise Wrong(f"expected the two matrices (W1, W2), got {described(layers)}.")
+    W1, W2 = (tensor(layer).double() for layer in layers)
     if W1.dim() != 2 or W2.dim() != 2 or W1.shape[1] != 3 or W2.shape != W1.shape[::-1]:
         raise Wrong(f"your matrices have shapes {tuple(W1.shape)} and {tuple(W2.shape)}; expected (k, 3) and (3, k), "
                     "with k hidden units.")
@@ -74,14 +74,7 @@ def check_gates(layers) -> None:
 @exercise("se-fewest")
 def check_fewest(channels) -> None:
     """Numbers of channels that get the green frame's gates: so few, and the network reads the green digit."""
-    if isinstance(channels, Tensor):
-        channels = channels.tolist()
-    if not isinstance(channels, (list, tuple, set, range)):
-        raise Wrong(f"expected a list of numbers of channels, got {type(channels).__name__}.")
-    strange = [c for c in channels if isinstance(c, bool) or not isinstance(c, int) or not 0 <= c < 48]
-    if strange:
-        raise Wrong(f"the channels have the numbers 0 to 47, got {strange[0]!r}.")
-    chosen = sorted(set(channels))
+    chosen = indices(channels, 48, "channels")
     red, green = _read_with_green_gates(tuple(chosen))
     if green < ENOUGH:
         count = f"{len(chosen)} channel{'' if len(chosen) == 1 else 's'}"
@@ -106,12 +99,12 @@ def _one_sided(chosen: list[int]) -> str:
 @cache
 def _read_with_green_gates(chosen: tuple[int, ...]) -> tuple[float, float]:
     """In which share of 200 test scenes with a red frame the red and the green digit are read."""
-    from attention_lite.lab import context_gates
+    from attention_lite.lab.experiments.frame_gates import answers, passed, signal
 
     net, (x, label), mean = _network()
-    s = net.block.attention(x)["channel"].clone()
+    s = signal(net.block, x).clone()
     s[:, list(chosen)] = mean[1, list(chosen)]
-    read = context_gates.scores(net, x, s).argmax(1)
+    read = answers(net, passed(net, x, s))
     return tuple((read == label[:, digit]).float().mean().item() for digit in (0, 1))
 
 
@@ -119,10 +112,10 @@ def _read_with_green_gates(chosen: tuple[int, ...]) -> tuple[float, float]:
 @torch.no_grad()
 def _network() -> tuple[nn.Module, tuple[Tensor, Tensor], Tensor]:
     """The trained network, the features and labels of the scenes, and the mean gates of the three frames."""
-    from attention_lite.lab import ContextGating, ask_for, context_gates, load_checkpoint, pictures
+    from attention_lite.lab import ContextGating, ask_for, load_checkpoint, pictures
+    from attention_lite.lab.experiments.frame_gates import means_by_frame
 
-    net, _ = load_checkpoint("context-gating", "se", SEED)
+    net = load_checkpoint("context-gating", "se", SEED)[0].requires_grad_(False)
     scenes = ask_for(ContextGating("test").sample(200, seed=2), 0)
     known = ContextGating("validation").sample(300, seed=1)
-    x, mean = context_gates.features(net, pictures(scenes)), context_gates.mean_gates(net, known)
-    return net, (x, scenes.label), mean
+    return net, (net.stem(pictures(scenes)), scenes.label), means_by_frame(net, known)

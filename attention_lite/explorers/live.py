@@ -97,10 +97,10 @@ class LiveExplorer(Explorer):
         self._stage = stage
         self._channels = {n["part"]: len(stage.means[n["part"]]) for n in stage.networks if n["part"] in stage.means}
         self._models = list(dict.fromkeys(n["model"] for n in stage.networks))
-        self._seeds = list(dict.fromkeys(n["seed"] for n in stage.networks))
+        self._seeds = sorted({n["seed"] for n in stage.networks})
         self._causes = _chosen("causes", causes, CAUSES, self._lacks)
         _chosen("views", views, VIEWS, self._lacks)
-        start = {"model": self._models[0], "seed": self._seeds[0], **start}
+        start = {trait: stage.networks[0][trait] for trait in ("model", "seed", "trained")} | start
         for trait, value in start.items():
             self._check(trait, value)
         packer = Packer()

@@ -4,7 +4,7 @@ from attention_lite.extras import extra
 
 with extra("lab"):
     from attention_lite.lab import comparison, evidence, photographs, pretrained, regions, scoring
-    from attention_lite.lab.checkpoints import load_checkpoint
+    from attention_lite.lab.checkpoints import load_checkpoint, reached
     from attention_lite.lab.own_photograph import open_photograph
     from attention_lite.lab.recipes import RECIPES
     from attention_lite.lab.scenes import Scenes, disc_mask, draw, frame_mask, masks, target_mask
@@ -22,5 +22,5 @@ with extra("lab"):
 
 __all__ = ["RECIPES", "TASKS", "AnySize", "ContextGating", "CuedSearch", "CuedSegmentation", "OneDigit",
            "Scenes", "ask_for", "comparison", "disc_mask", "draw", "enlarge", "evidence", "frame_mask",
-           "load_checkpoint", "masks", "open_photograph", "photographs", "pictures", "pretrained", "regions",
+           "load_checkpoint", "masks", "open_photograph", "photographs", "pictures", "pretrained", "reached", "regions",
            "scoring", "target_mask", "train", "untrained"]

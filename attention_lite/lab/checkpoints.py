@@ -10,7 +10,7 @@ from torch import nn
 
 from attention_lite.lab.files import write_whole
 from attention_lite.lab.precision import float32
-from attention_lite.lab.recipes import check_run, recipe_of
+from attention_lite.lab.recipes import check_model, check_run, recipe_of
 
 FOLDER = Path(__file__).parent / "checkpoints"
 LARGEST = 1_000_000      # bytes
@@ -65,6 +65,17 @@ def load_checkpoint(task: str, model: str, seed: int, folder: Path = FOLDER) -> 
         why, remedy = " ".join(str(error).split()), f"make it anew with: {command(task, model, seed)}"
         raise ValueError(f"checkpoint {path} does not fit the network {model} ({why}); {remedy}") from error
     return net.to(memory_format=torch.channels_last).eval(), record
+
+
+def reached(task: str, model: str) -> list[float]:
+    """The accuracy of each trained network of `model` on the task's test scenes, or its IoU where it paints, by seed.
+
+    Raises:
+        ValueError: those of `load_checkpoint`.
+    """
+    check_model(task, model)
+    records = [load_checkpoint(task, model, seed)[1] for seed in recipe_of(task).seeds_of(model)]
+    return [record.get("test_accuracy", record.get("test_iou")) for record in records]
 
 
 def command(task: str, model: str, seed: int, device: str = "cpu") -> str:
