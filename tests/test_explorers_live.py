@@ -15,9 +15,12 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from playwright.sync_api import Locator, Page
 from skimage import data
+
+from attention_lite.lab import ContextGating, ask_for, load_checkpoint, pictures
 
 GRID = (6, 8)
 
@@ -62,6 +65,17 @@ explorer.observe(write, ["query", "layer", "image"])
 explorer
 """
 
+LIVE = """
+from pathlib import Path
+from attention_lite.explorers import LiveExplorer
+from attention_lite.lab import live
+explorer = LiveExplorer(live.stage("context-gating", "se"), causes=["frame", "gate"], views=["answer", "gates"])
+note = Path("seen.txt")
+write = lambda change: note.open("a").write(f"{change['name']} {change['new']}\\n")
+explorer.observe(write, ["pulled", "answer"])
+explorer
+"""
+
 # JupyterLab would take out of the page what is out of sight, and ask whether to fetch news.
 SETTINGS = {
     "@jupyterlab/notebook-extension/tracker.jupyterlab-settings": '{"windowingMode": "none"}',
@@ -73,10 +87,11 @@ FROM_PYTHON = "explorer.query = 14; explorer.temperature = 2.0; gates.channel = 
 
 @pytest.fixture(scope="module")
 def lab(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """A JupyterLab server on a folder with two notebooks; killed, kernels and all, when the tests are over."""
+    """A JupyterLab server on a folder with three notebooks; killed, kernels and all, when the tests are over."""
     folder = tmp_path_factory.mktemp("lab")
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    notebooks = {"live": (POSITIONS, GATES, SCALES, FROM_PYTHON), "transformer": (TRANSFORMER,)}
+    notebooks = {"live": (POSITIONS, GATES, SCALES, FROM_PYTHON), "transformer": (TRANSFORMER,),
+                 "network": (LIVE, 'explorer.pulled = {}; explorer.frame = "blue"')}
     for name, sources in notebooks.items():
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / f"{name}.ipynb")
@@ -252,3 +267,28 @@ def test_the_transformer_s_maps_come_from_the_kernel_also_those_of_the_readers_o
     assert root.get_by_role("radio", name="your own").is_checked()
     root.get_by_role("status").filter(has_text="from row 6, column 6").wait_for()
     assert root.get_by_role("alert").inner_text() == ""
+
+
+def test_a_cell_sets_a_cause_and_reads_the_answer_back(page: Page, lab: tuple[str, Path]) -> None:
+    folder = open_notebook(page, lab, "network.ipynb", 2)
+    run_cell(page, 0)
+    root = page.locator(".attention-explorer")
+    root.get_by_role("status").filter(has_text="The network reads").wait_for()
+    note = folder / "seen.txt"
+    chart = root.get_by_role("slider", name=re.compile("^Gates"))
+    chart.press("Home")
+    chart.press("PageUp")
+    wait_until(lambda: re.search(r"pulled {'0': 1(\.0)?}", note.read_text()) is not None, 30, note.read_text)
+    run_cell(page, 1)
+
+    scene = ContextGating("test").sample(200, seed=2)
+    scene = ask_for(scene[scene.photographs.index("chelsea")], 2)
+    with torch.no_grad():
+        expected = load_checkpoint("context-gating", "se", 0)[0](pictures(scene)).softmax(1)[0].tolist()
+
+    def last() -> list[float]:
+        answers = re.findall(r"answer \[(.*)\]", note.read_text())
+        return [float(v) for v in answers[-1].split(",")] if answers else []
+
+    wait_until(lambda: last() == pytest.approx(expected, abs=1e-4), 30, note.read_text)
+    assert root.get_by_role("radio", name="blue").is_checked()
