@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from dask.distributed import LocalCluster
 
-from attention_lite.lab import RECIPES, checkpoints, comparison, load_checkpoint
+from attention_lite.lab import RECIPES, checkpoints, cluster, comparison, load_checkpoint
 from attention_lite.lab.__main__ import main
 from attention_lite.lab.recipes import COMPARED, FIVE_SEEDS
 from attention_lite.lab.runs import SCENES, state_of
@@ -248,6 +249,70 @@ def test_ctrl_c_in_the_middle_loses_nothing_and_does_nothing_twice(tmp_path):
     assert [row["task"] for row in found["rows"]] == ["context-gating", "cued-search", "one-digit"]
     assert ["deletion" in row for row in found["rows"]] == [True, False, True]
     assert [row["model"] for row in found["costs"]] == ["none", "se"]
+
+
+# The same on a cluster of this machine's processes: `main` is told the scheduler's address.
+ON_A_CLUSTER = SMALL.replace("sys.exit(main(sys.argv[1:]))", '''
+    from dask.distributed import LocalCluster
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as machines:
+        status = main([*sys.argv[1:], "--cluster", machines.scheduler_address])
+    sys.exit(status)''')
+
+
+def test_a_worker_that_is_killed_in_the_middle_loses_no_row_and_no_row_is_made_twice(tmp_path):
+    def steps() -> list[list[str]]:
+        log = tmp_path / "log"
+        return [line.split() for line in log.read_text().splitlines()] if log.exists() else []
+
+    script, path, folder = (tmp_path / name for name in ("small.py", "a.json", "folder"))
+    script.write_text(ON_A_CLUSTER.format(log=str(tmp_path / "log")))
+    process = subprocess.Popen(
+        [sys.executable, str(script), "compare", "--file", str(path), "--folder", str(folder)], cwd=ROOT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT), "SLOW": "yes"})
+    while len(steps()) < 6:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
+    killed, task, _ = steps()[-1]
+    os.kill(int(killed), signal.SIGKILL)
+    out, err = process.communicate(timeout=600)
+    assert process.returncode == 0, err
+    assert out == f"3 rows -> {path}\n"
+    found = json.loads(path.read_text())
+    assert [row["task"] for row in found["rows"]] == ["context-gating", "cued-search", "one-digit"]
+    assert len(os.listdir(folder)) == 3
+    times = Counter((task, int(number)) for _, task, number in steps())
+    again = {task for (task, number), n in times.items() if n > 1}
+    assert again == {task}                                 # the lost training alone, and only what was lost of it
+    assert {times[name, 60] for name in comparison.TASKS} == {1}
+    assert all(n == 1 for (name, _), n in times.items() if name != task)
+    assert not any(pid == killed for pid, name, number in steps() if int(number) == 60)
+
+
+@pytest.fixture
+def machines():
+    """A cluster inside this process: one worker, which has several threads where a test asks for them."""
+    made = []
+
+    def start(threads: int) -> str:
+        made.append(LocalCluster(n_workers=1, threads_per_worker=threads, processes=False, dashboard_address=None))
+        return made[0].scheduler_address
+
+    yield start
+    made[0].close()
+
+
+def test_workers_with_several_threads_are_refused(tmp_path, machines):
+    with pytest.raises(ValueError, match="each worker must have 1 thread, got 2: start it with --nthreads 1"):
+        next(cluster.rows([SOME], tmp_path, machines(2), lambda: False))
+
+
+def test_a_stop_on_a_cluster_leaves_the_rest_for_the_next_call(tmp_path, machines, monkeypatch):
+    monkeypatch.setattr(cluster, "_row", lambda *run: (dict(zip(("task", "model", "seed"), run, strict=True)), b"net"))
+    found = cluster.rows(comparison.RUNS[:3], tmp_path, machines(1), lambda: bool(os.listdir(tmp_path)))
+    first = next(found)
+    assert (first["task"], first["model"], first["seed"]) in comparison.RUNS[:3]
+    assert len([*found]) < 3
+    assert checkpoints.path_of(*first.values(), tmp_path).read_bytes() == b"net"
 
 
 def test_a_damaged_state_stops_the_comparison_and_stays(tmp_path, monkeypatch):

@@ -63,6 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     comparing.add_argument("--file", type=Path, default=comparison.FILE, help="default: the package's own")
     comparing.add_argument("--folder", type=Path, default=checkpoints.FOLDER, help="where the checkpoints lie")
     comparing.add_argument("--processes", type=int, default=2, help="trainings side by side; default: 2")
+    comparing.add_argument("--cluster", metavar="ADDRESS", help="of a Dask scheduler: train on its workers, not here; "
+                                                                "needs the extra cluster")
     commands.add_parser("networks", help="compare the rebuilt pretrained networks with onnxruntime and transformers "
                                          "on the book's photographs; needs the extra test")
     commands.add_parser("list", help="list the checkpoints and their figures")
@@ -110,7 +112,7 @@ def _compare(options: argparse.Namespace) -> int:
     if options.processes < 1:
         raise ValueError(f"processes must be at least 1, got {options.processes}")
     with stop_on_ctrl_c() as stop:
-        if not comparison.compare(options.file, options.folder, options.processes, stop):
+        if not comparison.compare(options.file, options.folder, options.processes, stop, options.cluster):
             print("stopped; what is done is kept: the same command goes on from there", file=sys.stderr)
             return 130
     print(f"{len(comparison.load(options.file)['rows'])} rows -> {options.file}")

@@ -90,9 +90,10 @@ def _name(run: Run) -> str:
 
 
 def compare(path: Path = FILE, folder: Path = checkpoints.FOLDER, processes: int = 2,
-            stop: Callable[[], bool] = lambda: False) -> bool:
+            stop: Callable[[], bool] = lambda: False, cluster: str | None = None) -> bool:
     """Make every row that the file lacks, several trainings side by side, and then the costs.
 
+    With the address of a Dask cluster, the trainings whose checkpoints are missing run there and not in processes here.
     A checkpoint that lies in `folder` is judged and not trained again. When `stop` says so, the trainings under way
     leave their state in `folder`, and the next call goes on from there.
 
@@ -107,7 +108,8 @@ def compare(path: Path = FILE, folder: Path = checkpoints.FOLDER, processes: int
     known = {_run_of(row, "rows", path) for row in results["rows"]}
     left = [run for run in RUNS if run not in known]
     _write(path, results)                      # a folder that cannot be written is refused before the training
-    for row in _rows(left, folder, processes, stop):
+    far = [] if cluster is None else [run for run in left if not checkpoints.path_of(*run, folder).exists()]
+    for row in _everywhere(left, far, folder, processes, stop, cluster):
         results["rows"].append(row)
         results["rows"].sort(key=lambda row: RUNS.index(_run_of(row, "rows", path)))
         _write(path, results)
@@ -129,6 +131,16 @@ def _write(path: Path, results: dict) -> None:
         rows = ",\n".join(json.dumps(row, ensure_ascii=False) for row in results[part])
         parts.append(f'"{part}": [\n{rows}\n]' if rows else f'"{part}": []')
     write_whole(path, ("{\n" + ",\n".join(parts) + "\n}\n").encode())
+
+
+def _everywhere(left: list[Run], far: list[Run], folder: Path, processes: int, stop: Callable[[], bool],
+                cluster: str | None) -> Iterator[dict]:
+    """The rows of the runs that are left: those of `far` made on a cluster, the others here."""
+    if far:
+        from attention_lite.lab import cluster as machines  # it knows this module
+
+        yield from machines.rows(far, folder, cluster, stop)
+    yield from _rows([run for run in left if run not in far], folder, processes, stop)
 
 
 def _rows(left: list[Run], folder: Path, processes: int, stop: Callable[[], bool]) -> Iterator[dict]:
