@@ -10,8 +10,8 @@ from safetensors.torch import save
 from attention_lite import ECAAttention, SEAttention, record_attention
 from attention_lite.lab import experiments, photographs, pretrained, regions, truth
 from attention_lite.lab.__main__ import main
-from attention_lite.lab.comparison import processor
 from attention_lite.lab.experiments import EXPERIMENTS, Experiment, crops, gates, keys, likeness, slots
+from attention_lite.lab.measuring import processor
 from attention_lite.networks.text_detector import TextDetector
 from attention_lite.networks.vision_transformer import VisionTransformer
 

@@ -72,10 +72,9 @@ def test_the_rows_of_a_checkpoint_that_was_trained_anew_are_made_anew(tmp_path, 
         runs, lambda **run: asked.append(run["model"]) or {"value": 1}, experiments.LAB, {})})
     folder, path = tmp_path / "checkpoints", tmp_path / "a.json"
     folder.mkdir()
-    path_of = functools.partial(checkpoints.path_of, folder=folder)
     for run in runs:
-        path_of(**run).write_bytes(b"first")
-    monkeypatch.setattr(own.checkpoints, "path_of", path_of)
+        checkpoints.path_of(**run, folder=folder).write_bytes(b"first")
+    monkeypatch.setattr(checkpoints, "mark", functools.partial(checkpoints.mark, folder=folder))
     assert experiments.make(["one"], path)
     assert experiments.load(path)["one"]["rows"][0]["checkpoint"] == hashlib.sha256(b"first").hexdigest()[:16]
     (folder / "one-digit--se--0.safetensors").write_bytes(b"second")

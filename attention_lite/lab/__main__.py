@@ -7,12 +7,14 @@ from pathlib import Path
 
 import torch
 
+from attention_lite import checks
 from attention_lite.lab import (
     checkpoints,
     comparison,
     direction_gates,
     experiments,
     regions,
+    remaking,
     text_answers,
     truth_results,
 )
@@ -28,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         status = {"train": _train, "compare": _compare, "networks": _networks, "list": _list,
-                  "regions": _regions,
+                  "regions": _regions, "remake": _remake,
                   "text-gates": _text_gates, "truth": _truth, "experiments": _experiments}[options.command](options)
         sys.stdout.flush()                                # a reader who has left is noticed here, not at the exit
         return status
@@ -65,6 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     comparing.add_argument("--processes", type=int, default=2, help="trainings side by side; default: 2")
     comparing.add_argument("--cluster", metavar="ADDRESS", help="of a Dask scheduler: train on its workers, not here; "
                                                                 "needs the extra cluster")
+    again = commands.add_parser("remake", help="all that the book rests on: train what is missing or was made by "
+                                               "another version of torch, then compare, then experiments; Ctrl-C, and "
+                                               "it goes on later")
+    again.add_argument("--processes", type=int, default=2, help="trainings side by side; default: 2")
     commands.add_parser("networks", help="compare the rebuilt pretrained networks with onnxruntime and transformers "
                                          "on the book's photographs; needs the extra test")
     commands.add_parser("list", help="list the checkpoints and their figures")
@@ -109,13 +115,24 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    if options.processes < 1:
-        raise ValueError(f"processes must be at least 1, got {options.processes}")
+    checks.positive_int("processes", options.processes)
     with stop_on_ctrl_c() as stop:
         if not comparison.compare(options.file, options.folder, options.processes, stop, options.cluster):
             print("stopped; what is done is kept: the same command goes on from there", file=sys.stderr)
             return 130
     print(f"{len(comparison.load(options.file)['rows'])} rows -> {options.file}")
+    return 0
+
+
+def _remake(options: argparse.Namespace) -> int:
+    checks.positive_int("processes", options.processes)
+    torch.set_num_threads(1)
+    with stop_on_ctrl_c() as stop:
+        if not remaking.remake(processes=options.processes, stop=stop):
+            print("stopped; what is done is kept: the same command goes on from there", file=sys.stderr)
+            return 130
+    store_memories()
+    print("all trainings and rows are of this version of torch")
     return 0
 
 

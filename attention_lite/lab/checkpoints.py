@@ -1,5 +1,6 @@
 """Trained weights on disk: safetensors in half precision, with the figures that they reached and how they were made."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -19,6 +20,11 @@ LARGEST = 1_000_000      # bytes
 def path_of(task: str, model: str, seed: int, folder: Path = FOLDER) -> Path:
     """Where a checkpoint lies."""
     return folder / f"{task}--{model}--{seed}.safetensors"
+
+
+def mark(task: str, model: str, seed: int, folder: Path = FOLDER) -> str:
+    """What tells a checkpoint from one that was trained anew: the start of its file's SHA-256."""
+    return hashlib.sha256(path_of(task, model, seed, folder).read_bytes()).hexdigest()[:16]
 
 
 def round_to_half(net: nn.Module) -> nn.Module:

@@ -8,12 +8,12 @@ from tempfile import TemporaryDirectory
 import torch
 
 from attention_lite.extras import extra
-from attention_lite.lab import checkpoints, comparison
+from attention_lite.lab import checkpoints, comparison, pool
 from attention_lite.lab.files import write_whole
 from attention_lite.lab.runs import finish
 
 
-def rows(left: list[comparison.Run], folder: Path, address: str, stop: Callable[[], bool]) -> Iterator[dict]:
+def rows(left: list[pool.Run], folder: Path, address: str, stop: Callable[[], bool]) -> Iterator[dict]:
     """The rows of the runs that are left, as they come, until `stop` says so; their checkpoints go to `folder`.
 
     A run whose worker is lost begins anew on another one. Raises ValueError if a worker has several threads.

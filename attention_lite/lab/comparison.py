@@ -5,21 +5,16 @@
 
 import json
 import math
-import multiprocessing
 import platform
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
-from attention_lite.lab import checkpoints, evidence, measuring, scoring
+from attention_lite.lab import checkpoints, evidence, measuring, pool, scoring
 from attention_lite.lab.files import read_results, write_whole
 from attention_lite.lab.recipes import COMPARED, FIVE_SEEDS, RECIPES
 from attention_lite.lab.runs import TEST_SEED, VALIDATION_SEED, finish
@@ -32,11 +27,9 @@ TASKS = ("context-gating", "cued-search", "one-digit")
 # One row each; the seeds come last, so that a file half made has whole columns of the first seeds.
 RUNS = [(task, model, seed) for seed in FIVE_SEEDS for task in TASKS for model in COMPARED
         if seed in RECIPES[task].seeds_of(model)]
-MAP_SCENES = 400         # scenes, on each side, behind a map's score and the deletions
+MAP_SCENES = 400         # on each side, behind a map's score and the deletions
 COST_TASK = "cued-search"         # the network whose time and memory are measured
 COST_SECONDS = 8         # of measuring for one seed's twelve networks, forward and step each
-
-Run = tuple[str, str, int]
 
 
 def load(path: Path = FILE) -> dict[str, list[dict]]:
@@ -75,14 +68,14 @@ def _read(path: Path) -> dict[str, list[dict]]:
     return results
 
 
-def _run_of(row: Any, part: str, path: Path) -> Run:
+def _run_of(row: Any, part: str, path: Path) -> pool.Run:
     try:
         return row["task"], row["model"], row["seed"]
     except (TypeError, KeyError) as error:
         raise ValueError(f"{path.name}: {part} hold a row without task, model and seed: {str(row)[:80]}") from error
 
 
-def _name(run: Run) -> str:
+def _name(run: pool.Run) -> str:
     return f"the row {run[0]}, {run[1]}, seed {run[2]}"
 
 
@@ -94,8 +87,9 @@ def compare(path: Path = FILE, folder: Path = checkpoints.FOLDER, processes: int
     """Make every row that the file lacks, several trainings side by side, and then the costs.
 
     With the address of a Dask cluster, the trainings whose checkpoints are missing run there and not in processes here.
-    A checkpoint that lies in `folder` is judged and not trained again. When `stop` says so, the trainings under way
-    leave their state in `folder`, and the next call goes on from there.
+    A checkpoint that lies in `folder` is judged and not trained again; rows of another checkpoint or number of scenes
+    are made anew. When `stop` says so, the trainings under way leave their state in `folder`, and the next call goes
+    on from there.
 
     Returns whether the file is whole.
 
@@ -105,6 +99,7 @@ def compare(path: Path = FILE, folder: Path = checkpoints.FOLDER, processes: int
     """
     results = _read(path) if path.exists() else {"rows": [], "costs": []}
     results = {"command": COMMAND, "rows": results["rows"], "costs": results["costs"]}
+    results["rows"] = [row for row in results["rows"] if _is_current(row, _run_of(row, "rows", path), folder)]
     known = {_run_of(row, "rows", path) for row in results["rows"]}
     left = [run for run in RUNS if run not in known]
     _write(path, results)                      # a folder that cannot be written is refused before the training
@@ -124,6 +119,13 @@ def compare(path: Path = FILE, folder: Path = checkpoints.FOLDER, processes: int
     return True
 
 
+def _is_current(row: dict, run: pool.Run, folder: Path) -> bool:
+    """Whether a row is of as many scenes as it would be now and, if its checkpoint is there, of that checkpoint."""
+    if checkpoints.path_of(*run, folder).exists() and row.get("checkpoint") != checkpoints.mark(*run, folder):
+        return False
+    return row.get("map_scenes") == MAP_SCENES
+
+
 def _write(path: Path, results: dict) -> None:
     """One row a line: differences between versions stay readable."""
     parts = [f'"command": {json.dumps(results["command"])}']
@@ -133,73 +135,22 @@ def _write(path: Path, results: dict) -> None:
     write_whole(path, ("{\n" + ",\n".join(parts) + "\n}\n").encode())
 
 
-def _everywhere(left: list[Run], far: list[Run], folder: Path, processes: int, stop: Callable[[], bool],
+def _everywhere(left: list[pool.Run], far: list[pool.Run], folder: Path, processes: int, stop: Callable[[], bool],
                 cluster: str | None) -> Iterator[dict]:
     """The rows of the runs that are left: those of `far` made on a cluster, the others here."""
     if far:
         from attention_lite.lab import cluster as machines  # it knows this module
 
         yield from machines.rows(far, folder, cluster, stop)
-    yield from _rows([run for run in left if run not in far], folder, processes, stop)
+    yield from pool.results(_row, [run for run in left if run not in far], folder, processes, stop)
 
 
-def _rows(left: list[Run], folder: Path, processes: int, stop: Callable[[], bool]) -> Iterator[dict]:
-    """The rows of the runs that are left, as they come, with a progress bar over all their steps."""
-    context = multiprocessing.get_context("spawn")
-    counter, stopping = context.Value("q", 0), context.Event()
-    total = sum(RECIPES[task].steps for task, _, _ in left)
-    with tqdm(total=total, desc=f"{len(left)} runs", unit="step", disable=not left) as bar, \
-            ProcessPoolExecutor(processes, context, _begin, (counter, stopping)) as pool:
-        under_way: set[Future] = set()
-        waiting = list(left)
-        try:
-            while waiting or under_way:
-                if stop():
-                    stopping.set()
-                    waiting.clear()
-                while waiting and len(under_way) < processes:
-                    under_way.add(pool.submit(_row, *waiting.pop(0), folder))
-                done, under_way = wait(under_way, timeout=0.5, return_when=FIRST_COMPLETED)
-                bar.update(counter.value - bar.n)
-                for found in (future.result() for future in done):
-                    if found is not None:
-                        bar.set_postfix_str(f"{found['task']} {found['model']} {found['seed']}")
-                        yield found
-        finally:
-            stopping.set()       # whatever ends this: the others save their state before the pool lets go
-
-
-_counter: Any = None         # in a worker: the steps of all workers, and whether to stop
-_stopping: Event | None = None
-
-
-def _begin(counter: Any, stopping: Event) -> None:
-    """Set a worker up: one thread, and deaf to Ctrl-C, of which its parent tells it."""
-    global _counter, _stopping
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)     # nets this small train slower on two threads, and sums differ in the last bit
-    _counter, _stopping = counter, stopping
-
-
-def _row(task: str, model: str, seed: int, folder: Path) -> dict | None:
-    """In a worker: one row; None if told to stop before it was done."""
-    counted, steps = 0, RECIPES[task].steps
-
-    def count(more: int) -> None:
-        nonlocal counted
-        counted += more
-        with _counter.get_lock():
-            _counter.value += more
-
-    def stop() -> bool:
-        count(1)                 # asked once before each step
-        return _stopping.is_set()
-
+def _row(task: str, model: str, seed: int, folder: Path, stop: Callable[[], bool]) -> dict | None:
+    """In a worker: train unless that is done, and judge; None if told to stop before the row was whole."""
     trained = checkpoints.path_of(task, model, seed, folder).exists()
     if not trained and finish(task, model, seed, folder, progress=False, stop=stop) is None:
         return None
-    count(steps - counted)       # those of an earlier call
-    return None if _stopping.is_set() else row(task, model, seed, folder)
+    return None if stop() else row(task, model, seed, folder)
 
 
 def row(task: str, model: str, seed: int, folder: Path = checkpoints.FOLDER) -> dict:
@@ -214,6 +165,7 @@ def row(task: str, model: str, seed: int, folder: Path = checkpoints.FOLDER) -> 
         "macs": macs(net, side.size), "scenes": record["scenes"], "map_scenes": MAP_SCENES,
         "steps": record["steps"], "seconds": record["seconds"], "cpu_seconds": record["cpu_seconds"],
         "torch": record["torch"], "python": record["python"], "device": record.get("device", "cpu"),
+        "checkpoint": checkpoints.mark(task, model, seed, folder),
     }
     score = evidence.map_score(task, net, validation, test)
     if score is not None:
@@ -245,14 +197,7 @@ def costs(seed: int) -> list[dict]:
         memory = {model: measuring.peak_memory(call) for model, call in step.items()}
     finally:
         torch.set_num_threads(threads)
-    made = {"torch": torch.__version__, "python": platform.python_version(), "processor": processor(),
+    made = {"torch": torch.__version__, "python": platform.python_version(), "processor": measuring.processor(),
             "made": time.strftime("%Y-%m-%d")}
     return [{"task": COST_TASK, "model": model, "seed": seed, "forward": seconds[model]["median"],
              "step": step_seconds[model]["median"], "peak_bytes": memory[model], **made} for model in COMPARED]
-
-
-def processor() -> str:
-    """The processor's name, where Linux tells it."""
-    info = Path("/proc/cpuinfo")
-    names = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
-    return names[0].split(":", 1)[1].strip() if names else platform.processor()

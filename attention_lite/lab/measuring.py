@@ -2,6 +2,7 @@
 
 import gc
 import json
+import platform
 import statistics
 import tempfile
 import time
@@ -156,3 +157,10 @@ def free_memory() -> float:
     if not info.exists():
         return float("inf")
     return int(info.read_text().split("MemAvailable:")[1].split()[0]) * 1024
+
+
+def processor() -> str:
+    """The processor's name, where Linux tells it."""
+    info = Path("/proc/cpuinfo")
+    names = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
+    return names[0].split(":", 1)[1].strip() if names else platform.processor()

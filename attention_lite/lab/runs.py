@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from attention_lite.lab import checkpoints, scoring
+from attention_lite.lab import checkpoints, measuring, scoring
 from attention_lite.lab.recipes import recipe_of
 from attention_lite.lab.training import EVERY, Training, run
 
@@ -76,6 +76,7 @@ def describe(task: str, model: str, seed: int, net: nn.Module, training: Trainin
         "command": checkpoints.command(task, model, seed, training.device), "steps": len(losses),
         "task": task, "model": model, "seed": seed,
         "python": platform.python_version(), "torch": torch.__version__, "device": _name_of(training.device),
+        "processor": measuring.processor(),
         "seconds": round(training.seconds), "cpu_seconds": round(training.cpu_seconds),
         "parameters": sum(p.numel() for p in net.parameters()),
         "losses": [round(sum(losses[i:i + EVERY]) / len(losses[i:i + EVERY]), 3) for i in range(0, len(losses), EVERY)],

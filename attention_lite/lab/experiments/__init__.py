@@ -15,8 +15,8 @@ import torch
 from tqdm import tqdm
 
 from attention_lite.lab import truth
-from attention_lite.lab.comparison import processor
 from attention_lite.lab.experiments import (
+    ablations,
     frame_gates,
     gates,
     grounds,
@@ -30,6 +30,7 @@ from attention_lite.lab.experiments import (
     switched_off,
 )
 from attention_lite.lab.files import read_results, write_whole
+from attention_lite.lab.measuring import processor
 from attention_lite.lab.weights import WEIGHTS
 
 FILE = Path(__file__).parent.parent / "experiments.json"
@@ -42,12 +43,13 @@ LAB = "lab"              # in the place of a pretrained network's name: the chec
 class Experiment:
     """What is measured: `measure(**run)` gives a row for each run, with these settings.
 
-    network: the pretrained one that all rows look at; or LAB, and each run names a checkpoint, if it looks at one.
+    network: the pretrained one that all rows look at; or LAB, and each run names a checkpoint, if it looks at one; or
+        None: each row trains its own.
     """
 
     runs: list[dict]
     measure: Callable[..., dict]
-    network: str
+    network: str | None
     settings: dict
 
 
@@ -76,6 +78,11 @@ EXPERIMENTS: dict[str, Experiment] = {
     "outputs": Experiment(switched_off.OUTPUTS, switched_off.outputs, LAB, own.SETTINGS),
     "loudness": Experiment(loudness.RUNS, loudness.measure, LAB, own.SETTINGS),
     "grounds": Experiment(grounds.RUNS, grounds.measure, LAB, own.SETTINGS),
+    "other-gates": Experiment(ablations.GATES, ablations.measure, None, own.SETTINGS),
+    "other-starts": Experiment(ablations.STARTS, ablations.measure, None, own.SETTINGS),
+    "other-mixes": Experiment(ablations.MIXES, ablations.measure, None, own.SETTINGS),
+    "one-softmax": Experiment(ablations.ONE_SOFTMAX, ablations.measure, None, own.SETTINGS),
+    "gated-segmentation": Experiment(ablations.GATED, ablations.measure, None, own.SETTINGS),
 }
 
 
@@ -140,7 +147,7 @@ def make(names: list[str], path: Path = FILE, stop: Callable[[], bool] = lambda:
 def _begun(experiment: Experiment, part: dict) -> dict:
     """What the file has of an experiment, as far as it was made as it would be now; else nothing yet."""
     made_with = {"torch": torch.__version__, "python": platform.python_version()}
-    if experiment.network != LAB:
+    if experiment.network not in (LAB, None):
         weights = WEIGHTS[experiment.network]
         made_with = {"weights": weights.requirement, "sha256": weights.sha256} | made_with
     made = {"settings": experiment.settings, "made_with": made_with}

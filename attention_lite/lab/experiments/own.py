@@ -1,6 +1,5 @@
 """What the experiments on the lab's own networks share: the same test scenes, each network, its checkpoint's mark."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from functools import cache
 
@@ -23,9 +22,8 @@ def runs(task: str, *models: str) -> list[dict]:
 
 
 def mark(run: dict) -> str:
-    """What tells a checkpoint from one that was trained anew: the start of its file's SHA-256."""
-    path = checkpoints.path_of(run["task"], run["model"], run["seed"])
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    """That of the checkpoint that a run looks at."""
+    return checkpoints.mark(run["task"], run["model"], run["seed"])
 
 
 def load(task: str, model: str, seed: int) -> nn.Module:

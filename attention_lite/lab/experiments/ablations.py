@@ -1,0 +1,30 @@
+"""Networks that lack one thing, trained anew, a row each: does the task need it?
+
+`runs.learned` says of a row's test figure whether its training counts as one that has learned.
+"""
+
+from attention_lite.lab import checkpoints
+from attention_lite.lab.recipes import ABLATIONS
+from attention_lite.lab.runs import describe
+from attention_lite.lab.training import Training, run
+
+
+def runs(task: str, *models: str) -> list[dict]:
+    """A run for each seed of these ablations."""
+    return [{"task": task, "model": model, "seed": seed} for model in models
+            for seed in ABLATIONS[task].seeds_of(model)]
+
+
+GATES = runs("context-gating-ablations", "se-full", "se-no-squeeze", "eca-1")
+STARTS = [*runs("cued-search-ablations", "attention-fresh-keys", "attention-open-output", "attention-fresh"),
+          *runs("cued-search-at-once", "self-attention", "attention-fresh")]
+MIXES = runs("cued-search-ablations", "emsa-mix", "emsa-norm", "emsa-identity")
+ONE_SOFTMAX = runs("cued-search-ablations", "external-slots")
+GATED = runs("cued-segmentation-ablations", "gate")
+
+
+def measure(task: str, model: str, seed: int) -> dict:
+    """One row: the training's record, as a checkpoint would hold it."""
+    training = Training(task, model, seed, ABLATIONS[task].steps)
+    run(training, f"{task} {model} seed {seed}", progress=False)
+    return describe(task, model, seed, checkpoints.round_to_half(training.net.eval()), training)

@@ -1,0 +1,77 @@
+"""The one command that remakes what the book rests on: what it trains anew, and that it goes on where it stopped."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save
+
+from attention_lite.lab import RECIPES, checkpoints, comparison, experiments, pool, remaking
+from attention_lite.lab.__main__ import main
+
+OLD = ("cued-search", "none", 1)
+RUNS = [(task, model, seed) for task, recipe in RECIPES.items() for model in recipe.models
+        for seed in recipe.seeds_of(model)]
+
+
+def as_if_made_by(version: str, path: Path) -> None:
+    with safe_open(path, framework="pt") as file:
+        record = json.loads(file.metadata()["record"])
+    path.write_bytes(save(load_file(path), metadata={"record": json.dumps(record | {"torch": version})}))
+
+
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory) -> Path:
+    """The shipped checkpoints, all as if this torch had made them."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for run in RUNS:
+        path = checkpoints.path_of(*run, folder)
+        shutil.copy(checkpoints.path_of(*run), path)
+        as_if_made_by(torch.__version__, path)
+    return folder
+
+
+def test_what_is_missing_or_of_another_torch_is_outdated(copies):
+    assert remaking.outdated(copies) == []
+    missing, old = RUNS[0], OLD
+    path, kept = checkpoints.path_of(*missing, copies), checkpoints.path_of(*missing, copies).read_bytes()
+    path.unlink()
+    as_if_made_by("2.4.0", checkpoints.path_of(*old, copies))
+    try:
+        assert remaking.outdated(copies) == [missing, old]
+    finally:
+        path.write_bytes(kept)
+        as_if_made_by(torch.__version__, checkpoints.path_of(*old, copies))
+
+
+def test_trainings_come_first_then_the_comparison_then_the_experiments(copies, monkeypatch):
+    as_if_made_by("2.4.0", checkpoints.path_of(*OLD, copies))
+    asked = []
+
+    def results(work, left, folder, processes, stop):
+        asked.append(("train", work, left, processes))
+        if not stop():
+            as_if_made_by(torch.__version__, checkpoints.path_of(*OLD, copies))
+        return iter(())
+
+    monkeypatch.setattr(pool, "results", results)
+    monkeypatch.setattr(comparison, "compare", lambda *_: asked.append("compare") or True)
+    monkeypatch.setattr(experiments, "make", lambda names, *_: asked.append(names) or True)
+    assert not remaking.remake(copies, processes=3, stop=lambda: True)
+    assert asked == [("train", remaking._train, [OLD], 3)]           # stopped: nothing is judged before all is trained
+    asked.clear()
+    assert remaking.remake(copies)
+    assert asked == [("train", remaking._train, [OLD], 2), "compare", list(experiments.EXPERIMENTS)]
+
+
+def test_the_command_says_whether_all_was_made(monkeypatch, capsys):
+    whole = iter([False, True])
+    monkeypatch.setattr(remaking, "remake", lambda **_: next(whole))
+    assert main(["remake"]) == 130
+    assert "the same command goes on from there" in capsys.readouterr().err
+    assert main(["remake"]) == 0
+    assert capsys.readouterr().out == "all trainings and rows are of this version of torch\n"
+    assert main(["remake", "--processes", "0"]) == 2
