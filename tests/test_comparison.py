@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import torch
 from dask.distributed import LocalCluster
+from safetensors.torch import load_file
 
 from attention_lite.lab import RECIPES, checkpoints, cluster, comparison, load_checkpoint, pool
 from attention_lite.lab.__main__ import main
@@ -274,6 +275,7 @@ def test_ctrl_c_in_the_middle_loses_nothing_and_does_nothing_twice(tmp_path):
 # The same on a cluster of this machine's processes: `main` is told the scheduler's address.
 ON_A_CLUSTER = SMALL.replace("sys.exit(main(sys.argv[1:]))", '''
     from dask.distributed import LocalCluster
+from safetensors.torch import load_file
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as machines:
         status = main([*sys.argv[1:], "--cluster", machines.scheduler_address])
     sys.exit(status)''')
@@ -344,6 +346,38 @@ def test_a_damaged_state_stops_the_comparison_and_stays(tmp_path, monkeypatch):
         comparison.compare(tmp_path / "a.json", tmp_path, processes=1)
     assert state.read_bytes() == b"somebody else's"
     assert json.loads((tmp_path / "a.json").read_text())["rows"] == []
+
+
+REPEATED = '''
+import dataclasses, json, sys
+from pathlib import Path
+import torch
+from attention_lite.lab import RECIPES, comparison, runs
+
+torch.set_num_threads(1)
+run, folder = ("one-digit", "self-attention", 0), Path(sys.argv[1])
+RECIPES["one-digit"] = dataclasses.replace(RECIPES["one-digit"], steps=60)
+comparison.MAP_SCENES = runs.SCENES = 200
+runs.finish(*run, folder, progress=False)
+print(json.dumps(comparison.row(*run, folder)))
+'''
+
+
+def test_a_row_that_is_trained_and_judged_again_is_the_same_to_the_last_bit(tmp_path):
+    """In two fresh processes, from the first weights to the last deletion; in fewer steps than usual."""
+    rows = []
+    for name in ("once", "again"):
+        done = subprocess.run([sys.executable, "-c", REPEATED, str(tmp_path / name)], cwd=ROOT, capture_output=True,
+                              text=True, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+        rows.append(json.loads(done.stdout))
+    for row in rows:
+        assert row["map_score"] != row["map_score_untrained"]
+        for timed in ("seconds", "cpu_seconds", "checkpoint"):
+            row.pop(timed)                                 # a checkpoint's record holds its seconds
+    assert rows[0] == rows[1]
+    weights = [load_file(next((tmp_path / name).iterdir())) for name in ("once", "again")]
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
 
 def test_costs_are_measured_of_each_network_in_turn(monkeypatch):
