@@ -49,8 +49,9 @@ notebooks: $(INSTALLED) ## Execute every chapter in place in a fresh kernel, rea
 	@$(BIN)/python book/_ext/execution.py $(sort $(wildcard $(CHAPTERS)/*.ipynb))
 	@echo "==> Done. Read the differences with: git diff $(CHAPTERS)"
 
-browser: $(INSTALLED) ## See to it that the tests have a Chromium (make test does it too)
+browser: $(INSTALLED) ## See to it that the tests have a Chromium and a Firefox (make test does it too)
 	@$(BIN)/python tests/browser.py
+	@$(BIN)/python tests/firefox.py
 
 # loadfile: the cells of one notebook must share one kernel, so one worker. BUDGET=1 fails where a part takes twice its
 # time; FRESH=1 has nbval execute the chapters once more instead of taking the build's execution.

@@ -52,13 +52,16 @@ def install_playwrights() -> bool:
     return succeeds(sys.executable, "-m", "playwright", "install", "chromium")
 
 
-def install_package() -> bool:
+def apt_get(*packages: str) -> bool:
     """Ask Debian's or Ubuntu's package manager, as root or by a sudo that asks no password."""
     apt = [*([] if os.geteuid() == 0 else ["sudo", "-n"]), "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
     return shutil.which("apt-get") is not None and (
-        succeeds(*apt, "update")
-        and succeeds(*apt, "install", "--yes", "--no-install-recommends", "chromium", "fonts-dejavu-core")
+        succeeds(*apt, "update") and succeeds(*apt, "install", "--yes", "--no-install-recommends", *packages)
     )
+
+
+def install_package() -> bool:
+    return apt_get("chromium", "fonts-dejavu-core")
 
 
 WAYS = (
