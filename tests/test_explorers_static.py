@@ -1253,7 +1253,10 @@ class Embedded:
         for source in set(range(len(names))) - {image}:
             either = (text[source] | text[image]).sum()
             if either:
-                choose(self.root, "Whose gates it gets", names[source])
+                if source < len(spec["imageNames"]):
+                    choose(self.root, "Whose gates it gets", names[source])
+                else:
+                    self.root.get_by_label("Or gates that were made").select_option(names[source])
                 overlap = (text[source] & text[image]).sum() / either
                 expect(self.root.get_by_role("status")).to_contain_text(f"IoU with its own map: {overlap:.2f}.")
 
