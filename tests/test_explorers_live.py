@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 from skimage import data
 
-from attention_lite.lab import ContextGating, ask_for, load_checkpoint, pictures
+from attention_lite.lab import ContextGating, ask_for, load_checkpoint, pictures, text_answers
 
 GRID = (6, 8)
 
@@ -76,6 +76,13 @@ explorer.observe(write, ["pulled", "answer"])
 explorer
 """
 
+FORCED_GATES = """
+from pathlib import Path
+note = Path("seen.txt")
+write = lambda change: note.open("a").write(f"{change['name']} {change['new']}\\n")
+explorer.observe(write, ["source", "image"])
+"""
+
 # JupyterLab would take out of the page what is out of sight, and ask whether to fetch news.
 SETTINGS = {
     "@jupyterlab/notebook-extension/tracker.jupyterlab-settings": '{"windowingMode": "none"}',
@@ -91,7 +98,8 @@ def lab(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[
     folder = tmp_path_factory.mktemp("lab")
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     notebooks = {"live": (POSITIONS, GATES, SCALES, FROM_PYTHON), "transformer": (TRANSFORMER,),
-                 "network": (LIVE, 'explorer.pulled = {}; explorer.frame = "blue"')}
+                 "network": (LIVE, 'explorer.pulled = {}; explorer.frame = "blue"'),
+                 "forced": (explorer_of(root, "13-text-gates"), FORCED_GATES)}
     for name, sources in notebooks.items():
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / f"{name}.ipynb")
@@ -130,6 +138,12 @@ def lab(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
+
+
+def explorer_of(root: Path, chapter: str) -> str:
+    """The cell that makes a chapter's explorer, as the reader runs it."""
+    cells = nbformat.read(root / "book" / "chapters" / f"{chapter}.ipynb", as_version=4).cells
+    return next(cell.source for cell in cells if cell.cell_type == "code" and cell.source.endswith("\nexplorer"))
 
 
 def answers(url: str) -> bool:
@@ -254,7 +268,7 @@ def test_the_transformer_s_maps_come_from_the_kernel_also_those_of_the_readers_o
     note = folder / "seen.txt"
     root.locator(".ax-stage").press("ArrowRight")
     wait_until(lambda: "query 102\n" in note.read_text(), 30, note.read_text)
-    root.locator(".ax-maps").press("ArrowUp")
+    root.locator(".ax-maps").press("ArrowLeft")
     wait_until(lambda: "layer 7\n" in note.read_text(), 30, note.read_text)
 
     Image.fromarray(data.rocket()).save(folder / "mine.jpg")
@@ -266,7 +280,7 @@ def test_the_transformer_s_maps_come_from_the_kernel_also_those_of_the_readers_o
     root.get_by_role("radio", name="your own").wait_for()
     assert root.get_by_role("radio", name="your own").is_checked()
     root.get_by_role("status").filter(has_text="from row 6, column 6").wait_for()
-    assert root.get_by_role("alert").inner_text() == ""
+    expect(root.get_by_role("alert")).to_have_text("")
 
 
 def test_a_cell_sets_a_cause_and_reads_the_answer_back(page: Page, lab: tuple[str, Path]) -> None:
@@ -292,3 +306,43 @@ def test_a_cell_sets_a_cause_and_reads_the_answer_back(page: Page, lab: tuple[st
 
     wait_until(lambda: last() == pytest.approx(expected, abs=1e-4), 30, note.read_text)
     assert root.get_by_role("radio", name="blue").is_checked()
+
+
+def test_the_detector_answers_on_the_readers_own_photograph_under_every_others_gates(
+    page: Page, lab: tuple[str, Path]
+) -> None:
+    folder = open_notebook(page, lab, "forced.ipynb", 2)
+    run_cell(page, 0)
+    run_cell(page, 1)
+    root = page.locator(".attention-explorer")
+    root.get_by_role("status").filter(has_text="81 of 81 words are found under its own gates").wait_for()
+    root.get_by_role("button", name="Give it the gates of cat").click()
+    root.get_by_role("status").filter(has_text="7 of 81 words are found under the gates of cat").wait_for()
+    note = folder / "seen.txt"
+    wait_until(lambda: "source 1\n" in note.read_text(), 30, note.read_text)
+
+    field, alert = root.get_by_label("Your own photograph"), root.get_by_role("alert")
+    (folder / "none.jpg").write_bytes(b"no picture")
+    field.set_input_files(folder / "none.jpg")
+    alert.filter(has_text="photograph must be a whole picture").wait_for()
+    (folder / "cat.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+    field.set_input_files(folder / "cat.heic")
+    alert.filter(has_text="which is HEIC, as telephones store it: export it as JPEG first").wait_for()
+    Image.fromarray(data.rocket()).save(folder / "mine.webp", lossless=True)
+    field.set_input_files(folder / "mine.webp")
+    wait_until(lambda: "image 9\n" in note.read_text(), 120, note.read_text)
+    expect(alert).to_have_text("")
+    photographs = root.get_by_role("group", name="Photograph", exact=True)
+    assert photographs.get_by_role("radio", name="your own").is_checked()
+
+    found = text_answers.with_own(folder / "mine.webp")
+    share = (found.map(text_answers.OWN) > 0.3).mean()
+    says = root.get_by_role("status").filter
+    says(has_text=f"{100 * share:.1f} % of the places count as text under its own").wait_for()
+    root.get_by_role("group", name="Whose gates").get_by_role("radio", name="page", exact=True).check(force=True)
+    share = (found.map(text_answers.OWN, "page") > 0.3).mean()
+    says(has_text=f"{100 * share:.1f} % of the places count as text, under").wait_for()
+    photographs.get_by_role("radio", name="page", exact=True).check(force=True)
+    root.get_by_role("group", name="Whose gates").get_by_role("radio", name="your own").check(force=True)
+    words, all_words = found.words("page", text_answers.OWN)
+    says(has_text=f"{words} of {all_words} words are found under the gates of your own").wait_for()

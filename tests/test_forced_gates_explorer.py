@@ -110,6 +110,14 @@ def test_a_photograph_of_the_readers_own_is_added_and_bad_ones_are_refused_in_wo
         explorer().see(OWN)
 
 
+def test_a_fault_on_the_way_is_said_too_and_the_file_is_not_kept():
+    widget = explorer(look=lambda photograph: None)
+    with pytest.raises(TypeError):
+        widget.own = b"a picture"
+    assert widget.refused.startswith("The photograph could not be shown: TypeError(")
+    assert widget.own == b""
+
+
 def save(folder: Path, widget: ForcedGatesExplorer) -> Path:
     """Pages of an explorer on a light and on a dark ground, and its scripts beside them."""
     saved = explorers.saved(widget)

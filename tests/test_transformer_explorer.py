@@ -94,11 +94,11 @@ def test_bad_input_is_named(arguments: dict[str, Any], words: str) -> None:
         make(**arguments)
 
 
-def test_show_says_what_it_needs() -> None:
-    with pytest.raises(ValueError, match=re.escape("show needs an explorer made with look=")):
-        make().show("cat.jpg")
+def test_see_says_what_it_needs() -> None:
+    with pytest.raises(ValueError, match=re.escape("see needs an explorer made with look=")):
+        make().see("cat.jpg")
     with pytest.raises(ValueError, match="look must give a, got b"):
-        make(look=lambda _: {"b": small()}).show("cat.jpg")
+        make(look=lambda _: {"b": small()}).see("cat.jpg")
 
 
 def test_a_trait_is_checked_when_it_is_set() -> None:
@@ -113,7 +113,7 @@ def test_a_trait_is_checked_when_it_is_set() -> None:
 def test_a_photograph_of_the_readers_own_is_added_and_shown() -> None:
     explorer = TransformerExplorer({"a": [small()], "b": [small()]}, look=lambda given: {
         "a": small(name=given), "b": small()})
-    explorer.show("garden")
+    explorer.see("garden")
     assert explorer.image == 1
     assert explorer.spec["imageNames"] == ["noise", "garden"]
     assert set(explorer.maps) == {"a 0", "a 1", "b 0", "b 1"}

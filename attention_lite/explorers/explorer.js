@@ -140,9 +140,11 @@ class Explorer {
     return element("fieldset", { class: "ax-choice" }, element("legend", {}, label), element("div", { class: "ax-segments" }, ...segments));
   }
 
-  menu(label, trait, options) {
+  // `none` is what the menu says while the trait is at none of the options.
+  menu(label, trait, options, none) {
     const id = freshId();
     const items = options.map((option, i) => element("option", { value: i }, option.label));
+    if (none) items.unshift(element("option", { value: -1, disabled: true }, none));
     const select = element("select", { id, onchange: () => this.set(trait, options[select.value].value) }, ...items);
     this.controls.push(() => (select.value = options.findIndex((option) => option.value === this.get(trait))));
     return element("div", { class: "ax-choice" }, element("label", { for: id }, label), select);

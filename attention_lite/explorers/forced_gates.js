@@ -10,7 +10,7 @@ const MARKED = { ...linearScale(0, 1), table: Uint8Array.from({ length: 256 * 3 
 
 class ForcedGates extends PhotographExplorer {
   constructor(model, root) {
-    super(model, root, ["image", "source", "block", "spared", "place", "show", "refused"]);
+    super(model, root, ["image", "source", "block", "spared", "place", "show"]);
     const { spec } = this;
     this.count = spec.imageNames.length;
     this.blocks = spec.blockNames.length;
@@ -19,20 +19,6 @@ class ForcedGates extends PhotographExplorer {
     this.parts = {};
     this.build();
     this.start();
-    this.renewed = () => this.renew();
-    model.on("change:spec", this.renewed);
-    this.closers.push(() => model.off("change:spec", this.renewed));
-  }
-
-  // A photograph was added: all is made anew.
-  renew() {
-    this.close();
-    this.successor = new ForcedGates(this.model, this.root);
-  }
-
-  close() {
-    super.close();
-    this.successor?.close();
   }
 
   file() {
@@ -66,7 +52,7 @@ class ForcedGates extends PhotographExplorer {
         part("ax-pair", this.makeOwnMap(), this.makeForced(stage)),
         part("ax-reading", status),
         part("ax-painting",
-          others.length ? this.menu("Or gates that were made", "source", others) : null,
+          others.length ? this.menu("Or gates that were made", "source", others, "choose …") : null,
           this.photographChooser(), this.makeUpload(),
           this.chooser("Show", "show", ["photograph", "both", "map"].map((value) => ({ value, label: value }))),
           this.makeBar()),
@@ -103,22 +89,6 @@ class ForcedGates extends PhotographExplorer {
     return this.get("image") === 1 ? 0 : Math.min(1, this.count - 1);
   }
 
-  // A file that the reader chooses goes to the kernel, which runs the network on it; a static page has none.
-  makeUpload() {
-    if (!this.spec.looks) return null;
-    if (this.model instanceof PageModel) return this.makeHint("In the notebook of this page, a field here takes a photograph of your own.");
-    const [id, refused] = [freshId(), element("p", { class: "ax-hint", role: "alert" })];
-    const send = async () => {
-      if (!input.files.length) return;
-      say(refused, "The network runs on your photograph, and on the others with its gates …");
-      this.model.set("own", new DataView(await input.files[0].arrayBuffer()));
-      this.model.save_changes();
-    };
-    const input = element("input", { type: "file", id, accept: "image/*", onchange: send });
-    this.controls.push(() => say(refused, this.get("refused")));
-    return element("div", { class: "ax-choice" }, element("label", { for: id }, "Your own photograph"), input, refused);
-  }
-
   makeInside() {
     const { inside, blockNames } = this.spec;
     if (!inside) return null;
@@ -126,7 +96,7 @@ class ForcedGates extends PhotographExplorer {
     return element("figure", { class: "ax-inside" }, element("figcaption", {}, `Inside ${blockNames[inside.block]}: the three channels whose gates fall furthest, and the three whose gates rise furthest`), this.tiles, this.makeHint("Each channel as it leaves its gate: white 0, red above, blue below, on a scale of its own. Under it, its gate; with gate 0 it is blank. The blocks before it keep their own gates."));
   }
 
-  // One line a block: its channels in the order of the photograph's own gates; above the own, below those in place.
+  // One line a block: its channels in the order of the photograph's own gates; where others are forced, these below.
   makeBlocks() {
     const { spec } = this;
     const name = freshId();
@@ -157,7 +127,9 @@ class ForcedGates extends PhotographExplorer {
 
   makeKey() {
     const ramp = element("i", { class: "ax-gate-ramp", style: `background:linear-gradient(to right,${this.rampStops()})` });
-    return element("div", { class: "ax-key" }, element("span", {}, "gate 0", ramp, "1"), element("span", {}, "above: its own; below: those in place; at the right: how far they lie apart, on average"));
+    const words = element("span");
+    this.controls.push(() => say(words, this.isForeign() ? "above: its own; below: those in place; at the right: how far they lie apart, on average" : "its own gates, from the lowest to the highest"));
+    return element("div", { class: "ax-key" }, element("span", {}, "gate 0", ramp, "1"), words);
   }
 
   rampStops() {
@@ -199,13 +171,6 @@ class ForcedGates extends PhotographExplorer {
       });
     }
     return this.parts[name];
-  }
-
-  async bytesOf(name) {
-    const held = this.model.get("maps")?.[name];
-    if (held) return new Uint8Array(held.buffer, held.byteOffset, held.byteLength);
-    await pageShown;
-    return fetchScript(this.spec.scripts[name]);
   }
 
   stored() {
@@ -408,9 +373,10 @@ class ForcedGates extends PhotographExplorer {
       const order = range(own.length).sort((x, y) => own[x] - own[y] || x - y);
       const context = strip.getContext("2d");
       context.clearRect(0, 0, width, height);
-      rows(context, own, order, 0, width, height / 2 - 1);
-      rows(context, put, order, height / 2 + 1, width, height / 2 - 1);
-      say(this.changes[b], this.isForced(b) ? this.difference(b).toFixed(2) : "–");
+      const forced = this.isForced(b);
+      rows(context, own, order, 0, width, forced ? height / 2 - 1 : height);
+      if (forced) rows(context, put, order, height / 2 + 1, width, height / 2 - 1);
+      say(this.changes[b], forced ? this.difference(b).toFixed(2) : "–");
     });
     const names = Object.keys(this.spec.singles).map((p) => this.spec.imageNames[p]).join(", ");
     say(this.blocksLegend, `Blocks that get them${names ? ` (one alone: on ${names})` : ""}`);

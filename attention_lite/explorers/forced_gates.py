@@ -89,19 +89,10 @@ class ForcedGatesExplorer(OwnPhotographExplorer):
         super().__init__(kind="forced-gates", name=name, states=dict(states or {}), **packed,
                          **{name: self._check(name, value) for name, value in start.items()})
 
-    def see(self, photograph: Any) -> None:
-        """Run the network on a photograph of the reader's own, a file or an array, and show it under its own gates.
-
-        Raises:
-            ValueError: if the explorer was made without `look`, or `look` cannot read the photograph.
-        """
-        if self._look is None:
-            raise ValueError("see needs an explorer made with look=, a function that runs the network; got none")
-        packed = self._pack(**self._look(photograph))
-        with self.hold_sync():
-            for name, value in packed.items():
-                setattr(self, name, value)
-            self.image, self.source, self.block, self.place = self._limits["image"] - 1, -1, -1, -1
+    def _with(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        """All photographs anew, the last of them shown under its own gates."""
+        packed = self._pack(**found)
+        return packed | {"image": self._limits["image"] - 1, "source": -1, "block": -1, "place": -1}
 
     def _pack(
         self, images: Any, gates: Any, maps: Any, *, blocks: Any, single: Any = None, inside: Any = None,

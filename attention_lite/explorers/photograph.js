@@ -22,6 +22,7 @@ class PhotographExplorer extends Explorer {
   close() {
     super.close();
     this.photographs.close();
+    this.successor?.close();
   }
 
   loadPhotographs() {
@@ -42,6 +43,34 @@ class PhotographExplorer extends Explorer {
     const perPhotograph = this.photographs.shape.length === 5 ? this.photographs.shape[1] : 1;
     const options = this.spec.imageNames.map((label, value) => ({ label, value, file: value * perPhotograph }));
     return this.chooser("Photograph", "image", options);
+  }
+
+  // A file that the reader chooses goes to the kernel, which runs the networks on it; a static page has none. While the
+  // kernel works, the file stands in `own`.
+  makeUpload() {
+    if (!this.spec.looks) return null;
+    if (this.model instanceof PageModel) return this.makeHint("In the notebook of this page, a field here takes a photograph of your own.");
+    ["own", "refused"].forEach((trait) => this.listen(trait));
+    this.renewWhenAdded();
+    const [id, state] = [freshId(), element("p", { class: "ax-hint", role: "alert" })];
+    const input = element("input", { type: "file", id, accept: "image/*", onchange: () => input.files.length && this.send(input.files[0]) });
+    this.controls.push(() => say(state, this.get("own").byteLength ? "Your photograph is on its way through the network …" : this.get("refused")));
+    return element("div", { class: "ax-choice" }, element("label", { for: id }, "Your own photograph"), input, state);
+  }
+
+  async send(file) {
+    this.model.set("own", new DataView(await file.arrayBuffer()));
+    this.model.save_changes();
+  }
+
+  // With a photograph more, all is made anew.
+  renewWhenAdded() {
+    const renew = () => {
+      this.close();
+      this.successor = new this.constructor(this.model, this.root);
+    };
+    this.model.on("change:spec", renew);
+    this.closers.push(() => this.model.off("change:spec", renew));
   }
 
   // ------------------------------------------------------------ the stage

@@ -18,7 +18,7 @@ function labOf(colour) {
 
 class Transformer extends PhotographExplorer {
   constructor(model, root) {
-    super(model, root, ["image", "layer", "head", "query", "network", "other", "outlined", "refused"]);
+    super(model, root, ["image", "layer", "head", "query", "network", "other", "outlined"]);
     Object.assign(this, { layers: this.spec.layers, heads: this.spec.heads, width: this.spec.width, tokens: this.places + 1 });
     this.parts = {};
     this.weights = new Float32Array(this.layers * this.heads * this.tokens);
@@ -27,20 +27,6 @@ class Transformer extends PhotographExplorer {
     this.lastPatch = Math.max(0, this.get("query"));
     this.build();
     this.start();
-    this.renewed = () => this.renew();
-    model.on("change:spec", this.renewed);
-    this.closers.push(() => model.off("change:spec", this.renewed));
-  }
-
-  // A photograph was added: all is made anew.
-  renew() {
-    this.close();
-    this.successor = new Transformer(this.model, this.root);
-  }
-
-  close() {
-    super.close();
-    this.successor?.close();
   }
 
   file() {
@@ -70,7 +56,7 @@ class Transformer extends PhotographExplorer {
         part("ax-overview", this.makeOverview()),
         part("ax-reading", status, part("ax-row", this.makeHint("Point or touch; a click keeps. Arrow keys work too."), this.makeClassButton())),
         part("ax-legends", this.makeBar(), this.makeKey()),
-        part("ax-painting", this.photographChooser(), this.makeOwn(), this.chooser("Network", "network", shown), this.menu("Nearest tokens in", "other", others), this.makeOutlineSwitch()),
+        part("ax-painting", this.photographChooser(), this.makeUpload(), this.chooser("Network", "network", shown), this.menu("Nearest tokens in", "other", others), this.makeOutlineSwitch()),
         this.makeSecond(),
       ),
       this.makeTable(() => this.topPlaces()),
@@ -109,20 +95,6 @@ class Transformer extends PhotographExplorer {
     const box = element("input", { type: "checkbox", onchange: () => this.set("outlined", box.checked) });
     this.controls.push(() => (box.checked = this.get("outlined")));
     return element("label", { class: "ax-check" }, box, "Outline what was drawn by hand");
-  }
-
-  // A file that the reader chooses goes to the kernel, which runs the networks on it; a static page has none.
-  makeOwn() {
-    if (!this.spec.looks || this.model instanceof PageModel) return null;
-    const [id, refused] = [freshId(), element("p", { class: "ax-hint", role: "alert" })];
-    const send = async () => {
-      say(refused, "The networks run …");
-      this.model.set("own", new DataView(await input.files[0].arrayBuffer()));
-      this.model.save_changes();
-    };
-    const input = element("input", { type: "file", id, accept: "image/*", onchange: send });
-    this.controls.push(() => say(refused, this.get("refused")));
-    return element("div", { class: "ax-choice" }, element("label", { for: id }, "Your own photograph"), input, refused);
   }
 
   makeOverview() {

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from math import isqrt
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +11,8 @@ import traitlets
 
 from attention_lite.as_array import as_array
 from attention_lite.explorers import arrays
-from attention_lite.explorers.base import PhotographExplorer, Switch, Whole
+from attention_lite.explorers.base import Switch, Whole
+from attention_lite.explorers.own import OwnPhotographExplorer
 from attention_lite.explorers.packing import Packer
 
 COLOUR = "likeness of colour"     # what stands beside the networks: needs the picture alone
@@ -37,13 +36,13 @@ class Seen(Protocol):
     covers: Any
 
 
-class TransformerExplorer(PhotographExplorer):
+class TransformerExplorer(OwnPhotographExplorer):
     """Point at a patch, or ask the class token, and see the weights of every head of every layer.
 
     Arguments:
         networks: {name: [Seen, …]}: the same photographs, square, as each network saw them; the first is shown.
         look: a function that gives {name: Seen} for a photograph of the reader's own, a file or an array: with it the
-            reader can choose a file in the notebook, and `show` shows one.
+            reader can choose a file in the notebook, and `see` shows one.
         query: the patch at the start, a number or (row, column) from 0; −1 for the class token.
         layer, head: those shown in large, from 0.
         image, network: the photograph and the network at the start; `network` may be "likeness of colour".
@@ -69,8 +68,6 @@ class TransformerExplorer(PhotographExplorer):
     query = Whole(0).tag(sync=True)
     other = Whole(-1).tag(sync=True)
     outlined = Switch(False).tag(sync=True)
-    own = traitlets.Bytes().tag(sync=True, from_json=lambda value, widget: bytes(value))
-    refused = traitlets.Unicode().tag(sync=True)
 
     def __init__(
         self,
@@ -97,34 +94,12 @@ class TransformerExplorer(PhotographExplorer):
         super().__init__(kind="transformer", name=name, states=dict(states or {}), **packed,
                          **{name: self._check(name, value) for name, value in start.items()})
 
-    def show(self, photograph: Any) -> None:
-        """Run the networks on a photograph of the reader's own, a file or an array, and show it.
-
-        Raises:
-            ValueError: if the explorer was made without `look`, or `look` cannot read the photograph.
-        """
-        if self._look is None:
-            raise ValueError("show needs an explorer made with look=, a function that runs the networks; got none")
-        seen = self._look(photograph)
-        if list(seen) != list(self._seen):
-            raise ValueError(f"look must give {', '.join(self._seen)}, got {', '.join(seen)}")
-        packed = self._pack({name: [*known, seen[name]] for name, known in self._seen.items()})
-        with self.hold_sync():
-            for name, value in packed.items():
-                setattr(self, name, value)
-            self.image = len(self.spec["imageNames"]) - 1
-
-    @traitlets.observe("own")
-    def _show_own(self, change: dict[str, Any]) -> None:
-        """Show the file that the reader chose in the notebook, or say why not."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "photograph"
-            path.write_bytes(change["new"])
-            try:
-                self.show(path)
-                self.refused = ""
-            except ValueError as error:
-                self.refused = str(error)
+    def _with(self, found: Mapping[str, Seen]) -> dict[str, Any]:
+        """One photograph more, the one that is shown."""
+        if list(found) != list(self._seen):
+            raise ValueError(f"look must give {', '.join(self._seen)}, got {', '.join(found)}")
+        packed = self._pack({name: [*known, found[name]] for name, known in self._seen.items()})
+        return packed | {"image": self._limits["image"] - 1}
 
     def _pack(self, networks: dict[str, list[Seen]]) -> dict[str, Any]:
         """The traits `spec`, `data` and `maps` of these photographs."""

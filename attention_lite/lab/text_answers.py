@@ -157,6 +157,11 @@ def with_own(photograph: str | Path | ArrayLike, found: Answers | None = None) -
                    inside=np.concatenate([found.inside, inside]))
 
 
+def shown_with(photograph: str | Path | ArrayLike) -> dict[str, Any]:
+    """The arguments of `ForcedGatesExplorer` with a photograph of the reader's own: its `look` (see `with_own`)."""
+    return with_own(photograph).shown()
+
+
 def watched() -> dict[str, np.ndarray]:
     """Own gates, (C,), of the book's pictures and all its other photographs, from the file."""
     with np.load(_existing(FILE)) as kept:
