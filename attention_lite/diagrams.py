@@ -1,5 +1,6 @@
 """The mechanisms as diagrams: boxes and arrows, drawn by matplotlib from the tables below. Lengths in inches."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 from attention_lite.extras import extra
@@ -281,9 +282,46 @@ TRANSFORMER_LAYER = Diagram(
      Arrow(((4.1, 1.2), (3.18, 1.2)), "", r"$(1+N)\times C$"), Arrow(((2.62, 1.2), (1.78, 1.2))),
      Arrow(((1.42, 1.2), (1.0, 1.2), (1.0, 0.41))), Arrow(((0.89, 0.3), (0.39, 0.3)))))
 
+# The whole transformer: patches become tokens above, from left to right; the layers read them below, and back.
+TRANSFORMER = Diagram(
+    1.95,
+    (Box("photo", 0.3, 1.65, 0.5, "map"), Box("patches\n$W$, $b$", 1.86, 1.65, 0.7, "learned", 0.44),
+     Box("class token\nin front", 3.14, 1.65, 0.94, "learned", 0.44), Box("$e$", 4.46, 1.2, 0.32, "learned", 0.3),
+     Box("layer 1", 4.46, 0.3, 0.62, "weights", 0.44), Box("layer 2", 3.5, 0.3, 0.62, "weights", 0.44),
+     Box("layer 12", 2.3, 0.3, 0.68, "weights", 0.44), Box("LN", 1.5, 0.3, 0.4, "learned"),
+     Box("tokens", 0.36, 0.3, 0.6, "map")),
+    (Join("+", 4.46, 1.65),),
+    (Arrow(((0.55, 1.65), (1.51, 1.65)), "", r"$3\times 224\times 224$"),
+     Arrow(((2.21, 1.65), (2.67, 1.65)), "", r"$N\times C$"),
+     Arrow(((3.61, 1.65), (4.35, 1.65)), "", r"$(1+N)\times C$"), Arrow(((4.46, 1.35), (4.46, 1.54))),
+     Arrow(((4.57, 1.65), (5.2, 1.65), (5.2, 0.3), (4.77, 0.3))), Arrow(((4.15, 0.3), (3.81, 0.3))),
+     Arrow(((3.19, 0.3), (2.64, 0.3)), "…"), Arrow(((1.96, 0.3), (1.7, 0.3))), Arrow(((1.3, 0.3), (0.66, 0.3)))))
+
+# The text detector: stages that shrink at the left, a neck that adds coarse maps to finer ones, the head at the right.
+_LEVELS = (2.9, 2.1, 1.3, 0.5)
+_STAGES = ("48 at 1/4\nSE", "96 at 1/8\nSE", "192 at 1/16\nSE, SE", "384 at 1/32\nSE")
+TEXT_DETECTOR = Diagram(
+    3.4,
+    (Box("photo", 0.3, 2.9, 0.5, "map"), Box("stem", 0.9, 2.9, 0.44, "learned"),
+     *(Box(words, 1.72, y, 0.84, "weights", 0.44) for words, y in zip(_STAGES, _LEVELS, strict=True)),
+     *(Box(r"$1\times 1$" "\n+ SE", 2.72, y, 0.56, "weights", 0.44) for y in _LEVELS),
+     *(Box(r"$7\times 7$" "\n+ SE", 3.72, y, 0.56, "weights", 0.44) for y in _LEVELS),
+     Box("stack", 4.34, 1.7, 0.28, "fixed", 2.84, 90), Box("head", 4.84, 1.7, 0.34, "learned", 0.5, 90),
+     Box("text", 5.26, 1.7, 0.3, "map", 0.5, 90)),
+    tuple(Join("+", 3.22, y) for y in _LEVELS[:3]),
+    (Arrow(((0.55, 2.9), (0.68, 2.9))), Arrow(((1.12, 2.9), (1.3, 2.9))),
+     *(Arrow(((1.72, y - 0.22), (1.72, below + 0.22))) for y, below in pairwise(_LEVELS)),
+     *(Arrow(((2.14, y), (2.44, y))) for y in _LEVELS), *(Arrow(((3.0, y), (3.11, y))) for y in _LEVELS[:3]),
+     Arrow(((3.0, 0.5), (3.44, 0.5))), *(Arrow(((3.33, y), (3.44, y))) for y in _LEVELS[:3]),
+     Arrow(((3.22, 0.5), (3.22, 1.19))), *(Arrow(((3.22, y + 0.11), (3.22, above - 0.11))) for above, y in
+                                           pairwise(_LEVELS[:3])),
+     *(Arrow(((4.0, y), (4.2, y))) for y in _LEVELS), Arrow(((4.48, 1.7), (4.67, 1.7))),
+     Arrow(((5.01, 1.7), (5.11, 1.7)))))
+
 DIAGRAMS = {"SE": SE, "ECA": ECA, "CBAM": CBAM, "BAM": BAM, "SK": SK, "PSA": PSA,
             "self-attention": SELF_ATTENTION, "DANet": DANET, "EMSA": EMSA, "external": EXTERNAL,
-            "SE in a ResNet": SE_IN_RESNET, "transformer layer": TRANSFORMER_LAYER}
+            "SE in a ResNet": SE_IN_RESNET, "transformer": TRANSFORMER, "transformer layer": TRANSFORMER_LAYER,
+            "text detector": TEXT_DETECTOR}
 
 
 # What the package's blocks have where nothing else is said.
@@ -292,7 +330,8 @@ DEFAULTS = {
     "BAM": "$r = 16$, $d = 4$", "SK": "two branches, $r = 16$, 32 groups, $L = 32$", "PSA": "$S = 4$, $r = 16$",
     "self-attention": "$h = 8$, $d_k = d_v = C/h$", "DANet": r"$\alpha = \beta = 0$ at the start",
     "EMSA": "$h = 8$, $s = 1$", "external": "$S = 64$, $h = 1$",
-    "SE in a ResNet": "$r = 16$", "transformer layer": "$h = 6$, $C = 384$"}
+    "SE in a ResNet": "$r = 16$", "transformer": "12 layers, $h = 6$, $C = 384$, $N = 256$",
+    "transformer layer": "$h = 6$, $C = 384$", "text detector": "$r = 4$, hard sigmoids, biases"}
 
 # Upright, for a phone: where the lanes of a drawing stand, from left to right. Its other direction runs downwards.
 LANES = {
@@ -302,7 +341,9 @@ LANES = {
     "self-attention": {1.7: 0.6, 1.1: 2.0, 0.3: 3.5},
     "DANet": {3.2: 0.35, 2.97: 0.52, 2.3: 1.6, 1.74: 2.12, 1.48: 2.21, 0.98: 2.85, 0.3: 4.03},
     "EMSA": {2.0: 0.5, 1.4: 1.6, 0.86: 2.6, 0.3: 3.6}, "external": {1.45: 1.2, 0.3: 3.2},
-    "SE in a ResNet": {1.05: 1.3, 0.3: 2.8}, "transformer layer": {2.7: 0.8, 1.85: 1.9, 1.2: 2.8, 0.3: 3.8}}
+    "SE in a ResNet": {1.05: 1.3, 0.3: 2.8}, "transformer": {1.65: 0.8, 1.2: 1.7, 0.3: 3.2},
+    "transformer layer": {2.7: 0.8, 1.85: 1.9, 1.2: 2.8, 0.3: 3.8},
+    "text detector": {2.9: 0.55, 2.1: 1.6, 1.3: 2.65, 0.5: 3.7}}
 STEP = 1.0           # inches downwards for one to the right
 
 

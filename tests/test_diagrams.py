@@ -1,4 +1,4 @@
-"""The diagrams of ten mechanisms and a transformer's layer: nothing in them runs into anything else, as drawn."""
+"""The diagrams of ten mechanisms and of two networks: nothing in them runs into anything else, as drawn."""
 
 import inspect
 from itertools import combinations, pairwise
@@ -22,17 +22,21 @@ from attention_lite import (
 )
 from attention_lite.diagrams import DEFAULTS, DIAGRAMS, PHONE, WIDTH, Drawn, draw, draw_upright
 from attention_lite.eca import adaptive_kernel_size
+from attention_lite.networks import TextDetector, VisionTransformer
 from conftest import ROOT
 
 PAGES = {"gates-on-one-page": ["SE", "ECA", "CBAM", "BAM", "SK", "PSA"],
          "positions-on-one-page": ["self-attention", "DANet", "EMSA", "external"],
-         "01-se": ["SE", "SE in a ResNet"], "12-transformer": ["transformer layer"]}
+         "01-se": ["SE", "SE in a ResNet"], "12-transformer": ["transformer", "transformer layer"],
+         "13-text-gates": ["SE", "text detector"]}
 MADE_BY = {                                              # what makes the weights, if not a sigmoid
     "SE in a ResNet": {"SE"}, "SK": {"softmax"}, "PSA": {r"$\sigma$", "softmax"},
     "self-attention": {"softmax\nover keys"},
     "DANet": {"softmax\nover keys", "softmax\nover channels"}, "EMSA": {"softmax\nover keys", "IN"},
     "external": {"softmax\nover places", "$\\div$ sum over\nslots"},
-    "transformer layer": {"softmax\nover keys"}}
+    "transformer": {"layer 1", "layer 2", "layer 12"}, "transformer layer": {"softmax\nover keys"},
+    "text detector": {"48 at 1/4\nSE", "96 at 1/8\nSE", "192 at 1/16\nSE, SE", "384 at 1/32\nSE",
+                      r"$1\times 1$" "\n+ SE", r"$7\times 7$" "\n+ SE"}}
 SMALLEST = 8             # points
 TOUCH = 0.01             # inches
 PHONE_PIXELS = 358       # that a phone of 390 has for a figure
@@ -143,6 +147,22 @@ def test_the_defaults_are_the_package_s():
     assert f"$h = {default(ScaledDotProductAttention, 'h')}$" in DEFAULTS["self-attention"]
     assert [adaptive_kernel_size(channel) for channel in (32, 64, 512)] == [3, 3, 5]
     assert set(DEFAULTS) == set(DIAGRAMS)
+
+
+def test_the_networks_are_drawn_as_they_are():
+    """Twelve layers; a stage of the detector for each width, with its gates, and two gates a level in the neck."""
+    net = VisionTransformer()
+    attention = net.layers[0].attention
+    assert DEFAULTS["transformer"] == (
+        f"{len(net.layers)} layers, $h = {attention.h}$, $C = {attention.d_model}$, $N = 256$")
+    assert f"layer {len(net.layers)}" in MADE_BY["transformer"]
+    detector = TextDetector()
+    gated = [box.label for box in DIAGRAMS["text detector"].boxes if "SE" in box.label]
+    gates = {name: block for name, block in detector.named_modules() if isinstance(block, SEAttention)}
+    assert sum(label.count("SE") for label in gated) == len(gates) == 13
+    assert [label.split()[0] for label in gated[:4]] == [str(width) for width in detector.widths]
+    for level, label in enumerate(gated[:4]):
+        assert label.count("SE") == sum(name.startswith(f"stages.{level}.") for name in gates)
 
 
 @pytest.mark.parametrize(("change", "problem"), [

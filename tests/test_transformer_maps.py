@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from attention_lite import figures, record_attention
+from attention_lite.lab import transformer_figures
 from attention_lite.lab import transformer_maps as tm
 from attention_lite.networks.vision_transformer import VisionTransformer
 
@@ -122,6 +123,17 @@ def test_torchs_own_module_agrees(net):
     assert torch.allclose(maps, block.attention(x)["position"], atol=1e-6)
 
 
+def test_a_neighbours_head_is_named_on_some_photographs_and_asked_on_the_others():
+    below, right = shifted(1, 0), shifted(0, 1)
+    named, other = torch.stack([below, right])[None], torch.stack([right, below])[None]           # (1 layer, 2 heads)
+    found = tm.named_for_neighbours({"a": named, "b": other}, ("a",))
+    assert {name: head for name, (_, head, _) in found.items()} | {"above": 0, "left": 0} == {
+        "above": 0, "below": 0, "left": 0, "right": 1}
+    assert found["below"][2].item() == tm.neighbour_weight(right, (1, 0)) < 0.6
+    _, head, on = tm.named_for_neighbours({"a": named, "b": named}, ("b",))["right"]
+    assert (head, on.item()) == (1, pytest.approx(0.6))
+
+
 def test_rankings_are_of_the_class_token():
     maps = {name: torch.rand(2, 3, 17, 17).softmax(-1) for name in ("a", "b")}
     ranks = tm.rankings(maps, "b")
@@ -134,7 +146,8 @@ def test_rankings_are_of_the_class_token():
 
 
 def test_a_map_is_shown_on_its_photograph_with_query_and_outline():
-    figure = tm.show({"one": torch.eye(16), "two": torch.zeros(16, 16)}, 0.5, "chelsea", (18,), ("left eye",))
+    maps = {"one": torch.eye(16), "two": torch.zeros(16, 16)}
+    figure = transformer_figures.show(maps, 0.5, "chelsea", (18,), ("left eye",))
     one, two, bar = figure.axes
     assert [ax.get_title() for ax in (one, two)] == ["one", "two"]
     assert one.images[1].get_clim() == (0, 0.5)

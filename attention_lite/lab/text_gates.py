@@ -4,7 +4,6 @@ What the detector answers under all of them is stored: see `text_answers`.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,9 +13,6 @@ from torch import Tensor
 from attention_lite import force_gates, record_attention
 from attention_lite.lab import photographs, printed
 from attention_lite.networks import TextDetector
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 SIDE = 320               # pixels of the square that the detector gets
 POOL = 2                 # pixels of a map that become one place, by their mean
@@ -136,15 +132,3 @@ def words_found(text: Tensor | np.ndarray, words: np.ndarray) -> int:
 def square(picture: np.ndarray, side: int) -> np.ndarray:
     """What the detector gets of a picture, its middle square, as uint8 (side, side, 3)."""
     return np.round(photographs.picture(picture, side)[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
-
-
-def show(ax: "Axes", picture: np.ndarray, text: Tensor | np.ndarray, title: str = "") -> None:
-    """Draw a picture in grey, in its colours and under a yellow marker where the map says text."""
-    from attention_lite import figures  # needs matplotlib, which the lab does without
-
-    side = SIDE
-    shade = np.kron(np.asarray(text), np.ones((side // len(text),) * 2))[..., None]
-    colours = square(picture, side) / 255
-    grey = np.repeat(colours.mean(2, keepdims=True), 3, 2) * 0.75 + 0.25
-    marked = 0.35 * colours + 0.65 * np.array([1.0, 0.85, 0.0])
-    figures.picture(ax, grey * (1 - shade) + marked * shade, title)

@@ -5,18 +5,15 @@ place 0 is the class token.
 """
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor, nn
 
-from attention_lite.lab import patches, regions
+from attention_lite.lab import patches
 from attention_lite.lab.truth import SIDE
 from attention_lite.networks.vision_transformer import VisionTransformer
 from attention_lite.self_attention import ScaledDotProductAttention
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 NEIGHBOURS: dict[str, tuple[int, int]] = {"above": (-1, 0), "below": (1, 0), "left": (0, -1), "right": (0, 1)}
 
@@ -49,6 +46,26 @@ def neighbour_weight(maps: Tensor, step: tuple[int, int]) -> Tensor:
     inside = (row + down >= 0) & (row + down < side) & (column + right >= 0) & (column + right < side)
     query = (1 + row * side + column)[inside]
     return maps[..., query, query + down * side + right].mean(-1)
+
+
+def named_for_neighbours(
+    maps: Mapping[str, Tensor], photographs: Collection[str]
+) -> dict[str, tuple[int, int, Tensor]]:
+    """The head with most weight on each neighbour, named on some photographs and asked on the others.
+
+    Args:
+        maps: photograph -> (layers, heads, 1 + N, 1 + N).
+        photographs: those that name.
+
+    Returns a neighbour -> layer, head, and this head's weight on the neighbour on each of the other photographs.
+    """
+    names = torch.tensor([name in photographs for name in maps])
+    found = {}
+    for neighbour, step in NEIGHBOURS.items():
+        weights = torch.stack([neighbour_weight(m, step) for m in maps.values()])            # (photographs, L, h)
+        layer, head = divmod(int(weights[names].mean(0).argmax()), weights.shape[2])
+        found[neighbour] = layer, head, weights[~names, layer, head]
+    return found
 
 
 def around(maps: Tensor, reach: int) -> Tensor:
@@ -127,6 +144,30 @@ def influence(net: VisionTransformer, x: Tensor, token: int = 0) -> Tensor:
     return gradient[0, 1:].norm(dim=1)
 
 
+def without_the_highest(net: VisionTransformer, maps: dict[str, Tensor], count: int) -> tuple[list[str], Tensor]:
+    """How far the class token moves without the `count` patches ranked highest, for all of `maps`' photographs.
+
+    Returns the K kinds of `rankings`, and the changes (photographs, K) as `change_without` has them.
+    """
+    moved = []
+    for photograph in maps:
+        ranks = rankings(maps, photograph)
+        orders = torch.stack(list(ranks.values())).argsort(descending=True)
+        moved.append(change_without(net, image(photograph), orders, (count,))[:, 0])
+    return list(ranks), torch.stack(moved)
+
+
+def agreement_with_gradient(net: VisionTransformer, maps: dict[str, Tensor]) -> tuple[list[str], Tensor]:
+    """Rank correlation of what maps say of the class token with the gradient: their names, and (photographs, 3)."""
+    found = []
+    for photograph, m in maps.items():
+        gradient = influence(net, image(photograph))
+        ranks = {"rollout": rollout(m)[0, 1:], "last layer": m[-1].mean(0)[0, 1:],
+                 "mean of layers": m.mean((0, 1))[0, 1:]}
+        found.append([rank_correlation(r, gradient) for r in ranks.values()])
+    return list(ranks), torch.tensor(found)
+
+
 @torch.no_grad()
 def as_torchs_own(block: ScaledDotProductAttention) -> nn.MultiheadAttention:
     """torch's own module with the weights of a block that has biases, in eval mode."""
@@ -161,36 +202,3 @@ def rankings(maps: dict[str, Tensor], photograph: str) -> dict[str, Tensor]:
         "another photograph's map": other[-1].mean(0)[0, 1:],
         "random": torch.rand(side ** 2, generator=generator),
     }
-
-
-# Drawing
-
-
-def show(weights: dict[str, Tensor], limit: float, photograph: str, query: list[int] | tuple[int, ...] = (),
-         outlined: tuple[str, ...] = (), label: str = "weight") -> "Figure":
-    """Maps of one photograph by their titles, {title: (side, side)}, glowing over it, side by side; returns the figure.
-
-    Args:
-        limit: the weight at which the colours end.
-        query: patches to mark by a white dot, numbered row by row.
-        outlined: names of regions to outline in white.
-        label: what the colour bar is of.
-    """
-    import matplotlib.pyplot as plt
-
-    from attention_lite import figures
-
-    width = 5.4 / len(weights)
-    figure, axes = figures.panels(1, len(weights), width=width, height=0.85 * width + 0.4)
-    for ax, (title, values) in zip(axes[0], weights.items(), strict=True):
-        heat = figures.glow(ax, image(photograph)[0].permute(1, 2, 0), values, limit, title)
-        for name in outlined:
-            corners = [[SIDE * v - 0.5 for v in corner] for corner in regions.region(photograph, name)]
-            ax.add_patch(plt.Polygon(corners, fill=False, edgecolor="white"))
-        side = values.shape[-1]
-        for place in query:
-            row, column = divmod(int(place), side)
-            ax.plot((column + 0.5) * SIDE / side - 0.5, (row + 0.5) * SIDE / side - 0.5, "o", color="white",
-                    markeredgecolor="black", markersize=5)
-    figures.colour_bar(figure, heat, axes, label, extend="max")
-    return figure
