@@ -280,8 +280,30 @@ def test_inside_a_block_the_channels_that_move_furthest_are_shown_times_their_ga
     value = INSIDE[0, order[0]] / np.abs(INSIDE[0, order[0]]).max()
     white = [np.linalg.norm(255 - np.array(colour)) for colour in colours]
     assert (white[0] > white[1]) == (own[order[0]] > put[order[0]]) or abs(value[3, 3]) < 0.02
+    two_rows = tiles.bounding_box()["height"]
     choose(opened, "Blocks that get them", "early")             # the block that is shown keeps its own
-    expect(tiles).to_have_attribute("aria-label", re.compile("its own, then its own gates"))
+    expect(tiles).to_have_attribute("aria-label", re.compile("channels: its own gates. channel"))
+    assert tiles.bounding_box()["height"] < 0.6 * two_rows
+
+
+def test_before_a_choice_there_is_one_row_of_gates_and_the_menu_asks_for_one(opened: Page):
+    """No two equal halves, and no empty menu."""
+    heights = opened.evaluate("""() => [...document.querySelectorAll(".ax-gate-strip")].map((strip) => {
+        const pixels = strip.getContext("2d").getImageData(strip.width / 2, 0, 1, strip.height).data;
+        return [...pixels].filter((_, i) => i % 4 === 3 && pixels[i] > 0).length / strip.height;
+    })""")
+    assert heights == [1] * len(BLOCKS), "painted from the upper edge to the lower one"
+    menu = opened.get_by_label("Or gates that were made")
+    assert menu.evaluate("(menu) => menu.selectedOptions[0].text") == "choose …"
+    choose(opened, "Whose gates", "cat")
+    expect(opened.get_by_text("above: its own; below: those in place")).to_be_visible()
+    menu.select_option(label="one half")
+    assert menu.evaluate("(menu) => menu.selectedOptions[0].text") == "one half"
+
+
+def test_a_strip_of_gates_is_as_low_as_its_line(opened: Page):
+    """Another kind's style once made it five times as high: they stand in one sheet."""
+    assert {round(strip.bounding_box()["height"]) for strip in opened.locator(".ax-gate-strip").all()} == {18}
 
 
 def test_answers_that_are_missing_are_named(browser: Browser, file: Path, tmp_path: Path):

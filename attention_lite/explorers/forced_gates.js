@@ -93,14 +93,16 @@ class ForcedGates extends PhotographExplorer {
     const { inside, blockNames } = this.spec;
     if (!inside) return null;
     this.tiles = element("canvas", { class: "ax-tiles", role: "img" });
-    return element("figure", { class: "ax-inside" }, element("figcaption", {}, `Inside ${blockNames[inside.block]}: the three channels whose gates fall furthest, and the three whose gates rise furthest`), this.tiles, this.makeHint("Each channel as it leaves its gate: white 0, red above, blue below, on a scale of its own. Under it, its gate; with gate 0 it is blank. The blocks before it keep their own gates."));
+    const caption = element("figcaption");
+    this.controls.push(() => say(caption, `Inside ${blockNames[inside.block]}: the three channels ${this.isForced(inside.block) ? "whose gates fall furthest, and the three whose gates rise furthest" : "whose gates are most open, and the three most shut"}`));
+    return element("figure", { class: "ax-inside" }, caption, this.tiles, this.makeHint("Each channel as it leaves its gate: white 0, red above, blue below, on a scale of its own. Under it, its gate; with gate 0 it is blank. The blocks before it keep their own gates."));
   }
 
   // One line a block: its channels in the order of the photograph's own gates; where others are forced, these below.
   makeBlocks() {
     const { spec } = this;
     const name = freshId();
-    this.strips = spec.blockNames.map(() => element("canvas", { class: "ax-strip", "aria-hidden": "true" }));
+    this.strips = spec.blockNames.map(() => element("canvas", { class: "ax-gate-strip", "aria-hidden": "true" }));
     this.changes = spec.blockNames.map(() => element("span", { class: "ax-change" }));
     const lines = [-1, ...range(this.blocks)].map((b) => {
       const input = element("input", { type: "radio", name, value: b, onchange: () => this.set("block", b) });
@@ -405,13 +407,14 @@ class ForcedGates extends PhotographExplorer {
     const channels = this.moved(own, put);
     const side = (this.tiles.clientWidth - 4 * (TILES - 1)) / TILES;
     const rowHeight = 2 * TILE_LABEL + side;
-    this.tiles.style.height = `${2 * rowHeight}px`;
-    this.sizeCanvas(this.tiles, 2 * rowHeight);
+    const rows = [["its own gates", own], ...(this.isForced(block) ? [[this.sourceName(), put]] : [])];
+    const height = rows.length * rowHeight;
+    this.tiles.style.height = `${height}px`;
+    this.sizeCanvas(this.tiles, height);
     const context = this.tiles.getContext("2d");
-    context.clearRect(0, 0, this.tiles.clientWidth, 2 * rowHeight);
+    context.clearRect(0, 0, this.tiles.clientWidth, height);
     context.font = "12px system-ui, sans-serif";
-    const name = this.isForced(block) ? this.sourceName() : "its own gates";
-    [["its own gates", own], [name, put]].forEach(([title, gates], r) => {
+    rows.forEach(([title, gates], r) => {
       const top = r * rowHeight;
       context.fillStyle = this.ink.text;
       context.textAlign = "left";
@@ -426,8 +429,8 @@ class ForcedGates extends PhotographExplorer {
         context.fillText((gates[c] / 255).toFixed(2), x + side / 2, top + TILE_LABEL + side + 12);
       });
     });
-    const pairs = channels.map((c) => `channel ${c}: ${(own[c] / 255).toFixed(2)}, then ${(put[c] / 255).toFixed(2)}`).join("; ");
-    this.tiles.setAttribute("aria-label", `Gates of ${TILES} channels, its own, then ${name}. ${pairs}.`);
+    const each = channels.map((c) => `channel ${c}: ${rows.map(([, gates]) => (gates[c] / 255).toFixed(2)).join(", then ")}`);
+    this.tiles.setAttribute("aria-label", `Gates of ${TILES} channels: ${rows.map(([title]) => title).join(", then ")}. ${each.join("; ")}.`);
   }
 
   // One channel times its gate, in the colours of a scale whose end is the channel's largest value before the gate.
