@@ -217,7 +217,7 @@ def test_the_pages_draw_every_diagram():
 
 
 CHAPTERS = {"02-eca": "ECA", "03-cbam": "CBAM", "04-bam": "BAM", "05-sk": "SK", "06-psa": "PSA",
-            "07-self-attention": "self-attention", "09-emsa": "EMSA", "10-external": "external"}
+            "07-self-attention": "self-attention", "08-danet": "DANet", "09-emsa": "EMSA", "10-external": "external"}
 
 
 @pytest.mark.parametrize(("chapter", "name"), CHAPTERS.items())
