@@ -1,6 +1,7 @@
 // ---------------------------------------------------------------- positions
 
 const SIMILARITY = { dot: "q·k", "scaled dot": "q·k / √d", cosine: "cosine", distance: "−‖q − k‖²" };
+const INSIDE = 0.15; // a place lies on a region that covers more of it than this, as in the chapters' scores
 
 class Positions extends PhotographExplorer {
   constructor(model, root) {
@@ -118,14 +119,15 @@ class Positions extends PhotographExplorer {
 
   insideOf(region) {
     const at = (this.get("image") * this.spec.outlineNames.length + region) * this.places;
-    let mass = 0;
-    let area = 0;
+    const { covers } = this.arrays;
+    let weight = 0;
+    let inside = 0;
     for (let j = 0; j < this.places; j++) {
-      const share = this.arrays.covers[at + j] / 255;
-      mass += share * this.weights[j];
-      area += share / this.places;
+      if (covers[at + j] <= 255 * INSIDE) continue;
+      weight += this.weights[j];
+      inside++;
     }
-    return [mass, area, this.arrays.covers[at + this.get("query")] > 127];
+    return [weight, inside / this.places, covers[at + this.get("query")] > 127];
   }
 
   // ------------------------------------------------------------ drawing
@@ -165,8 +167,8 @@ class Positions extends PhotographExplorer {
     const on = regions.filter(([, , , inside]) => inside).map(([name]) => ` (${name})`).join("");
     const first = `strongest weight ${number(weights[best])} ${where} (uniform would be ${number(1 / places, 2)}).`;
     const shares = regions.map(([name, m, a]) => `${name} ${number(m, 2)} (${number(a, 2)})`).join(", ");
-    const mass = shares && ` Weight inside (and share of the area): ${shares}.`;
-    this.read(`Query ${this.where(query)}${on}:`, first, `Spread over about ${effective < 10 ? effective.toFixed(1) : Math.round(effective)} of ${places} places.${mass}`);
+    const held = shares && ` Weight on it (and share of the places): ${shares}.`;
+    this.read(`Query ${this.where(query)}${on}:`, first, `Spread over about ${effective < 10 ? effective.toFixed(1) : Math.round(effective)} of ${places} places.${held}`);
   }
 
   ring(place, width, height) {

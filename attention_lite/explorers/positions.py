@@ -37,7 +37,8 @@ class PositionsExplorer(PhotographExplorer):
         image, head, show: the other state at the start; show is "photograph", "both", "map" or, with
             values, "result".
         image_names, head_names: P and heads strings; `head_label` says what a head is ("Head", "Layer", …).
-        outlines, outline_names: boolean (P, M, H, W) regions of known truth: outline and weight.
+        outlines, outline_names: boolean (P, M, H, W) regions of known truth: outline, and the weight on the places
+            of which a region covers more than 15 %, as `lab.scoring.on_grid` has it.
         marks: for each photograph a list of (row, column, label).
         alt: what the photographs show, for readers who do not see them; P strings, or one for all.
 

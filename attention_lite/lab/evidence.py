@@ -87,7 +87,7 @@ def cue_in_weights(net: nn.Module, scenes: Scenes) -> float | None:
 
 
 def mass_on_disc(net: nn.Module, scenes: Scenes) -> Tensor | None:
-    """Cued search: the mean mass on the disc of queries on the digit to read, for each head: (heads,)."""
+    """Cued search: the mean weight on the disc of queries on the digit to read, for each head: (heads,)."""
     found = []
     for images, part in _parts(scenes):
         grid = net.grid
