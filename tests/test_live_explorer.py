@@ -136,7 +136,7 @@ def test_every_state_answers_as_torch_does(page: Page, watch: Watch, site: Path,
         "gates=half": torchs(scenes[:1], gates=0.5),
         "gates=open": torchs(scenes[:1], gates=1.0),
         "gates=even": torchs(scenes[:1], gates=own_gates(scenes[:1]).mean(1, keepdim=True).expand(1, 48)),
-        "gates=mean": torchs(scenes[:1], gates=torch.from_numpy(se.means["se 0"])),
+        "gates=mean": torchs(scenes[:1], gates=torch.from_numpy(se.means["se 0"]["block"]["channel"])),
         "gates=frame:green": torchs(scenes[:1], gates=green),
         "gates=scene:2": torchs(scenes[:1], gates=own_gates(scenes[2:3])),
         "pulled=5:0,20:1": torchs(scenes[:1], gates=pulled),
@@ -154,8 +154,8 @@ def test_every_state_answers_as_torch_does(page: Page, watch: Watch, site: Path,
 
 
 def test_the_means_are_those_of_the_counted_scenes(se: Stage, shown) -> None:
-    np.testing.assert_allclose(se.means["se 1"], own_gates(shown[0], 1).mean(0).numpy(), atol=1e-5)
-    assert "none 0" not in se.means
+    np.testing.assert_allclose(se.means["se 1"]["block"]["channel"], own_gates(shown[0], 1).mean(0).numpy(), atol=1e-5)
+    assert se.means["none 0"] == {}
 
 
 # By keys, by pointer ------------------------------------------------------------------------------------------

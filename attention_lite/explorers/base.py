@@ -22,7 +22,8 @@ PARTS = {
     "table": ("table",),
     "forced-gates": ("forced_gates",),
     "transformer": ("transformer",),
-    "live": ("tensors", "mechanisms", "engine", "draw", "causes", "count", "views", "live"),
+    "live": ("tensors", "mechanisms", "engine", "draw", "causes", "answers", "count", "views", "views_map",
+             "views_pair", "live_controls", "live_asking", "live_picture", "live_words", "live"),
 }
 SHOWS = ("photograph", "both", "map")
 

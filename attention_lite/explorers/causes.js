@@ -2,8 +2,13 @@
 //
 // A state is a table of the explorer's traits. Two things are made of it: the scene as it is drawn, and what the engine
 // is told to force. The page and the worker that counts both use this, so that they count what the reader sees.
+// All in one function, without anything from outside: the worker is made of its text.
 
 function Causes() {
+
+// Which maps, by the engine's names, a trait exchanges for others.
+const EXCHANGED = { gates: ["channel", "channel_logits"], map: ["spatial", "spatial_logits"], sums: ["sums"] };
+const BRANCHES = ["kernel", "split"]; // of one map a branch, whose weights sum to one
 
 // The scene with what the state moves or recolours. A palette has colours by name, [r, g, b].
 function changed(scene, state, palette) {
@@ -16,44 +21,97 @@ function changed(scene, state, palette) {
   }
   for (const [k, side] of Object.entries(state.sides ?? {})) now.side[k] = side;
   for (const [k, share] of Object.entries(state.opacities ?? {})) now.opacity[k] = share;
-  for (const [k, name] of Object.entries(state.colours ?? {})) now.colour[k] = palette[name];
   return now;
 }
 
-// The gates that `state.gates` puts in place of the network's own; undefined for its own.
-// others(kind, which): the gates that the network gives "frame" red of this scene, or "scene" 2.
-function forcedGates(state, mean, others) {
-  const [kind, which] = (state.gates ?? "own").split(":");
-  if (kind === "own") return undefined;
-  if (kind === "half") return 0.5;
-  if (kind === "open") return 1;
-  if (kind === "even") return "even";
-  if (kind === "mean") return mean;
-  return others(kind, which);
-}
-
-// What the engine is told; {} where the network is left alone.
-function told(state, gates, computed) {
-  const pulled = Object.entries(state.pulled ?? {});
+// What the engine is told; {} where the network is left alone. own: the run of this picture with nothing forced.
+// known: {means, switches, kernel, order, scene, on, runOf}: the mean maps of each block; the parts that can be switched
+// off; the name of ECA's kernel; a shuffled order; the scene as drawn and where its things lie (Drawing().on);
+// runOf(kind, which): the run of another picture: "frame" red, "scene" 2, or "start", the scene as it was.
+function told(state, own, known) {
   const causes = {};
-  if (gates !== undefined || pulled.length) {
-    const channel = pulled.length && gates !== undefined ? spread(gates, computed) : gates ?? {};
-    for (const [c, value] of pulled) channel[c] = value;
-    causes.set = { channel };
+  const put = (kind, value) => (causes[kind] = { ...causes[kind], ...value });
+  for (const [name, values] of Object.entries(exchanged(state, own, known))) put("set", { [name]: values });
+  for (const name of state.off ?? []) {
+    const { off, weights } = known.switches[name] ?? {}; // this network may be without the part
+    if (off) causes.off = [...(causes.off ?? []), ...off];
+    if (weights) put("weights", weights);
   }
-  if (state.forbid?.length) causes.forbid = [...state.forbid];
+  if (state.kernel?.length && known.kernel) put("weights", { [known.kernel]: state.kernel });
+  if (state.shuffled) causes.order = known.order;
+  const keys = forbidden(state, own, known);
+  if (keys.length) causes.forbid = keys;
   return causes;
 }
 
-// Forced gates as one number a channel, to which single ones can be added.
-function spread(gates, computed) {
-  if (typeof gates === "number") return computed.map(() => gates);
-  if (gates === "even") {
-    const mean = computed.reduce((a, b) => a + b, 0) / computed.length;
-    return computed.map(() => mean);
+// {map: block => the weights in place of its own}; undefined leaves a block alone.
+function exchanged(state, own, known) {
+  const found = {};
+  const blocksWith = (name) => Object.keys(own.blocks).filter((block) => own.blocks[block].maps[name]);
+  const scope = (block) => !state.block || state.block === block;
+  const add = (name, value) => {
+    const blocks = blocksWith(name).filter(scope);
+    if (blocks.length) found[name] = (block) => (blocks.includes(block) ? value(block, name) : undefined);
+  };
+  for (const [trait, names] of Object.entries(EXCHANGED)) {
+    const choice = state[trait] ?? "own";
+    const single = { gates: state.pulled, map: state.painted }[trait] ?? {};
+    if (choice === "own" && !Object.keys(single).length) continue;
+    for (const name of names) add(name, (block) => withSingle(chosen(choice, block, name, known), single, own.blocks[block].computed[name]));
   }
-  return Float32Array.from(gates.data ?? gates);
+  if (state.shares?.length) {
+    for (const name of BRANCHES) add(name, (block) => own.blocks[block].maps[name].data.map((_, i, { length }) => state.shares[Math.floor((i * state.shares.length) / length)]));
+  }
+  return found;
 }
 
-return { changed, forcedGates, told };
+// The weights that a choice puts in place; undefined for the block's own.
+function chosen(choice, block, name, { means, runOf }) {
+  const [kind, which] = choice.split(":");
+  if (kind === "own") return undefined;
+  if (kind === "shut") return 0;
+  if (kind === "half") return 0.5;
+  if (kind === "open") return 1;
+  if (kind === "even") return "even";
+  if (kind === "mean") return means[block][name];
+  return runOf(kind, which).blocks[block].maps[name];
+}
+
+// Weights, some of them set singly, by their number.
+function withSingle(weights, singles, own) {
+  const single = Object.fromEntries(Object.entries(singles).filter(([i]) => i < own.data.length));
+  if (!Object.keys(single).length) return weights;
+  if (weights === undefined) return single;
+  const mean = own.data.reduce((a, b) => a + b, 0) / own.data.length;
+  const all = typeof weights === "number" ? own.data.map(() => weights) : weights === "even" ? own.data.map(() => mean) : Float32Array.from(weights.data ?? weights);
+  for (const [i, value] of Object.entries(single)) all[i] = value;
+  return all;
+}
+
+// The keys that no query may read: single places by their number; a thing with the places that touch it.
+function forbidden(state, own, { scene, on }) {
+  const scores = state.forbid?.length && Object.values(own.blocks).map((block) => block.steps.scores).find(Boolean);
+  if (!scores) return [];
+  const n = scores.shape.at(-1), side = Math.sqrt(n);
+  const around = (thing) => widened(on(scene, thing, side), side);
+  const digits = () => scene.glyphs.map((_, k) => around(String(k)));
+  const things = () => [...digits(), ...(scene.disc_yx ? [around("disc")] : [])];
+  const within = (layers) => (i) => layers.some((layer) => layer[i]);
+  const gone = new Set();
+  for (const item of state.forbid) {
+    const is = item === "disc" ? within([around("disc")]) : item === "digits" ? within(digits()) : item === "ground" ? (i) => !within(all)(i) : (i) => i === item;
+    const all = item === "ground" ? things() : [];
+    for (let i = 0; i < n; i++) if (is(i)) gone.add(i);
+  }
+  return gone.size < n ? [...gone] : []; // a query that may read nothing has no softmax
+}
+
+function widened(where, side) {
+  return where.map((_, i) => [-1, 0, 1].some((dy) => [-1, 0, 1].some((dx) => {
+    const [y, x] = [Math.floor(i / side) + dy, (i % side) + dx];
+    return y >= 0 && x >= 0 && y < side && x < side && where[y * side + x];
+  })) ? 1 : 0);
+}
+
+return { changed, told };
 }

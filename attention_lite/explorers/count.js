@@ -15,39 +15,42 @@ async function openScenes(bytes) {
 const levelsOf = (letters) => Uint8Array.from(letters, (letter) => letter.charCodeAt(0) - 97);
 
 // In a worker: each scene by itself, and with the intervention; tells after each what it has counted.
-function countScenes({ weights, scenes, state, palette, mean, stored }) {
-  const engine = Engine(), drawing = Drawing(), causes = Causes();
+// Where the state asks for a colour, scenes count that have a digit of it and do not ask for it themselves.
+function countScenes({ weights, scenes, state, palette, stored, known }) {
+  const engine = Engine(), drawing = Drawing(), causes = Causes(), answers = Answers();
   const net = engine.load(weights);
-  const best = (scores) => scores.indexOf(Math.max(...scores));
   const found = { n: 0, changed: 0, before: 0, after: 0, asked: 0 };
   const asks = state.frame || state.disc || (state.gates ?? "").match(/^frame:(.*)/)?.[1];
   const open = (scene) => ({ ...scene, glyphs: scene.levels.map((levels) => drawing.glyph(levels)) });
-  const gatesOf = (scene) => net.forward(drawing.pictures(scene)).block.maps.channel;
-  const ofStored = {}; // the gates of another scene are the same for all
-  const recoloured = state.frame || state.disc;
+  const read = (run, scene) => answers.best(answers.values(run.scores, () => scene.glyphs.map((_, k) => drawing.coverOf(scene, k))));
+  const ofStored = {}; // the run of another scene is the same for all
+  const { places, ...carried } = state; // where things lie is the scene's own
   scenes.forEach((one, i) => {
-    if (!asks || one.cue !== asks) {
-      const scene = open(one);
-      const now = causes.changed(scene, { frame: state.frame, disc: state.disc }, palette);
-      const gates = causes.forcedGates(state, mean, (kind, which) =>
-        kind === "scene" ? (ofStored[which] ??= gatesOf(open(stored[which]))) : gatesOf({ ...now, frame: palette[which] }));
-      const image = drawing.pictures(scene);
-      const own = net.forward(image);
-      const seen = recoloured ? drawing.pictures(now) : image;
-      const computed = recoloured ? net.forward(seen).block?.computed.channel?.data : own.block?.computed.channel?.data;
-      const answer = best(net.forward(seen, causes.told(state, gates, computed)).scores);
+    if (!asks || (one.cue !== asks && one.digits.includes(asks))) {
+      const scene = open(one), image = drawing.pictures(scene), own = net.forward(image);
+      const now = causes.changed(scene, carried, palette);
+      const seen = drawing.pictures(now), alone = net.forward(seen);
+      const runOf = (kind, which) => {
+        if (kind === "start") return own;
+        if (kind === "frame") return net.forward(drawing.pictures({ ...now, frame: palette[which] }));
+        return (ofStored[which] ??= net.forward(drawing.pictures(open(stored[which]))));
+      };
+      const told = causes.told(carried, alone, { ...known, scene: now, on: drawing.on, runOf });
+      const run = Object.keys(told).length ? net.forward(seen, told) : alone;
+      const [before, after] = [read(own, scene), read(run, now)];
+      const of = (k) => answers.answerOf(one, k, run.scores.length);
       found.n += 1;
-      found.before += best(own.scores) === one.labels[one.target];
-      found.after += answer === one.labels[one.target];
-      found.changed += answer !== best(own.scores);
-      found.asked += answer === one.labels[one.digits.indexOf(asks)];
+      found.before += before === of(one.target);
+      found.after += after === of(one.target);
+      found.changed += after !== before;
+      found.asked += Boolean(asks) && after === of(one.digits.indexOf(asks));
     }
     postMessage({ done: i + 1, ...found });
   });
 }
 
 function startCount(work, tell, fail) {
-  const code = `${Tensors}\n${Mechanisms}\n${Engine}\n${Drawing}\n${Causes}\n${countScenes}\nonmessage = ({ data }) => countScenes(data);`;
+  const code = `${Tensors}\n${Mechanisms}\n${Engine}\n${Drawing}\n${Causes}\n${Answers}\n${countScenes}\nonmessage = ({ data }) => countScenes(data);`;
   const address = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
   const worker = new Worker(address);
   worker.onmessage = ({ data }) => tell(data);

@@ -10,9 +10,11 @@
 //   frame                               [r, g, b] or null
 //   disc_yx, disc_colour                [y, x] and [r, g, b], or null
 //
-//   const { draw, pictures, glyph } = Drawing();
+//   const { draw, pictures, glyph, coverOf, on } = Drawing();
 //   draw(scene)                         Float32Array(3 · size · size) in [0, 1], channels first
 //   draw({ ...scene, crop }, 4)         at four times the size, for the reader, with a crop of that size
+//   coverOf(scene, "disc")              how much of each pixel the disc covers, or a digit: coverOf(scene, 1)
+//   on(scene, "disc", 12)               1 at the places of a 12 × 12 grid of which it covers more than 15 %
 //   pictures(scene)                     what the networks see: {shape: [3, size, size], data}, for net.forward
 //
 // All in one function, without anything from outside: a worker is made of its text.
@@ -51,6 +53,28 @@ function cover(scene, k) {
   };
 }
 
+// How much of the pixel at (y, x), in pixels at scale 1, a digit or the disc covers.
+function coverAt(scene, thing, scale = 1) {
+  if (thing === "disc") {
+    const [y0, x0] = scene.disc_yx;                                      // its edge is one drawn pixel wide
+    return (y, x) => clamp((DISC_DIAMETER / 2 - Math.hypot(y - y0, x - x0)) * scale + 0.5);
+  }
+  const digit = cover(scene, thing);
+  return (y, x) => digit((2 * y) / scene.size - 1, (2 * x) / scene.size - 1);
+}
+
+function coverOf(scene, thing) {
+  const { size } = scene, at = coverAt(scene, thing);
+  return Float32Array.from({ length: size * size }, (_, i) => at(Math.floor(i / size) + 0.5, (i % size) + 0.5));
+}
+
+// lab/scoring.py: on_grid
+function on(scene, thing, side) {
+  const { size } = scene, step = size / side, sums = new Float32Array(side * side);
+  coverOf(scene, thing).forEach((v, i) => (sums[Math.floor(Math.floor(i / size) / step) * side + Math.floor((i % size) / step)] += v));
+  return Uint8Array.from(sums, (sum) => (sum / step ** 2 > 0.15 ? 1 : 0));
+}
+
 function draw(scene, scale = 1) {
   const S = scene.size * scale, n = S * S, out = new Float32Array(3 * n);
   // mask(y, x) from the centre of each pixel, in pixels at scale 1: how much of `colour` lies over it.
@@ -66,13 +90,10 @@ function draw(scene, scale = 1) {
     for (let i = c * n; i < c * n + n; i++) out[i] = (mean + scene.contrast * (scene.crop[i] / 255 - mean)) * scene.light;
   }
   scene.glyphs.forEach((_, k) => {
-    const digit = cover(scene, k);
-    paint(scene.colour[k], (y, x) => scene.opacity[k] * digit((2 * y) / scene.size - 1, (2 * x) / scene.size - 1));
+    const digit = coverAt(scene, k);
+    paint(scene.colour[k], (y, x) => scene.opacity[k] * digit(y, x));
   });
-  if (scene.disc_yx) {
-    const [y0, x0] = scene.disc_yx;                                      // its edge is one drawn pixel wide
-    paint(scene.disc_colour, (y, x) => clamp((DISC_DIAMETER / 2 - Math.hypot(y - y0, x - x0)) * scale + 0.5));
-  }
+  if (scene.disc_yx) paint(scene.disc_colour, coverAt(scene, "disc", scale));
   if (scene.frame) {
     paint(scene.frame, (y, x) => (Math.min(y, x, scene.size - y, scene.size - x) < FRAME_WIDTH ? 1 : 0));
   }
@@ -81,5 +102,5 @@ function draw(scene, scale = 1) {
 
 const pictures = (scene) => ({ shape: [3, scene.size, scene.size], data: draw(scene).map((v) => (v - MEAN) / STD) });
 
-return { draw, pictures, glyph };
+return { draw, pictures, glyph, coverOf, on };
 }

@@ -24,6 +24,7 @@
 //        {channel: {7: 1}}      some of them are, by their number in the flattened map
 //        {channel: other}       they are those of a tensor or array: run.block.maps.channel of another scene, a mean …
 //        {channel: "even"}      they are all the mean of their own; where they sum to one, that sum in equal shares
+//        {channel: (block) => …}  one of these for each block, by its name; undefined for its own
 //   forbid: [17, 18]            no query may read these keys: their scores become −∞
 //   off: ["W_O"]                parts that give zeros, by their Python names: "branches.1" (sk), "convs.3" (psa),
 //                               "channel_branch" (bam), "after_position" (danet) …; "block": the features pass unchanged
@@ -68,10 +69,11 @@ class At {
 
   // The weights with which a block works: noted as computed, and as `set` wants them. axis: the one that sums to one.
   map(name, computed, axis) {
-    const order = name === "channel" ? this.cause("order") : undefined, wanted = this.cause("set")?.[name];
+    const order = name === "channel" ? this.cause("order") : undefined, set = this.cause("set")?.[name];
+    const wanted = typeof set === "function" ? set(this.name) : set;
     const own = (this.record.computed[name] = order ? take(computed, inverse(order)) : computed);
     const used = (this.record.maps[name] = wanted === undefined ? own : replaced(name, own, wanted, axis));
-    if (wanted !== undefined) this.run.met.add(name);
+    if (set !== undefined) this.run.met.add(name);
     return order ? take(used, order) : used;
   }
 

@@ -14,12 +14,31 @@ from attention_lite.explorers import arrays
 from attention_lite.explorers.base import Explorer, Switch, Whole, counted
 from attention_lite.explorers.packing import Packer
 
-CAUSES = ("scene", "frame", "disc", "drag", "gates", "gate", "seed", "training", "control")
-VIEWS = ("answer", "squeeze", "hidden", "gates", "strip", "count")
-GATES = {"own": "the network's own", "half": "all ½", "open": "all 1: no gate", "even": "all at the mean of its own",
-         "mean": "their mean over many scenes"}
+CAUSES = ("scene", "frame", "disc", "drag", "size", "opacity", "gates", "gate", "map", "paint", "sums", "block",
+          "forbid", "off", "kernel", "shuffle", "seed", "training", "control")
+VIEWS = ("answer", "map", "heads", "pair", "squeeze", "hidden", "gates", "strip", "count")
+OVER = ("weights", "gates")      # maps that can lie over the picture
+CHOICES = {"own": "the network's own", "shut": "all 0", "half": "all ½", "open": "all 1",
+           "even": "all at the mean of its own", "mean": "their mean over many scenes"}
+# Parts that can be switched off: their name for readers, and what the engine is told.
+SWITCHES = {
+    "W_O": ("W_O: nothing is brought back", {"off": ["W_O"]}),
+    "channel branch": ("the channels' numbers", {"off": ["channel_branch"]}),
+    "spatial branch": ("the places' numbers", {"off": ["spatial_branch"]}),
+    "alpha": ("α: places", {"weights": {"block.position.alpha": 0}}),
+    "beta": ("β: channels", {"weights": {"block.channel.beta": 0}}),
+}
+# What each trait may put in place of a map, besides that of a frame or of another scene.
+EXCHANGED = {"gates": ("own", "shut", "half", "open", "even", "mean"), "map": ("own", "open", "even", "mean"),
+             "sums": ("own",)}
+LOGITS = ("own", "even", "mean")      # of those, what fits numbers before a sigmoid
+LOOKS = {"query": -1, "key": -1, "channel": -1, "head": 0, "slot": 0}    # the least that each may be
+FORBIDDEN = ("disc", "digits", "ground")
 BLOCKS = {"none": "no block", "conv": "convolutions", "se": "SE", "eca": "ECA", "local-gate": "gate without squeeze",
-          "added-context": "context added", "eca-shuffled": "ECA, shuffled"}      # others are called by their own name
+          "added-context": "context added", "eca-shuffled": "ECA, shuffled", "cbam": "CBAM", "bam": "BAM", "sk": "SK",
+          "cbam-average": "CBAM, means alone", "cbam-plain": "CBAM, no shortcut", "psa": "PSA", "danet": "DANet",
+          "emsa": "EMSA, ratio 2", "emsa-1": "ratio 1", "emsa-4": "ratio 4", "emsa-plain": "ratio 2, no mix",
+          "sk-even": "branches even", "psa-even": "branches even"}      # others are called by their own name
 
 
 class Stage(Protocol):
@@ -29,7 +48,8 @@ class Stage(Protocol):
     palette: Mapping[str, Sequence[float]]
     networks: Sequence[Mapping[str, Any]]
     weights: Mapping[str, bytes]
-    means: Mapping[str, np.ndarray]
+    maps: Mapping[str, Mapping[str, Mapping[str, Sequence[int]]]]
+    means: Mapping[str, Mapping[str, Mapping[str, np.ndarray]]]
     scenes: Sequence[Mapping[str, Any]]
     crops: np.ndarray
     crisp: np.ndarray
@@ -45,11 +65,18 @@ class LiveExplorer(Explorer):
 
     Arguments:
         stage: networks and scenes, from `attention_lite.lab.live.stage`.
-        causes: what the reader can change, in the order in which it is offered: "scene", "frame" or "disc" (their
-            colour), "drag" (digits and disc), "gates" (all of them forced), "gate" (one pulled; its bars are the view
-            "gates"), "seed", "training" (before or after it), "control" (another block).
-        views: what is shown of the network, in order: "answer", "squeeze", "hidden", "gates", "strip" (the last forty
-            states), "count" (the same change made in the counted scenes).
+        causes: what the reader can change, in the order in which it is offered. Of the scene: "scene", "frame" or
+            "disc" (their colour), "drag" (digits and disc), "size" and "opacity" of the one digit. Of the block:
+            "gates" of channels or the "map" of places (exchanged whole), "gate" (one pulled, in the view "gates"),
+            "sums" (external attention's), "paint" (gates of
+            single places, by pressing on them), "block" (in which of several), "forbid" (places that nobody may read),
+            "off" (parts switched off), "kernel" and "shuffle" (ECA's). Of the network: "seed", "training", "control".
+        views: what is shown of the network, in order: "answer", "map" (which map dims the picture), "heads", "pair"
+            (q · k, softmax, average), "squeeze", "hidden", "gates", "strip" (the last forty states), "count" (the
+            same change made in the counted scenes).
+        maps: what can lie over the picture: "weights" (of the place that asks), "gates" (of places); the first does
+            at the start.
+        off: the parts that "off" offers, of SWITCHES.
         name: what links to its states call the explorer; each one of a page has its own.
         states: {name: {trait: value}}: states that a sentence of the page can put it into. What a state does not
             name is as at the start.
@@ -58,14 +85,20 @@ class LiveExplorer(Explorer):
 
     Each cause is a trait, synchronised both ways, and all of them are a state: `scene` a number; `frame`, `disc` a
     name of the palette, "" for their own colour; `places` {number of a digit, or "disc": [y, x]}; `sides` and
-    `opacities` {number of a digit: value}; `gates` "own", "half", "open", "even", "mean", "frame:red" (those that a
-    red frame would give), "scene:1" (those of that scene); `pulled` {number of a channel: its gate}; `model`, `seed`,
-    `trained`. `channel` and `thing` are what is chosen. `answer` is read back: the ten probabilities.
+    `opacities` {number of a digit: value}; `gates`, `map`, `sums` "own", "half", "open", "even", "mean", "frame:red"
+    (those that a red frame would give), "scene:1" (of that scene), "start" (of this scene as it was); `pulled` {number
+    of a channel: its gate} and `painted` {number of a place: its gate}; `shares` of the branches, which sum to one;
+    `forbid` names or numbers of places; `off` names of parts; `kernel` ECA's weights; `shuffled`; `block` in which
+    block the weights are forced, "" for all; `model`, `seed`, `trained`. What is looked at: `query` and `key` (places,
+    -1 for the digit that is asked for and the strongest key), `head`, `slot`, `over` (the map over the picture),
+    `channel`, `thing`. `answer` is read back: ten probabilities, or the overlap of the paint with each digit.
 
     Raises ValueError, naming the argument, on anything that does not fit the above.
     """
 
-    SHARED = ("scene", "frame", "disc", "places", "sides", "opacities", "gates", "pulled", "model", "seed", "trained")
+    SHARED = ("scene", "frame", "disc", "places", "sides", "opacities", "gates", "pulled", "map", "painted", "sums",
+              "shares", "forbid", "off", "kernel", "shuffled", "block", "model", "seed", "trained", "query", "key",
+              "head", "slot", "over")
 
     maps = traitlets.Dict().tag(sync=True)
     scene = Whole(0).tag(sync=True)
@@ -76,9 +109,23 @@ class LiveExplorer(Explorer):
     opacities = traitlets.Dict().tag(sync=True)
     gates = traitlets.Unicode("own").tag(sync=True)
     pulled = traitlets.Dict().tag(sync=True)
+    map = traitlets.Unicode("own").tag(sync=True)
+    painted = traitlets.Dict().tag(sync=True)
+    sums = traitlets.Unicode("own").tag(sync=True)
+    shares = traitlets.List().tag(sync=True)
+    forbid = traitlets.List().tag(sync=True)
+    off = traitlets.List().tag(sync=True)
+    kernel = traitlets.List().tag(sync=True)
+    shuffled = Switch(False).tag(sync=True)
+    block = traitlets.Unicode("").tag(sync=True)
     model = traitlets.Unicode().tag(sync=True)
     seed = Whole(0).tag(sync=True)
     trained = Switch(True).tag(sync=True)
+    query = Whole(-1).tag(sync=True)
+    key = Whole(-1).tag(sync=True)
+    head = Whole(0).tag(sync=True)
+    slot = Whole(0).tag(sync=True)
+    over = traitlets.Unicode("").tag(sync=True)
     channel = Whole(-1).tag(sync=True)
     thing = traitlets.Unicode("").tag(sync=True)
     answer = traitlets.List(traitlets.Float()).tag(sync=True)
@@ -89,18 +136,23 @@ class LiveExplorer(Explorer):
         *,
         causes: Sequence[str],
         views: Sequence[str],
+        maps: Sequence[str] = (),
+        off: Sequence[str] = (),
         name: str = "live",
         states: Mapping[str, Mapping[str, Any]] | None = None,
         first: int = 2,
         **start: Any,
     ) -> None:
         self._stage = stage
-        self._channels = {n["part"]: len(stage.means[n["part"]]) for n in stage.networks if n["part"] in stage.means}
+        self._sizes = _sizes(stage)
         self._models = list(dict.fromkeys(n["model"] for n in stage.networks))
         self._seeds = sorted({n["seed"] for n in stage.networks})
-        self._causes = _chosen("causes", causes, CAUSES, self._lacks)
+        self._over = [arrays.choice("maps", item, OVER) for item in maps]
+        self._off = [arrays.choice("off", item, list(SWITCHES)) for item in off]
+        _chosen("causes", causes, CAUSES, self._lacks)
         _chosen("views", views, VIEWS, self._lacks)
-        start = {trait: stage.networks[0][trait] for trait in ("model", "seed", "trained")} | start
+        first_network = {trait: stage.networks[0][trait] for trait in ("model", "seed", "trained")}
+        start = first_network | {"over": (self._over or [""])[0]} | start
         for trait, value in start.items():
             self._check(trait, value)
         packer = Packer()
@@ -108,42 +160,73 @@ class LiveExplorer(Explorer):
         packer.add_images("images", arrays.images(stage.crisp, ("n",)))
         packer.add_images("stills", arrays.images(stage.stills, ("n",)))
         spec = {
-            "causes": list(causes), "views": list(views), "first": first,
-            "size": stage.size, "palette": dict(stage.palette),
-            "offered": list(stage.palette), "networks": list(stage.networks), "seeds": self._seeds,
+            "causes": list(causes), "views": list(views), "maps": self._over, "first": first,
+            "size": stage.size, "palette": dict(stage.palette), "offered": self._offered(),
+            "networks": list(stage.networks), "seeds": self._seeds,
             "models": {m: BLOCKS.get(m, m) for m in self._models},
-            "gateChoices": [[value, label] for value, label in self._gate_choices().items()],
-            "means": {part: [round(float(v), 6) for v in mean] for part, mean in stage.means.items()},
+            "choices": {trait: [*map(list, self._choices(trait).items())] for trait in EXCHANGED},
+            "switches": {item: {"label": SWITCHES[item][0], **SWITCHES[item][1]} for item in self._off},
+            "blocks": {block: f"block {i + 1}" for i, block in enumerate(self._blocks())},
+            "asks": "query" in self._sizes or "paint" in causes,
+            "heads": self._sizes.get("head", 0), "keys": self._sizes.get("key", 0),
+            "kernel": "block.conv.weight", "order": _shuffled(self._sizes.get("channel", 0)),
+            "means": {part: {block: {item: [round(float(v), 5) for v in mean.ravel()] for item, mean in maps.items()}
+                             for block, maps in blocks.items()} for part, blocks in stage.means.items()},
             "scenes": list(stage.scenes), "names": list(stage.names), "alt": list(stage.alt),
             "counted": len(stage.counted), "arrays": packer.spec,
         }
-        maps = dict(stage.weights)
+        bytes_ = dict(stage.weights)
         if "count" in views:
-            maps["counted"] = _deflated(stage.counted, stage.counted_crops)
+            bytes_["counted"] = _deflated(stage.counted, stage.counted_crops)
         self._summary = f"{counted(len(stage.networks), 'network')}, {counted(len(stage.scenes), 'scene')}"
         super().__init__(kind="live", name=arrays.word("name", name), states=dict(states or {}), spec=spec,
-                         data=packer.data, maps=maps, **start)
+                         data=packer.data, maps=bytes_, **start)
 
-    def _gate_choices(self) -> dict[str, str]:
-        frames = {f"frame:{c}": f"those of a {c} frame" for c in self._stage.palette if self._has_frame()}
+    def _maps(self) -> list[Mapping[str, Sequence[int]]]:
+        return [maps for blocks in self._stage.maps.values() for maps in blocks.values()]
+
+    def _blocks(self) -> list[str]:
+        """The blocks of the first network that have gates; more than one only where it has several."""
+        first = self._stage.means[self._stage.networks[0]["part"]]
+        return [block for block, maps in first.items() if maps]
+
+    def _offered(self) -> list[str]:
+        """The colours of frame or disc that are offered: those that a digit of the scenes has."""
+        seen = {colour for scene in self._stage.scenes for colour in scene["digits"]}
+        return [colour for colour in self._stage.palette if colour in seen]
+
+    def _choices(self, trait: str) -> dict[str, str]:
+        before = {"gates": "channel_logits", "map": "spatial_logits"}.get(trait)
+        logits = any(before in maps for maps in self._maps())
+        kept = {name: CHOICES[name] for name in EXCHANGED[trait] if name in LOGITS or not logits}
+        frames = {f"frame:{c}": f"those of a {c} frame" for c in self._stage.palette
+                  if trait == "gates" and self._has_frame()}
         scenes = {f"scene:{i}": f"those of {name}" for i, name in enumerate(self._stage.names)}
-        return GATES | frames | scenes
+        return kept | frames | scenes
 
     def _has_frame(self) -> bool:
         return self._stage.scenes[0]["frame"] is not None
 
     def _lacks(self, name: str) -> str | None:
         """What the stage would need for a cause or a view that it cannot show; None if it can."""
-        stage = self._stage
+        stage, sizes = self._stage, self._sizes
+        one = len(stage.scenes[0]["labels"]) == 1
+        gates = ("channel" in sizes, "a block with one gate a channel")
+        places = ("query" in sizes, "a block in which places ask")
         needs = {
             "frame": (self._has_frame(), "scenes with a frame"),
             "disc": (stage.scenes[0]["disc_yx"] is not None, "scenes with a disc"),
+            "size": (one, "scenes of one digit"), "opacity": (one, "scenes of one digit"),
             "seed": (len(self._seeds) > 1, "two seeds or more"),
             "training": (len({n["trained"] for n in stage.networks}) > 1, "networks before training"),
             "control": (len(self._models) > 1, "a control"),
             "scene": (len(stage.scenes) > 1, "two scenes or more"),
-            **{view: (bool(self._channels), "a block with one gate a channel") for view in ("gates", "gate", "squeeze",
-                                                                                         "hidden")},
+            "block": (len(self._blocks()) > 1, "several blocks"),
+            "off": (bool(self._off), "parts to switch off"),
+            **dict.fromkeys(("gates", "gate", "squeeze", "hidden"), gates),
+            **dict.fromkeys(("forbid", "heads", "pair"), places),
+            "map": (bool(self._over) or "place" in sizes, "maps, or a block with one gate a place"),
+            "paint": ("spatial" in {name for maps in self._maps() for name in maps}, "a block with one gate a place"),
         }
         there, what = needs.get(name, (True, ""))
         return None if there else what
@@ -154,17 +237,17 @@ class LiveExplorer(Explorer):
             return arrays.index(name, value, len(stage.scenes))
         if name in ("frame", "disc"):
             return arrays.choice(name, value, ["", *(stage.palette if self._lacks(name) is None else [])])
-        if name == "gates":
-            return arrays.choice(name, value, list(self._gate_choices()))
+        if name in EXCHANGED:
+            return arrays.choice(name, value, list(self._choices(name)))
         if name == "model":
             return arrays.choice(name, value, self._models)
         if name == "seed":
             return arrays.choice(name, value, self._seeds)
         if name == "trained":
             return arrays.choice(name, value, list({n["trained"] for n in stage.networks}))
-        if name == "pulled":
-            channels = max(self._channels.values(), default=0)
-            return {str(arrays.index(name, int(c), channels)): float(arrays.within(name, np.asarray(float(v)), 0, 1))
+        if name in ("pulled", "painted"):
+            most = self._sizes.get({"pulled": "channel", "painted": "place"}[name], 0)
+            return {str(arrays.index(name, int(c), most)): float(arrays.within(name, np.asarray(float(v)), 0, 1))
                     for c, v in value.items()}
         if name == "places":
             things = [*map(str, range(digits)), *(["disc"] if stage.scenes[0]["disc_yx"] is not None else [])]
@@ -175,14 +258,58 @@ class LiveExplorer(Explorer):
             most = stage.size if name == "sides" else 1
             return {arrays.choice(name, str(k), [*map(str, range(digits))]):
                     float(arrays.within(name, np.asarray(float(v)), 0, most)) for k, v in value.items()}
-        if name == "channel":
-            return arrays.index(name, value, max(self._channels.values(), default=0), low=-1)
+        if name == "forbid":
+            return [v if isinstance(v, str) and arrays.choice(name, v, FORBIDDEN)
+                    else arrays.index(name, v, self._sizes.get("key", 0)) for v in value]
+        if name == "off":
+            return [arrays.choice(name, v, self._off) for v in value]
+        if name == "shares":
+            return _shares(name, value, self._sizes.get("branch", 0))
+        if name == "kernel":
+            return arrays.numbers(name, value, (len(value),)).tolist() if len(value) else []
+        if name == "block":
+            return arrays.choice(name, value, ["", *self._blocks()])
+        if name == "over":
+            return arrays.choice(name, value, ["", *self._over])
+        if name == "shuffled":
+            return value
+        if name in LOOKS:
+            most = max(self._sizes.get(name, 0), self._sizes.get("place", 0) if name == "query" else 0)
+            return arrays.index(name, value, most, low=LOOKS[name])
         raise ValueError(f"start must set traits of the explorer, got {name!r}")
 
-    @traitlets.validate("scene", "frame", "disc", "places", "sides", "opacities", "gates", "pulled", "model", "seed",
-                        "trained", "channel")
+    @traitlets.validate(*SHARED, "channel")
     def _valid(self, proposal: Any) -> Any:
         return self._check(proposal["trait"].name, proposal["value"])
+
+
+def _sizes(stage: Stage) -> dict[str, int]:
+    """How many there are, at most, of channels and places with a gate, branches, heads, queries, keys and slots."""
+    axes = {"channel": ("channel",), "channel_logits": ("channel",), "kernel": ("branch",), "split": ("branch",),
+            "position": ("head", "query", "key"), "slot": ("head", "query", "slot")}
+    sizes: dict[str, int] = {}
+    for maps in (maps for blocks in stage.maps.values() for maps in blocks.values()):
+        for name, shape in maps.items():
+            found = dict(zip(axes.get(name, ()), shape, strict=False))
+            if name in ("spatial", "spatial_logits"):
+                found = {"place": shape[0] * shape[1]}
+            for axis, size in found.items():
+                sizes[axis] = max(sizes.get(axis, 0), size)
+    return sizes
+
+
+def _shares(name: str, value: Any, branches: int) -> list[float]:
+    """One number a branch, which sum to one; none for the network's own."""
+    if not len(value):
+        return []
+    shares = arrays.within(name, arrays.numbers(name, value, (branches,)), 0, 1)
+    if abs(shares.sum() - 1) > 1e-3:
+        raise ValueError(f"{name} must sum to one, got {shares.sum():.3f}")
+    return shares.tolist()
+
+
+def _shuffled(channels: int) -> list[int]:
+    return np.random.default_rng(0).permutation(channels).tolist()
 
 
 def _chosen(name: str, given: Sequence[str], known: Sequence[str], lacks: Any) -> list[str]:

@@ -7,37 +7,43 @@ const PULLED = "#d9730d"; // a gate that the reader has pulled
 const REMEMBERED = 40; // states in the strip
 const STRIP = { left: 18, row: 9 }; // px
 
-// What the network answers, as ten bars: the digits in the picture in their own colours, a line where it stood by itself.
+// What the network answers, as bars: the digits in the picture in their own colours, a line where it stood by itself.
 class AnswerView {
   constructor(live) {
     this.live = live;
-    const digits = range(10);
-    this.fills = digits.map(() => element("i"));
-    this.lines = digits.map(() => element("b"));
-    this.names = digits.map((k) => element("span", {}, String(k)));
-    this.bars = digits.map((k) => element("div", { class: "ax-answer" }, element("div", { class: "ax-track" }, this.fills[k], this.lines[k]), this.names[k]));
+    this.bars = [];
     this.title = element("div", { class: "ax-title" });
-    this.node = element("div", { class: "ax-answer-view", "aria-hidden": "true" }, this.title, element("div", { class: "ax-answers" }, ...this.bars));
+    this.box = element("div", { class: "ax-answers" });
+    this.node = element("div", { class: "ax-answer-view", "aria-hidden": "true" }, this.title, this.box);
+  }
+
+  makeBar() {
+    const [fill, line, name] = [element("i"), element("b"), element("span")];
+    const node = element("div", { class: "ax-answer" }, element("div", { class: "ax-track" }, fill, line), name);
+    return { node, fill, line, name };
   }
 
   draw() {
     const { live } = this;
-    const [now, own] = [live.probabilities(live.run), live.probabilities(live.own)];
-    const best = indexOfMax(now);
-    say(this.title, live.isForced() ? "Answer (line: with its own gates)" : "Answer: probability of each digit");
-    this.bars.forEach((bar, k) => {
-      const ink = INKS[live.colourOf(k)];
-      this.fills[k].style.height = `${100 * now[k]}%`;
-      this.fills[k].style.background = ink ?? "";
-      this.lines[k].style.bottom = `${100 * own[k]}%`;
-      this.lines[k].hidden = !live.isForced();
-      bar.classList.toggle("picked", k === best);
-      bar.classList.toggle("asked", k === live.asked());
+    const [now, own, names] = [live.answer, live.ownAnswer, live.answerNames()];
+    if (this.bars.length !== now.length) {
+      this.bars = now.map(() => this.makeBar());
+      this.box.replaceChildren(...this.bars.map(({ node }) => node));
+    }
+    const best = live.answers.best(now);
+    const what = live.paints ? "overlap of the paint with each digit" : "probability of each digit";
+    say(this.title, live.isForced() ? "Answer (line: with nothing forced)" : `Answer: ${what}`);
+    this.bars.forEach(({ node, fill, line, name }, k) => {
+      say(name, names[k]);
+      fill.style.height = `${100 * now[k]}%`;
+      fill.style.background = INKS[live.colourOf(k)] ?? "";
+      line.style.bottom = `${100 * own[k]}%`;
+      line.hidden = !live.isForced();
+      node.classList.toggle("picked", k === best);
+      node.classList.toggle("asked", k === live.asked());
     });
   }
 }
-
-const indexOfMax = (values) => values.indexOf(Math.max(...values));
 
 // One of the block's vectors on the way to its gates, a bar a number. Its axis grows when a value would not fit.
 class StepView {
@@ -49,7 +55,7 @@ class StepView {
   }
 
   draw() {
-    const values = this.live.run.block?.steps[this.step]?.data;
+    const values = this.live.blockWith(this.live.run, "steps", this.step)?.steps[this.step].data;
     this.node.hidden = !values;
     if (!values) return;
     this.limit = Math.max(this.limit, nextRound(Math.max(1e-3, ...values)));
@@ -133,7 +139,7 @@ class GatesView {
     const gates = live.gates();
     this.node.hidden = !gates;
     if (!gates) return;
-    const own = live.own.block.computed.channel.data;
+    const own = live.ownGates();
     const axes = live.axes(chart, 0, 1);
     const pulled = live.get("pulled");
     gates.forEach((gate, c) => {
@@ -151,36 +157,45 @@ class GatesView {
     chart.setAttribute("aria-valuenow", channel < 0 ? 0 : gates[channel].toFixed(2));
     chart.setAttribute("aria-valuetext", channel < 0 ? "no channel chosen" : live.channelWords(channel));
   }
+
+  words() {
+    const { live } = this;
+    return live.get("channel") >= 0 && live.gates() ? live.channelWords(live.get("channel")) : "";
+  }
 }
 
-// The last forty states, a column each, and in it the probability of each digit: an effect can be seen to repeat.
+// The last forty states, a column each, and in it the value of each answer: an effect can be seen to repeat.
 class StripView {
   constructor(live) {
     this.live = live;
     this.chart = element("canvas", { class: "ax-strip", "aria-hidden": "true" });
-    this.node = element("div", {}, element("div", { class: "ax-title" }, `The last ${REMEMBERED} states, left to right: probability of the digits 0 to 9`), this.chart);
+    this.title = element("div", { class: "ax-title" });
+    this.node = element("div", {}, this.title, this.chart);
   }
 
   draw() {
     const { live } = this;
+    const n = live.answer.length;
+    const row = (10 * STRIP.row) / n;
+    say(this.title, `The last ${REMEMBERED} states, left to right: ${live.paints ? "overlap with each digit" : "probability of the digits 0 to 9"}`);
     const [width] = live.sizeCanvas(this.chart);
     const context = this.chart.getContext("2d");
     context.clearRect(0, 0, width, 10 * STRIP.row + 6);
     context.font = "9px system-ui, sans-serif";
     context.textAlign = "right";
     context.fillStyle = live.ink.muted;
-    range(10).forEach((k) => context.fillText(String(k), STRIP.left - 5, k * STRIP.row + 8));
+    range(n).forEach((k) => context.fillText(String(live.paints ? live.scene().labels[k] : k), STRIP.left - 5, (k + 0.5) * row + 3.5));
     const step = (width - STRIP.left) / REMEMBERED;
-    live.remembered.forEach(({ probabilities, colours }, i) => {
-      const best = indexOfMax(probabilities);
-      probabilities.forEach((p, k) => {
+    live.remembered.forEach(({ answer, colours }, i) => {
+      const best = live.answers.best(answer);
+      answer.forEach((p, k) => {
         context.globalAlpha = 0.06 + 0.94 * p;
         context.fillStyle = INKS[colours[k]] ?? live.ink.muted;
-        context.fillRect(STRIP.left + i * step, k * STRIP.row, step - 1, STRIP.row - 1);
+        context.fillRect(STRIP.left + i * step, k * row, step - 1, row - 1);
         context.globalAlpha = 1;
         if (k !== best) return;
         context.strokeStyle = live.ink.text;
-        context.strokeRect(STRIP.left + i * step + 0.5, k * STRIP.row + 0.5, step - 2, STRIP.row - 2);
+        context.strokeRect(STRIP.left + i * step + 0.5, k * row + 0.5, step - 2, row - 2);
       });
     });
   }
@@ -207,7 +222,7 @@ class CountView {
     try {
       const scenes = (live.counted ??= await openScenes(await live.bytesOf("counted")));
       const letters = (scene) => ({ ...scene, levels: scene.levels.map(levelsOf) });
-      const work = { weights: await live.bytesOf(live.part()), scenes: scenes.map(letters), state, palette: live.spec.palette, mean: live.spec.means[live.part()], stored: live.spec.scenes.map((_, i) => ({ ...letters(live.spec.scenes[i]), crop: live.cropOf(i) })) };
+      const work = { weights: await live.bytesOf(live.part()), scenes: scenes.map(letters), state, palette: live.spec.palette, known: live.known(live.nets[live.part()], live.part()), stored: live.spec.scenes.map((_, i) => ({ ...letters(live.spec.scenes[i]), crop: live.cropOf(i) })) };
       this.stop = startCount(work, (found) => this.tell(found, state), () => this.fail());
     } catch {
       this.fail();
@@ -239,6 +254,9 @@ class CountView {
 
 const LIVE_VIEWS = {
   answer: (live) => new AnswerView(live),
+  map: (live) => new MapView(live),
+  heads: (live) => new HeadsView(live),
+  pair: (live) => new PairView(live),
   squeeze: (live) => new StepView(live, "z", "Squeeze: the mean of each channel over all places"),
   hidden: (live) => new StepView(live, "hidden", "Hidden units: what the gates are made of (a line: silent)"),
   gates: (live) => new GatesView(live),

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from attention_lite import record_attention
 from attention_lite.block import AttentionBlock
 from attention_lite.lab import photographs, scoring
 from attention_lite.lab.checkpoints import load_checkpoint, round_to_half
@@ -20,6 +21,7 @@ from attention_lite.lab.tasks import PRIMARIES, PRIMARY_HUES, SIX_HUES, TASKS, r
 from attention_lite.lab.training import pictures, untrained
 from attention_lite.networks import SegmentNet
 
+GATES = {"channel", "spatial", "channel_logits", "spatial_logits", "kernel", "split"}   # maps that a mean may replace
 CRISP = 4                # how many pixels of the reader's photograph one pixel of the network's becomes
 SIX = ("red", "yellow", "green", "cyan", "blue", "magenta")
 FIELDS = ("light", "contrast", "y", "x", "side", "angle", "opacity", "colour", "frame", "disc_yx", "disc_colour")
@@ -31,7 +33,8 @@ class Stage:
 
     size: side of a picture, in pixels.  palette: {name: [r, g, b]}, the colours that frame, disc and digits may take.
     networks: for each its part, model, seed and whether it is trained.  weights: {part: bytes}, see `page_weights`.
-    means: {part: (C,)}: the mean gates over the counted scenes, of networks with one gate a channel.
+    maps: {part: {block: {map: its shape}}}, of the blocks' attention(), without the batch.
+    means: {part: {block: {map: array}}}: the mean over the counted scenes of each map of GATES.
     scenes, counted: descriptions, each with the names of its digits, its answer and what its cue says.
     crops, counted_crops: uint8 (n, 3, S, S), the photographs behind them.
     crisp: uint8 (n, 4 S, 4 S, 3), those of `scenes` for the reader, as bright as the scene has them.
@@ -43,7 +46,8 @@ class Stage:
     palette: dict[str, list[float]]
     networks: list[dict[str, Any]]
     weights: dict[str, bytes]
-    means: dict[str, np.ndarray]
+    maps: dict[str, dict[str, dict[str, tuple[int, ...]]]]
+    means: dict[str, dict[str, dict[str, np.ndarray]]]
     scenes: list[dict[str, Any]]
     crops: np.ndarray
     crisp: np.ndarray
@@ -83,10 +87,11 @@ def stage(task: str, model: str, *, seeds: Sequence[int] = (0,), controls: Seque
                 for name in (model, *controls) for trained in ((True, False) if before_training else (True,))
                 for seed in seeds]
     palette = _palette(counted)
+    maps, means = _mean_maps(task, networks, counted)
     return Stage(
         size=kind.size, palette=palette, networks=networks,
         weights={n["part"]: pack(task, n["model"], n["seed"], n["trained"]) for n in networks},
-        means=_mean_gates(task, networks, counted),
+        maps=maps, means=means,
         scenes=_described(scenes, palette), crops=_crops(scenes), crisp=_crisp(scenes),
         stills=(draw(scenes, CRISP) * 255).round().byte().permute(0, 2, 3, 1).numpy(),
         names=[f"{name} {i + 1}" for i, name in enumerate(scenes.photographs)],
@@ -108,17 +113,28 @@ def _chosen(net: torch.nn.Module, scenes: Scenes) -> Scenes:
 
 
 @torch.no_grad()
-def _mean_gates(task: str, networks: list[dict[str, Any]], scenes: Scenes) -> dict[str, np.ndarray]:
-    means, parts = {}, pictures(scenes).split(100)
+def _mean_maps(task: str, networks: list[dict[str, Any]], scenes: Scenes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The shapes of all maps, and the means of those that are gates, as `Stage` has them."""
+    shapes, means, parts = {}, {}, pictures(scenes).split(50)
     for n in networks:
         net = (load_checkpoint(task, n["model"], n["seed"])[0] if n["trained"]
                else round_to_half(untrained(task, n["model"], n["seed"])))
-        block = getattr(net, "block", None)
-        if isinstance(block, AttentionBlock):
-            maps = [block.attention(net.stem(x)) for x in parts]
-            if all("channel" in m and m["channel"].dim() == 2 for m in maps):
-                means[n["part"]] = torch.cat([m["channel"] for m in maps]).mean(0).numpy()
-    return means
+        found, total = {}, {}
+        if any(isinstance(module, AttentionBlock) for module in net.modules()):
+            for x in parts:
+                with record_attention(net) as recorded:
+                    net(x)
+                found = {block: {name: tuple(map_.shape[1:]) for name, map_ in maps.items()}
+                         for block, maps in recorded.items()}
+                for block, maps in recorded.items():
+                    for name in GATES & set(maps):
+                        total[block, name] = total.get((block, name), 0) + maps[name].sum(0)
+                if not any(GATES & set(maps) for maps in recorded.values()):
+                    break                       # pairs of places have no mean that another picture could use
+        shapes[n["part"]] = found
+        means[n["part"]] = {block: {name: (total[block, name] / len(scenes)).numpy() for name in GATES & set(maps)}
+                            for block, maps in found.items()}
+    return shapes, means
 
 
 def _palette(scenes: Scenes) -> dict[str, list[float]]:

@@ -1,0 +1,65 @@
+// ---------------------------------------------------------------- places that ask: queries, keys, and what they weigh
+
+class LiveAsking extends ChannelExplorer {
+  // The block of a run that is looked at, of those that hold such a map or step: the one that is forced, else the last.
+  blockWith(run, kind, ...names) {
+    const holds = Object.keys(run.blocks).filter((name) => names.some((one) => run.blocks[name][kind][one]));
+    return run.blocks[holds.includes(this.get("block")) ? this.get("block") : holds.at(-1)];
+  }
+
+  // The block in which places ask; undefined in a network without.
+  asking() {
+    return this.blockWith(this.run, "steps", "Q") ?? this.blockWith(this.run, "steps", "scores");
+  }
+
+  head(map) {
+    return clamp(this.get("head"), 0, map.shape[0] - 1);
+  }
+
+  // The place that asks: the chosen one, or the middle of the digit that is asked for.
+  query() {
+    if (this.get("query") >= 0) return Math.min(this.get("query"), this.side ** 2 - 1);
+    const k = Math.max(0, this.askedDigit());
+    const at = (v) => clamp(Math.floor((v / this.spec.size) * this.side), 0, this.side - 1);
+    return at(this.drawn.y[k]) * this.side + at(this.drawn.x[k]);
+  }
+
+  where(place, side) {
+    return `row ${Math.floor(place / side) + 1}, column ${(place % side) + 1}`;
+  }
+
+  // One head's line of a map (h, N, n): the n numbers of the place that asks.
+  lineOf(map) {
+    const [, N, n] = map.shape;
+    const from = (this.head(map) * N + this.query()) * n;
+    return map.data.subarray(from, from + n);
+  }
+
+  // All of one pair: query and key, score, weight, value, and the average that the weights make; undefined without keys.
+  pair() {
+    const block = this.asking();
+    if (!block?.steps.Q) return undefined;
+    const { Q, K, V, scores } = block.steps;
+    const weights = this.lineOf(block.maps.position);
+    const n = weights.length;
+    const strongest = weights.indexOf(Math.max(...weights));
+    const key = this.get("key") >= 0 ? Math.min(this.get("key"), n - 1) : strongest;
+    const vector = (t, i) => Array.from(t.data.subarray((this.head(t) * t.shape[1] + i) * t.shape[2], (this.head(t) * t.shape[1] + i + 1) * t.shape[2]));
+    const [q, k, v] = [vector(Q, this.query()), vector(K, key), vector(V, key)];
+    const average = v.map(() => 0);
+    for (let j = 0; j < n; j++) vector(V, j).forEach((value, c) => (average[c] += weights[j] * value));
+    const line = this.lineOf(scores);
+    const dot = q.reduce((sum, a, i) => sum + a * k[i], 0);
+    const near = (value) => Math.abs(value - line[key]) < 1e-3 * (1 + Math.abs(value));
+    return { n, key, keySide: Math.sqrt(n), q, k, v, average, d: q.length, scores: line, weights, score: line[key], weight: weights[key], scaled: !near(dot), mixed: !near(dot) && !near(dot / Math.sqrt(q.length)), forbidden: new Set(this.keysForbidden) };
+  }
+
+  // How much of the weight of the place that asks lies on each thing, in words.
+  sharesOn({ weights, keySide }) {
+    const scene = this.scene();
+    const share = (thing) => this.drawing.on(this.drawn, thing, keySide).reduce((sum, on, i) => sum + on * weights[i], 0);
+    const digits = scene.digits.map((colour, k) => `${share(k).toFixed(2)} on the ${colour} digit`);
+    const disc = scene.disc_yx ? [`${share("disc").toFixed(2)} of the weight lies on the disc`] : [];
+    return [...disc, ...digits].join(", ");
+  }
+}

@@ -1,0 +1,236 @@
+// ---------------------------------------------------------------- the live explorer's picture
+//
+// The photograph, the things on it, which can be dragged, and over it the map that is looked at: the less its weight, the
+// darker the place. Where a network has queries, a press chooses the place that asks.
+
+const GRIP = 3; // pixels of the network's picture around a thing that still take hold of it
+const FRAME_WIDTH = 3;
+const DISC_DIAMETER = 11;
+const DARKEST = 0.75; // how much light a place loses where a map is zero
+
+class LivePicture extends LiveAsking {
+  cropOf(i) {
+    const n = 3 * this.spec.size ** 2;
+    return this.arrays.crops.subarray(i * n, (i + 1) * n);
+  }
+
+  makeScene() {
+    const [drags, asks] = [this.spec.causes.includes("drag"), this.spec.asks];
+    const acts = drags || asks;
+    const does = [asks && "Press a place, or move the square with the arrow keys", drags && "Drag a digit", drags && `By keys: space chooses a thing${asks ? " or the square" : ""}, arrow keys move it, Escape puts it back`];
+    const hint = does.filter(Boolean).join(". ") || "The picture";
+    this.aspect = 1;
+    this.stage = element("canvas", { class: "ax-stage", tabindex: acts ? 0 : false, role: acts ? "application" : "img", "aria-roledescription": acts ? "picture" : false, "aria-describedby": this.status.id, style: "aspect-ratio:1" });
+    this.stageContext = this.stage.getContext("2d");
+    if (acts) this.listenToPicture(drags, asks);
+    this.controls.push(() => this.stage.setAttribute("aria-label", `${this.spec.alt[this.get("scene")]}. ${hint}.`));
+    return this.stage;
+  }
+
+  // {name: [y, x, reach]} of the things in the picture, as they lie now.
+  things() {
+    const { y, x, side, disc_yx: disc } = this.drawn;
+    const found = Object.fromEntries(y.map((_, k) => [String(k), [y[k], x[k], side[k] / 2]]));
+    if (disc) found.disc = [...disc, DISC_DIAMETER / 2];
+    return found;
+  }
+
+  // ------------------------------------------------------------ by pointer and by keys
+
+  listenToPicture(drags, asks) {
+    const { stage } = this;
+    const at = (event) => {
+      const box = stage.getBoundingClientRect();
+      return [((event.clientY - box.top) / box.height) * this.spec.size, ((event.clientX - box.left) / box.width) * this.spec.size];
+    };
+    const under = ([y, x]) => {
+      if (!drags) return null;
+      const near = Object.entries(this.things()).map(([name, [v, u, reach]]) => [name, Math.hypot(y - v, x - u) - reach]);
+      const [name, gap] = near.reduce((a, b) => (b[1] < a[1] ? b : a));
+      return gap < GRIP ? name : null;
+    };
+    let held = null;
+    stage.addEventListener("touchstart", (event) => (asks || under(at(event.touches[0]))) && event.preventDefault(), { passive: false });
+    stage.addEventListener("pointerdown", (event) => {
+      stage.focus({ preventScroll: true });
+      const [y, x] = at(event);
+      const name = this.paintsPlaces() ? null : under([y, x]);
+      this.set("thing", name ?? "");
+      if (asks) this.ask(y, x);
+      else if (!name) return;
+      const [v, u] = name ? this.things()[name] : [0, 0];
+      held = { name, dy: v - y, dx: u - x };
+      if (event.isTrusted) stage.setPointerCapture(event.pointerId);
+      this.drawAll(performance.now());
+    });
+    stage.addEventListener("pointermove", (event) => {
+      if (!held || !event.buttons) {
+        stage.style.cursor = under(at(event)) ? "grab" : asks ? "crosshair" : "default";
+        return;
+      }
+      const [y, x] = at(event);
+      if (held.name) this.place(held.name, y + held.dy, x + held.dx);
+      if (asks) this.ask(y, x);
+      this.drawAll(performance.now());
+    });
+    for (const end of ["pointerup", "pointercancel"]) stage.addEventListener(end, () => (held = null));
+    stage.addEventListener("keydown", (event) => this.pressed(event, drags, asks));
+  }
+
+  ask(y, x) {
+    const at = (v) => clamp(Math.floor((v / this.spec.size) * this.side), 0, this.side - 1);
+    this.set("query", at(y) * this.side + at(x));
+    this.paintPlace();
+  }
+
+  // A brush is in the hand: a press sets the gate of a place.
+  paintsPlaces() {
+    return typeof this.brush === "number";
+  }
+
+  paintPlace() {
+    if (this.paintsPlaces()) this.set("painted", { ...this.get("painted"), [this.query()]: this.brush });
+  }
+
+  place(name, y, x) {
+    const inside = (v) => Number(clamp(v, 0, this.spec.size).toFixed(2));
+    this.set("places", { ...this.get("places"), [name]: [inside(y), inside(x)] });
+  }
+
+  pressed(event, drags, asks) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const names = [...(asks ? [""] : []), ...(drags ? Object.keys(this.things()) : [])];
+    const chosen = names.includes(this.get("thing")) ? this.get("thing") : names[0];
+    const far = event.shiftKey ? 5 : 1;
+    const by = { ArrowLeft: [0, -far], ArrowRight: [0, far], ArrowUp: [-far, 0], ArrowDown: [far, 0] }[event.key];
+    if (event.key === "Enter" && this.paintsPlaces()) this.paintPlace();
+    else if (event.key === " " || event.key === "Enter") this.set("thing", names[(names.indexOf(this.get("thing")) + 1) % names.length]);
+    else if (by && chosen === "") this.askBeside(by);
+    else if (by) {
+      const [y, x] = this.get("places")[chosen] ?? this.things()[chosen]; // two keys may come in one frame
+      this.set("thing", chosen);
+      this.place(chosen, y + by[0], x + by[1]);
+    } else if (event.key === "Escape") {
+      const { [chosen]: _, ...others } = this.get("places");
+      if (chosen === "") this.set("query", -1);
+      else this.set("places", others);
+    } else return;
+    event.preventDefault();
+  }
+
+  askBeside([dy, dx]) {
+    const inside = (v) => clamp(v, 0, this.side - 1);
+    const from = this.query();
+    this.set("query", inside(Math.floor(from / this.side) + dy) * this.side + inside((from % this.side) + dx));
+  }
+
+  // ------------------------------------------------------------ painting
+
+  paintScene() {
+    const [width] = this.paintPhotograph("full");
+    const unit = width / this.spec.size;
+    this.paintThings(unit, width);
+    const map = this.shownMap();
+    if (map) this.dim(map, width);
+    if (this.get("forbid").length) this.crossOut(width);
+    this.markThing(unit);
+    if (this.spec.asks && this.side) this.markQuery(width);
+  }
+
+  paintThings(unit, width) {
+    const context = this.stageContext;
+    const { y, x, side, angle, opacity, colour, disc_yx: disc, disc_colour: discColour, frame } = this.drawn;
+    context.imageSmoothingEnabled = true;
+    y.forEach((_, k) => {
+      context.save();
+      context.globalAlpha = opacity[k];
+      context.translate(x[k] * unit, y[k] * unit);
+      context.rotate(angle[k]);
+      context.drawImage(this.stamp(k, colour[k]), (-side[k] * unit) / 2, (-side[k] * unit) / 2, side[k] * unit, side[k] * unit);
+      context.restore();
+    });
+    if (disc) {
+      context.fillStyle = css(discColour);
+      context.beginPath();
+      context.arc(disc[1] * unit, disc[0] * unit, (DISC_DIAMETER / 2) * unit, 0, 7);
+      context.fill();
+    }
+    if (frame) {
+      context.strokeStyle = css(frame);
+      context.lineWidth = FRAME_WIDTH * unit;
+      context.strokeRect((FRAME_WIDTH / 2) * unit, (FRAME_WIDTH / 2) * unit, width - FRAME_WIDTH * unit, width - FRAME_WIDTH * unit);
+    }
+  }
+
+  // A digit as a picture of its colour, as opaque as its ink.
+  stamp(k, colour) {
+    const key = [this.get("scene"), k, ...colour].join();
+    this.stamps ??= new Map();
+    if (!this.stamps.has(key)) {
+      if (this.stamps.size > 60) this.stamps.clear();
+      const glyph = this.drawn.glyphs[k];
+      const canvas = element("canvas", { width: 32, height: 32 });
+      const pixels = new ImageData(32, 32);
+      glyph.forEach((ink, i) => pixels.data.set([...colour.map((c) => 255 * c), 255 * ink], 4 * i));
+      canvas.getContext("2d").putImageData(pixels, 0, 0);
+      this.stamps.set(key, canvas);
+    }
+    return this.stamps.get(key);
+  }
+
+  // The map over the picture: full light at its upper limit and above, dark at its lower one.
+  dim({ values, low, high }, width) {
+    const side = Math.sqrt(values.length);
+    if (this.veil?.width !== side) this.veil = element("canvas", { width: side, height: side });
+    const pixels = new ImageData(side, side);
+    values.forEach((value, i) => (pixels.data[4 * i + 3] = 255 * DARKEST * (1 - clamp((value - low) / (high - low), 0, 1))));
+    this.veil.getContext("2d").putImageData(pixels, 0, 0);
+    this.stageContext.imageSmoothingEnabled = false;
+    this.stageContext.drawImage(this.veil, 0, 0, width, width);
+  }
+
+  crossOut(width) {
+    const context = this.stageContext;
+    const step = width / this.side;
+    context.strokeStyle = "#fff";
+    context.lineWidth = 1.5;
+    context.beginPath();
+    for (const key of this.forbidden()) {
+      const [x, y] = [(key % this.side) * step, Math.floor(key / this.side) * step];
+      context.moveTo(x + 3, y + 3);
+      context.lineTo(x + step - 3, y + step - 3);
+      context.moveTo(x + step - 3, y + 3);
+      context.lineTo(x + 3, y + step - 3);
+    }
+    context.stroke();
+  }
+
+  twice(draw, thickness = 2) {
+    for (const [colour, width] of [["#000", thickness + 2], ["#fff", thickness]]) {
+      this.stageContext.strokeStyle = colour;
+      this.stageContext.lineWidth = width;
+      this.stageContext.beginPath();
+      draw(this.stageContext);
+      this.stageContext.stroke();
+    }
+  }
+
+  markThing(unit) {
+    const thing = this.things()[this.get("thing")];
+    if (!thing || document.activeElement !== this.stage) return;
+    this.twice((context) => context.arc(thing[1] * unit, thing[0] * unit, (thing[2] + 1.5) * unit, 0, 7));
+  }
+
+  // A square around the place that asks; a ring around the key that it is compared with.
+  markQuery(width) {
+    const step = width / this.side;
+    const query = this.query();
+    this.twice((context) => context.rect((query % this.side) * step, Math.floor(query / this.side) * step, step, step), 2.5);
+    const pair = this.pair();
+    if (!pair || pair.keySide === 0) return;
+    const keyStep = width / pair.keySide;
+    this.twice((context) => context.arc(((pair.key % pair.keySide) + 0.5) * keyStep, (Math.floor(pair.key / pair.keySide) + 0.5) * keyStep, 0.6 * keyStep, 0, 7));
+  }
+}
+
+const css = (colour) => `rgb(${colour.map((c) => Math.round(255 * c)).join(" ")})`;

@@ -1,0 +1,138 @@
+// ---------------------------------------------------------------- views of one place that asks: its heads, and one pair
+
+// All heads at a glance: each head's map of the place that asks, on the scale of the large one.
+class HeadsView {
+  constructor(live) {
+    this.live = live;
+    const name = freshId();
+    this.canvases = range(live.spec.heads).map(() => element("canvas", { class: "ax-head", "aria-hidden": "true" }));
+    this.inputs = this.canvases.map((_, h) => element("input", { type: "radio", name, onchange: () => live.set("head", h) }));
+    const faces = this.canvases.map((canvas, h) => element("label", { class: "ax-thumb" }, this.inputs[h], element("span", { class: "ax-face" }, canvas, element("span", { class: "ax-caption" }, `head ${h}`))));
+    this.node = element("fieldset", { class: "ax-choice ax-heads" }, element("legend", {}, "Head"), element("div", { class: "ax-segments" }, ...faces));
+    live.controls.push(() => this.inputs.forEach((input, h) => (input.checked = h === live.get("head"))));
+  }
+
+  draw() {
+    const map = this.live.asking()?.maps.position;
+    this.node.hidden = !map;
+    if (!map) return;
+    const [heads, N, n] = map.shape;
+    const side = Math.sqrt(n);
+    const high = roundBelow(8 / n);
+    this.canvases.slice(0, heads).forEach((canvas, h) => {
+      if (canvas.width !== side) canvas.width = canvas.height = side;
+      const pixels = new ImageData(side, side);
+      const from = (h * N + this.live.query()) * n;
+      for (let i = 0; i < n; i++) pixels.data.fill(255 * clamp(map.data[from + i] / high, 0, 1), 4 * i, 4 * i + 3);
+      for (let i = 0; i < n; i++) pixels.data[4 * i + 3] = 255;
+      canvas.getContext("2d").putImageData(pixels, 0, 0);
+    });
+  }
+}
+
+// One pair of places: its query times its key, number by number, is a score; the softmax makes weights of all
+// scores; and the average of the values with these weights is what the asking place takes home.
+class PairView {
+  constructor(live) {
+    this.live = live;
+    this.titles = range(3).map(() => element("div", { class: "ax-title" }));
+    this.charts = ["ax-product", "ax-scores", "ax-average"].map((name) => element("canvas", { class: `ax-chart ${name}`, "aria-hidden": "true" }));
+    const steps = this.charts.map((chart, i) => element("div", {}, this.titles[i], chart));
+    this.node = element("div", { class: "ax-one-pair" }, steps[0], this.makeKey(), steps[1], steps[2]);
+    this.charts[1].addEventListener("pointerdown", (event) => this.choose(event));
+    this.charts[1].addEventListener("pointermove", (event) => event.buttons && this.choose(event));
+  }
+
+  // The key: the strongest, or one chosen on the chart or by the slider.
+  makeKey() {
+    const { live } = this;
+    const back = element("button", { type: "button", onclick: () => live.set("key", -1) }, "the strongest");
+    live.controls.push(() => (back.disabled = live.get("key") < 0));
+    return live.slider("Compared with", live.spec.keys - 1, ["first", "last"], (i) => live.set("key", i), () => {
+      const pair = live.run && live.pair();
+      return pair ? [pair.key, `${live.where(pair.key, pair.keySide)}${live.get("key") < 0 ? ", which has most weight" : ""}`] : [0, ""];
+    }, back);
+  }
+
+  choose(event) {
+    const { live } = this;
+    const box = this.charts[1].getBoundingClientRect();
+    live.set("key", clamp(Math.floor(((event.clientX - box.left - AXIS) / (box.width - AXIS)) * live.pair().n), 0, live.pair().n - 1));
+    live.drawAll(performance.now());
+  }
+
+  draw() {
+    const pair = this.live.pair();
+    this.node.hidden = !pair;
+    if (!pair) return;
+    const { q, k, v, score, weight, d, scaled } = pair;
+    const product = q.map((a, i) => a * k[i]);
+    say(this.titles[0], `q · k = ${number(product.reduce((a, b) => a + b, 0), 3)}${scaled ? `, divided by √${d}: ` : ": "}score ${number(score, 3)}${pair.mixed ? " (after the mix of heads)" : ""}`);
+    this.rows(this.charts[0], [["q", q], ["k", k], ["q×k", product]]);
+    say(this.titles[1], `Softmax over ${pair.n} scores: weight ${number(weight, 3)}`);
+    this.weights(pair);
+    say(this.titles[2], "Average: this key's value v, and the average o of all values by their weights");
+    this.rows(this.charts[2], [["v", v], ["o", pair.average]]);
+  }
+
+  // Rows of signed bars, each on its own axis.
+  rows(chart, rows) {
+    const { live } = this;
+    const [width, height] = live.sizeCanvas(chart);
+    const context = chart.getContext("2d");
+    const row = height / rows.length;
+    context.clearRect(0, 0, width, height);
+    context.font = "12px system-ui, sans-serif";
+    rows.forEach(([name, values], r) => {
+      const middle = (r + 0.5) * row;
+      const most = Math.max(1e-6, ...values.map(Math.abs));
+      const step = (width - AXIS) / values.length;
+      context.fillStyle = live.ink.text;
+      context.fillText(name, 0, middle + 4);
+      context.fillStyle = live.ink.line;
+      context.fillRect(AXIS, middle, width - AXIS, 1);
+      values.forEach((value, i) => {
+        const tall = (value / most) * (row / 2 - 2);
+        context.fillStyle = value > 0 ? live.ink.after : live.ink.before;
+        context.fillRect(AXIS + i * step, tall > 0 ? middle - tall : middle, Math.max(1, step - 1), Math.abs(tall));
+      });
+    });
+  }
+
+  // The scores of all keys above, the weights that the softmax makes of them below, the chosen key marked.
+  weights({ scores, weights, key, n, forbidden }) {
+    const { live } = this;
+    const chart = this.charts[1];
+    const [width, height] = live.sizeCanvas(chart);
+    const context = chart.getContext("2d");
+    const step = (width - AXIS) / n;
+    const half = height / 2 - 4;
+    const [low, high] = [Math.min(...scores), Math.max(...scores)];
+    const most = Math.max(1e-6, ...weights.map(Math.abs));
+    context.clearRect(0, 0, width, height);
+    context.font = "11px system-ui, sans-serif";
+    context.fillStyle = live.ink.text;
+    context.fillText("score", 0, half / 2 + 4);
+    context.fillText("weight", 0, half * 1.5 + 12);
+    range(n).forEach((j) => {
+      const x = AXIS + j * step;
+      const bar = (value, base) => context.fillRect(x, base - value * (half - 2), Math.max(1, step - (step > 4 ? 1 : 0)), Math.max(1, value * (half - 2)));
+      context.fillStyle = j === key ? PULLED : forbidden.has(j) ? live.ink.line : live.ink.muted;
+      bar((scores[j] - low) / (high - low || 1), half);
+      context.fillStyle = j === key ? PULLED : weights[j] < 0 ? live.ink.before : live.ink.accent;
+      bar(Math.abs(weights[j]) / most, height);
+    });
+    context.fillStyle = live.ink.muted;
+    context.textAlign = "right";
+    context.fillText(short(most), width, half + 14);
+    context.textAlign = "left";
+  }
+
+  words() {
+    const { live } = this;
+    const pair = live.pair();
+    if (!pair) return "";
+    const head = live.spec.heads > 1 ? `, head ${live.get("head")}` : "";
+    return `The place at ${live.where(live.query(), live.side)} asks${head}: ${live.sharesOn(pair)}.`;
+  }
+}

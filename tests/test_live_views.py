@@ -1,0 +1,421 @@
+"""The live explorer in each chapter: its experiment, done by pointer and by keys, is answered as torch answers it."""
+
+from __future__ import annotations
+
+import colorsys
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+import explorers as extension
+import pytest
+import torch
+import torch.nn.functional as F
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Locator, Page
+from torch import Tensor, nn
+
+from attention_lite import BAMBlock, CBAMBlock, record_attention
+from attention_lite.explorers import LiveExplorer
+from attention_lite.lab import TASKS, Scenes, disc_mask, load_checkpoint, pictures, scoring
+from attention_lite.lab.live import Stage, stage
+from conftest import Watch
+
+TOLERANCE = 1e-3
+COMMON = ("answer", "map", "heads", "pair", "strip", "count")
+EXPLORERS = {
+    "attention": lambda: LiveExplorer(
+        stage("cued-search", "self-attention", seeds=(0, 1), controls=("none",), before_training=True),
+        name="attention", maps=["weights"], off=["W_O"], head=1, first=1, views=COMMON,
+        causes=["disc", "scene", "forbid", "off", "drag", "seed", "training", "control"]),
+    "cbam": lambda: LiveExplorer(
+        stage("one-digit-residual", "cbam", seeds=(0, 1), controls=("cbam-average", "none")),
+        name="cbam", block="blocks.2.gate", maps=["gates"], views=["answer", "map", "gates", "strip", "count"],
+        causes=["map", "block", "gates", "scene", "drag", "paint", "seed", "control", "gate"]),
+    "bam": lambda: LiveExplorer(
+        stage("one-digit-residual", "bam", seeds=(2, 0)), name="bam", block="bottlenecks.0", maps=["gates"],
+        off=["channel branch", "spatial branch"], views=["answer", "map", "strip", "count"],
+        causes=["map", "seed", "off", "scene", "drag", "gates", "block"]),
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page for each explorer, made when it is asked for."""
+    return tmp_path_factory.mktemp("views")
+
+
+def open_page(page: Page, site: Path, name: str, state: dict[str, str] | None = None) -> Locator:
+    file = site / f"{name}.html"
+    if not file.exists():
+        widget = extension.saved(EXPLORERS[name]())
+        scripts = site / "_static" / "transformer"
+        scripts.mkdir(parents=True, exist_ok=True)
+        for script, text in extension.scripts(widget).items():
+            (scripts / script).write_text(text)
+        file.write_text(
+            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}</title>'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            "<style>@media (prefers-color-scheme: dark) { body { background: #121212; color: #ddd } }</style></head>"
+            f"<body><main><h1>Live</h1>{extension.style(widget)}{extension.division(widget)}</main>"
+            f"{extension.module(widget)}</body></html>", encoding="utf-8")
+    page.goto("about:blank")
+    pairs = ";".join(f"{trait}={quote(value)}" for trait, value in (state or {}).items())
+    page.goto(file.as_uri() + (f"#try={name}:{pairs}" if state else ""))
+    root = page.locator(".attention-explorer")
+    root.get_by_role("status").filter(has_text="The network").wait_for()
+    page.wait_for_timeout(400)
+    assert root.get_by_role("alert").filter(has_text="not to be had").count() == 0
+    return root
+
+
+def answer(page: Page) -> Tensor:
+    page.wait_for_timeout(150)
+    return torch.tensor(page.evaluate(
+        "Array.from(document.querySelectorAll('.ax-answer i'), (bar) => parseFloat(bar.style.height) / 100)"))
+
+
+def close(got: Tensor, expected: Tensor) -> None:
+    torch.testing.assert_close(got, expected, rtol=0, atol=TOLERANCE)
+
+
+def scenes_of(task: str, n: int = 200) -> Scenes:
+    return TASKS[task]("test").sample(n, seed=2)
+
+
+def first_of(task: str) -> Scenes:
+    """The scene that the explorer shows first."""
+    scenes = scenes_of(task)
+    return scenes[scenes.photographs.index("chelsea")]
+
+
+@torch.no_grad()
+def ask(net: nn.Module, scenes: Scenes) -> Tensor:
+    return net(pictures(scenes)).softmax(1)
+
+
+@pytest.fixture(scope="module")
+def cued_stage() -> Stage:
+    return stage("cued-search", "self-attention")
+
+
+@pytest.fixture(scope="module")
+def palette(cued_stage: Stage) -> dict[str, list[float]]:
+    return cued_stage.palette
+
+
+def named(colour: Tensor, palette: dict[str, list[float]]) -> str:
+    """The palette's colour nearest in hue."""
+    def hue(rgb: list[float]) -> float:
+        return colorsys.rgb_to_hsv(*rgb)[0]
+    return min(palette, key=lambda name: abs((hue(palette[name]) - hue(colour.tolist()) + 0.5) % 1 - 0.5))
+
+
+def palette_names(scene: Scenes, palette: dict[str, list[float]]) -> list[str]:
+    return [named(colour, palette) for colour in scene.colour[0]]
+
+
+# Self-attention: recolour the disc, drag, forbid -----------------------------------------------------------------
+
+
+def cued(seed: int = 0) -> nn.Module:
+    return load_checkpoint("cued-search", "self-attention", seed)[0]
+
+
+def without_disc(net: nn.Module, scenes: Scenes) -> Tensor:
+    """Answers if no query may read the disc or the places that touch it."""
+    disc = scoring.on_grid(disc_mask(scenes), (12, 12))
+    around = F.max_pool2d(disc.float()[:, None], 3, stride=1, padding=1)[:, 0].bool()
+    mask = ~around.flatten(1)[:, None, None]
+    handle = net.block.block.register_forward_pre_hook(lambda block, inputs: (inputs[0], None, None, mask))
+    answers = ask(net, scenes)
+    handle.remove()
+    return answers
+
+
+@torch.no_grad()
+def on_the_disc(net: nn.Module, scenes: Scenes, query: int, head: int) -> float:
+    """How much of the query's weight lies on the disc."""
+    with record_attention(net) as maps:
+        net(pictures(scenes))
+    weights = maps["block.block"]["position"][0, head, query]
+    return float(weights[scoring.on_grid(disc_mask(scenes), (12, 12))[0].flatten()].sum())
+
+
+def middle(scenes: Scenes, digit: int) -> int:
+    """The place in the middle of a digit."""
+    return int(scenes.y[0, digit] / 4) * 12 + int(scenes.x[0, digit] / 4)
+
+
+def test_a_recoloured_disc_asks_for_another_digit(page: Page, watch: Watch, site: Path, palette: dict) -> None:
+    """By pointer: the answer, and the map of the digit that is asked for now, are torch's."""
+    root, scene = open_page(page, site, "attention"), first_of("cued-search")
+    close(answer(page), ask(cued(), scene)[0])
+    root.get_by_role("radio", name="yellow").check()
+    asked = scene.replace(disc_colour=torch.tensor([palette["yellow"]]))
+    close(answer(page), ask(cued(), asked)[0])
+    words = root.get_by_role("status").inner_text()
+    assert "the yellow digit (probability" in words
+    yellow = palette_names(scene, palette).index("yellow")
+    assert f"{on_the_disc(cued(), asked, middle(asked, yellow), 1):.2f} of the weight lies on the disc" in words
+    assert not watch.errors
+    assert not watch.foreign
+
+
+def test_forbidding_the_disc_by_keys_takes_the_answer_away(page: Page, site: Path) -> None:
+    root, scene = open_page(page, site, "attention"), first_of("cued-search")
+    box = root.get_by_role("checkbox", name="the disc")
+    box.press("Space")
+    close(answer(page), without_disc(cued(), scene)[0])
+    box.press("Space")
+    root.get_by_role("checkbox", name="W_O").press("Space")
+    net = cued()
+    nn.init.zeros_(net.block.block.W_O.weight)
+    close(answer(page), ask(net, scene)[0])
+    root.get_by_role("button", name="start again").click()
+    close(answer(page), ask(cued(), scene)[0])
+
+
+def test_the_asking_place_moves_by_keys_and_by_pointer(page: Page, site: Path) -> None:
+    root, scene = open_page(page, site, "attention"), first_of("cued-search")
+    stage_, start = root.locator(".ax-stage"), middle(scene, int(scene.target[0]))
+    stage_.press("ArrowDown")
+    stage_.press("ArrowRight")
+    page.wait_for_timeout(150)
+    words = root.get_by_role("status").inner_text()
+    there = start + 13
+    assert f"The place at row {there // 12 + 1}, column {there % 12 + 1} asks, head 1" in words
+    assert f"{on_the_disc(cued(), scene, there, 1):.2f} of the weight lies on the disc" in words
+    box = stage_.bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 8.5 / 12, box["y"] + box["height"] * 4.5 / 12)
+    root.get_by_role("radio", name="head 2").check()
+    page.wait_for_timeout(150)
+    words = root.get_by_role("status").inner_text()
+    assert "The place at row 5, column 9 asks, head 2" in words
+    assert f"{on_the_disc(cued(), scene, 4 * 12 + 8, 2):.2f} of the weight lies on the disc" in words
+    close(answer(page), ask(cued(), scene)[0])          # looking changes no answer
+
+
+def test_the_disc_is_dragged_by_pointer(page: Page, site: Path) -> None:
+    root, scene = open_page(page, site, "attention"), first_of("cued-search")
+    box = root.locator(".ax-stage").bounding_box()
+    unit, (y, x) = box["width"] / 48, scene.disc_yx[0].tolist()
+    page.mouse.move(box["x"] + x * unit, box["y"] + y * unit)
+    page.mouse.down()
+    page.mouse.move(box["x"] + (x + 6) * unit, box["y"] + (y - 10) * unit, steps=5)
+    page.mouse.up()
+    page.wait_for_function("location.hash.includes('places=')")
+    found = json.loads(unquote(page.url).split("places=")[1].split(";")[0])["disc"]
+    assert found == pytest.approx([y - 10, x + 6], abs=0.2)
+    close(answer(page), ask(cued(), scene.replace(disc_yx=torch.tensor([found])))[0])
+
+
+def test_the_pair_is_torchs(page: Page, site: Path) -> None:
+    root, scene = open_page(page, site, "attention"), first_of("cued-search")
+    net, query = cued(), middle(scene, int(scene.target[0]))
+    with torch.no_grad():
+        tokens = net.block.norm(net.stem(pictures(scene)).flatten(2).transpose(1, 2))
+        q, k = (layer(tokens)[0].unflatten(-1, (4, -1))[:, 1] for layer in (net.block.block.W_Q, net.block.block.W_K))
+        scores = q[query] @ k.T
+        weights = (scores / k.shape[1] ** 0.5).softmax(0)
+    titles = root.locator(".ax-one-pair .ax-title").all_inner_texts()
+    key = int(weights.argmax())
+    said = [float(part.replace("\u2212", "-")) for part in re.findall(r"[−\d.]+(?=,| ?$|$)", titles[0])]
+    assert said[0] == pytest.approx(float(scores[key]), rel=0.01)
+    assert said[1] == pytest.approx(float(scores[key]) / k.shape[1] ** 0.5, rel=0.01)
+    assert float(titles[1].split("weight ")[1]) == pytest.approx(float(weights[key]), rel=0.01)
+
+
+@pytest.mark.parametrize("state", ["forbid", "disc"])
+def test_the_count_of_cued_search_is_torchs(page: Page, site: Path, palette: dict, state: str) -> None:
+    scenes = scenes_of("cued-search")
+    own = ask(cued(), scenes).argmax(1)
+    if state == "forbid":
+        root = open_page(page, site, "attention", {"forbid": '["disc"]'})
+        after, keep = without_disc(cued(), scenes).argmax(1), torch.ones(200, dtype=torch.bool)
+    else:
+        root = open_page(page, site, "attention", {"disc": "green"})
+        digits = [palette_names(scenes[i], palette) for i in range(200)]
+        cues = [named(scenes.disc_colour[i], palette) for i in range(200)]
+        keep = torch.tensor(["green" in names and cue != "green" for names, cue in zip(digits, cues, strict=True)])
+        after = ask(cued(), scenes.replace(disc_colour=torch.tensor(palette["green"]).expand(200, 3))).argmax(1)
+    root.get_by_role("button", name="count over 200 scenes").click()
+    page.wait_for_function("document.querySelector('.ax-count').textContent", timeout=90_000)
+    words, n = root.locator(".ax-count").inner_text(), int(keep.sum())
+    assert f"another answer in {int((after != own)[keep].sum())} of {n} (" in words
+    assert f"{int((after == scenes.answer)[keep].sum())} of {n}" in words.split("before,")[1]
+    if state == "disc":
+        green = torch.tensor([scenes.label[i, names.index("green")] if "green" in names else -1
+                              for i, names in enumerate(digits)])
+        assert f"It reads the green digit in {int((after == green)[keep].sum())} of {n}" in words
+
+
+# CBAM and BAM: exchange the map, paint it ------------------------------------------------------------------------
+
+Exchange = Callable[[str, str, Tensor], Tensor]
+
+
+@contextmanager
+def exchanged(net: nn.Module, change: Exchange) -> Iterator[None]:
+    """Let each CBAM or BAM of `net` use change(block, map's name, its own map), of channels and places, for its own."""
+    def cbam(block: CBAMBlock, name: str) -> Callable[..., tuple]:
+        def gate(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            s = change(name, "channel", type(block)._gate(block, x)[0])
+            refined = x * s[..., None, None]
+            both = [refined.mean(1), refined.amax(1)][:block.conv.in_channels]
+            pools = torch.stack(both, 1)
+            return s, change(name, "spatial", block.conv(pools).sigmoid()[:, 0])[:, None], refined
+        return gate
+
+    def bam(block: BAMBlock, name: str) -> Callable[..., tuple]:
+        def gate(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            _, c, s = type(block)._gate(block, x)
+            c, s = change(name, "channel_logits", c), change(name, "spatial_logits", s[:, 0])[:, None]
+            return torch.sigmoid(block.combine(c[..., None, None], s)), c, s
+        return gate
+
+    blocks = [(block, name) for name, block in net.named_modules() if isinstance(block, (CBAMBlock, BAMBlock))]
+    for block, name in blocks:
+        block._gate = (cbam if isinstance(block, CBAMBlock) else bam)(block, name)
+    yield
+    for block, _ in blocks:
+        del block._gate
+
+
+def residual(model: str, scenes: Scenes, change: Exchange, seed: int = 0) -> Tensor:
+    net = load_checkpoint("one-digit-residual", model, seed)[0]
+    with exchanged(net, change):
+        return ask(net, scenes)
+
+
+@torch.no_grad()
+def gates_of(model: str, scenes: Scenes, seed: int = 0) -> dict[str, dict[str, Tensor]]:
+    net = load_checkpoint("one-digit-residual", model, seed)[0]
+    with record_attention(net) as maps:
+        net(pictures(scenes))
+    return maps
+
+
+def test_the_map_of_another_picture_is_exchanged_by_keys(page: Page, watch: Watch, site: Path) -> None:
+    root, scene = open_page(page, site, "cbam"), first_of("one-digit")
+    close(answer(page), residual("cbam", scene, lambda block, name, own: own)[0])
+    menu = root.get_by_label("Map in place")
+    menu.select_option(label="all at the mean of its own")
+    even = lambda block, name, own: (  # noqa: E731
+        own.mean((1, 2), keepdim=True).expand_as(own) if (block, name) == ("blocks.2.gate", "spatial") else own)
+    close(answer(page), residual("cbam", scene, even)[0])
+    root.get_by_role("radio", name="all", exact=True).check()
+    menu.select_option(index=menu.locator("option").count() - 1)
+    scenes = scenes_of("one-digit")
+    other = scenes[scenes_shown("one-digit", "cbam")[-1]]
+    theirs = gates_of("cbam", other)
+    answers = residual("cbam", scene, lambda block, name, own: theirs[block][name] if name == "spatial" else own)
+    close(answer(page), answers[0])
+    assert not watch.errors
+
+
+def scenes_shown(task: str, model: str) -> list[int]:
+    """The scenes that a stage shows by itself: the first on each photograph, the first that is misread."""
+    scenes = scenes_of(task)
+    first = [scenes.photographs.index(name) for name in ("chelsea", "china", "coffee")]
+    wrong = (scoring.predictions(load_checkpoint("one-digit-residual", model, 0)[0], scenes) != scenes.answer)
+    return first + [i for i in wrong.nonzero().flatten().tolist() if i not in first][:1]
+
+
+def test_places_are_painted_by_pointer_and_by_keys(page: Page, site: Path) -> None:
+    root, scene = open_page(page, site, "cbam"), first_of("one-digit")
+    root.get_by_role("radio", name="shuts the place").check()
+    box = root.locator(".ax-stage").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 2.5 / 12, box["y"] + box["height"] * 7.5 / 12)
+    page.mouse.down()
+    for column in range(3, 12):
+        page.mouse.move(box["x"] + box["width"] * (column + 0.5) / 12, box["y"] + box["height"] * 7.5 / 12)
+    page.mouse.up()
+    root.locator(".ax-stage").press("ArrowDown")
+    root.locator(".ax-stage").press("Enter")
+    shut = [*(7 * 12 + column for column in range(2, 12)), 8 * 12 + 11]
+
+    def paint(block: str, name: str, own: Tensor) -> Tensor:
+        if (block, name) != ("blocks.2.gate", "spatial"):
+            return own
+        own = own.clone()
+        own.flatten(1)[:, shut] = 0
+        return own
+    close(answer(page), residual("cbam", scene, paint)[0])
+    root.get_by_role("button", name="wipe").click()
+    close(answer(page), residual("cbam", scene, lambda block, name, own: own)[0])
+
+
+@pytest.mark.parametrize("state", [{"map": "mean", "block": ""}, {"off": '["channel branch"]'}])
+def test_bams_numbers_are_taken_away(page: Page, site: Path, state: dict[str, str]) -> None:
+    open_page(page, site, "bam", state)
+    scene = first_of("one-digit")
+    if "map" in state:
+        theirs = gates_of("bam", scenes_of("one-digit"), seed=2)
+        change = lambda block, name, own: (  # noqa: E731
+            theirs[block][name].mean(0, keepdim=True) if name == "spatial_logits" else own)
+    else:
+        change = lambda block, name, own: 0 * own if name == "channel_logits" else own  # noqa: E731
+    close(answer(page), residual("bam", scene, change, seed=2)[0])
+
+
+def test_the_count_of_another_pictures_map_is_torchs(page: Page, site: Path) -> None:
+    scenes = scenes_of("one-digit")
+    root = open_page(page, site, "cbam", {"map": "scene:1", "block": "", "model": "cbam-average"})
+    theirs = gates_of("cbam-average", scenes[scenes.photographs.index("china")])
+    own = residual("cbam-average", scenes, lambda block, name, own: own).argmax(1)
+    after = residual("cbam-average", scenes, lambda block, name, own: (
+        theirs[block][name].expand_as(own) if name == "spatial" else own)).argmax(1)
+    root.get_by_role("button", name="count over 200 scenes").click()
+    page.wait_for_function("document.querySelector('.ax-count').textContent", timeout=90_000)
+    words = root.locator(".ax-count").inner_text()
+    assert f"another answer in {int((after != own).sum())} of 200" in words
+    assert f"Right: {int((own == scenes.answer).sum())} of 200" in words
+    assert f"{int((after == scenes.answer).sum())} of 200" in words.split("before,")[1]
+
+
+# Every explorer --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_accessibility_violation(page: Page, site: Path, name: str, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    root = open_page(page, site, name)
+    root.locator(".ax-stage").focus()
+    root.get_by_text("Values as a table").click()
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_on_a_phone_cause_picture_and_answer_are_seen_together(page: Page, site: Path, name: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    root = open_page(page, site, name)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    first = root.locator(".ax-top").bounding_box()["y"]
+    for part in (".ax-stage", ".ax-answers"):
+        box = root.locator(part).bounding_box()
+        assert box["y"] + box["height"] - first < 844, part
+
+
+# In Python -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("changes", "words"), [
+    ({"forbid": ["sun"]}, "forbid must be one of"),
+    ({"forbid": [144]}, "forbid must be an integer in 0 … 143"),
+    ({"off": ["W_V"]}, "off must be one of"),
+    ({"maps": ["heat"]}, "maps must be one of"),
+    ({"views": ["gates"]}, "views may hold 'gates' only with a block with one gate a channel"),
+    ({"causes": ["off"], "off": []}, "causes may hold 'off' only with parts to switch off"),
+    ({"query": 144}, "query must be an integer in -1 … 143"),
+    ({"shares": [0.5]}, "shares must have shape"),
+    ({"over": "gates"}, "over must be one of"),
+])
+def test_bad_input_is_refused_by_name(cued_stage: Stage, changes: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        LiveExplorer(cued_stage, **{"causes": ["disc"], "views": ["answer"], "maps": ["weights"], **changes})
