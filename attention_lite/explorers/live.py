@@ -16,10 +16,12 @@ from attention_lite.explorers.packing import Packer
 
 CAUSES = ("scene", "frame", "disc", "drag", "size", "opacity", "gates", "gate", "map", "paint", "sums", "block",
           "forbid", "off", "kernel", "shuffle", "seed", "training", "control")
-VIEWS = ("answer", "map", "heads", "pair", "squeeze", "hidden", "gates", "strip", "count")
-OVER = ("weights", "gates")      # maps that can lie over the picture
+VIEWS = ("answer", "map", "heads", "pair", "slots", "shares", "squeeze", "hidden", "gates",
+         "strip", "count")
+OVER = ("weights", "before", "slot", "gates", "paint")      # maps that can lie over the picture
 CHOICES = {"own": "the network's own", "shut": "all 0", "half": "all ½", "open": "all 1",
-           "even": "all at the mean of its own", "mean": "their mean over many scenes"}
+           "even": "all at the mean of its own", "mean": "their mean over many scenes",
+           "start": "those of the picture as it was"}
 # Parts that can be switched off: their name for readers, and what the engine is told.
 SWITCHES = {
     "W_O": ("W_O: nothing is brought back", {"off": ["W_O"]}),
@@ -30,15 +32,17 @@ SWITCHES = {
 }
 # What each trait may put in place of a map, besides that of a frame or of another scene.
 EXCHANGED = {"gates": ("own", "shut", "half", "open", "even", "mean"), "map": ("own", "open", "even", "mean"),
-             "sums": ("own",)}
+             "sums": ("own", "start")}
 LOGITS = ("own", "even", "mean")      # of those, what fits numbers before a sigmoid
-LOOKS = {"query": -1, "key": -1, "channel": -1, "head": 0, "slot": 0}    # the least that each may be
+LOOKS = {"query": -1, "key": -1, "channel": -1, "slot": -1, "head": 0}    # the least that each may be
+BRANCHES = {"kernel": ("3 × 3", "5 × 5"), "split": ("3 × 3", "5 × 5", "7 × 7", "9 × 9")}    # SK's and PSA's kernels
 FORBIDDEN = ("disc", "digits", "ground")
 BLOCKS = {"none": "no block", "conv": "convolutions", "se": "SE", "eca": "ECA", "local-gate": "gate without squeeze",
           "added-context": "context added", "eca-shuffled": "ECA, shuffled", "cbam": "CBAM", "bam": "BAM", "sk": "SK",
           "cbam-average": "CBAM, means alone", "cbam-plain": "CBAM, no shortcut", "psa": "PSA", "danet": "DANet",
           "emsa": "EMSA, ratio 2", "emsa-1": "ratio 1", "emsa-4": "ratio 4", "emsa-plain": "ratio 2, no mix",
-          "sk-even": "branches even", "psa-even": "branches even"}      # others are called by their own name
+          "sk-even": "branches even", "psa-even": "branches even", "psa-open": "no sigmoid",
+          "external": "external attention"}      # others are called by their own name
 
 
 class Stage(Protocol):
@@ -74,8 +78,8 @@ class LiveExplorer(Explorer):
         views: what is shown of the network, in order: "answer", "map" (which map dims the picture), "heads", "pair"
             (q · k, softmax, average), "squeeze", "hidden", "gates", "strip" (the last forty states), "count" (the
             same change made in the counted scenes).
-        maps: what can lie over the picture: "weights" (of the place that asks), "gates" (of places); the first does
-            at the start.
+        maps: what can lie over the picture: "weights" (of the place that asks; "before" EMSA's norm), "slot" (what
+            each place reads from it), "gates" (of places), "paint"; the first does at the start.
         off: the parts that "off" offers, of SWITCHES.
         name: what links to its states call the explorer; each one of a page has its own.
         states: {name: {trait: value}}: states that a sentence of the page can put it into. What a state does not
@@ -90,8 +94,9 @@ class LiveExplorer(Explorer):
     of a channel: its gate} and `painted` {number of a place: its gate}; `shares` of the branches, which sum to one;
     `forbid` names or numbers of places; `off` names of parts; `kernel` ECA's weights; `shuffled`; `block` in which
     block the weights are forced, "" for all; `model`, `seed`, `trained`. What is looked at: `query` and `key` (places,
-    -1 for the digit that is asked for and the strongest key), `head`, `slot`, `over` (the map over the picture),
-    `channel`, `thing`. `answer` is read back: ten probabilities, or the overlap of the paint with each digit.
+    -1 for the digit that is asked for and the strongest key), `head`, `slot` (-1 for the strongest), `over` (the map
+    over the picture), `channel`, `thing`. `answer` is read back: ten probabilities, or the overlap of the
+    paint with each digit.
 
     Raises ValueError, naming the argument, on anything that does not fit the above.
     """
@@ -124,7 +129,7 @@ class LiveExplorer(Explorer):
     query = Whole(-1).tag(sync=True)
     key = Whole(-1).tag(sync=True)
     head = Whole(0).tag(sync=True)
-    slot = Whole(0).tag(sync=True)
+    slot = Whole(-1).tag(sync=True)
     over = traitlets.Unicode("").tag(sync=True)
     channel = Whole(-1).tag(sync=True)
     thing = traitlets.Unicode("").tag(sync=True)
@@ -169,6 +174,7 @@ class LiveExplorer(Explorer):
             "blocks": {block: f"block {i + 1}" for i, block in enumerate(self._blocks())},
             "asks": "query" in self._sizes or "paint" in causes,
             "heads": self._sizes.get("head", 0), "keys": self._sizes.get("key", 0),
+            "slots": self._sizes.get("slot", 0), "branches": self._branches(), "sides": [6, 36],
             "kernel": "block.conv.weight", "order": _shuffled(self._sizes.get("channel", 0)),
             "means": {part: {block: {item: [round(float(v), 5) for v in mean.ravel()] for item, mean in maps.items()}
                              for block, maps in blocks.items()} for part, blocks in stage.means.items()},
@@ -184,6 +190,9 @@ class LiveExplorer(Explorer):
 
     def _maps(self) -> list[Mapping[str, Sequence[int]]]:
         return [maps for blocks in self._stage.maps.values() for maps in blocks.values()]
+
+    def _branches(self) -> Sequence[str]:
+        return next((names for map_, names in BRANCHES.items() for maps in self._maps() if map_ in maps), ())
 
     def _blocks(self) -> list[str]:
         """The blocks of the first network that have gates; more than one only where it has several."""
@@ -212,7 +221,6 @@ class LiveExplorer(Explorer):
         stage, sizes = self._stage, self._sizes
         one = len(stage.scenes[0]["labels"]) == 1
         gates = ("channel" in sizes, "a block with one gate a channel")
-        places = ("query" in sizes, "a block in which places ask")
         needs = {
             "frame": (self._has_frame(), "scenes with a frame"),
             "disc": (stage.scenes[0]["disc_yx"] is not None, "scenes with a disc"),
@@ -224,7 +232,11 @@ class LiveExplorer(Explorer):
             "block": (len(self._blocks()) > 1, "several blocks"),
             "off": (bool(self._off), "parts to switch off"),
             **dict.fromkeys(("gates", "gate", "squeeze", "hidden"), gates),
-            **dict.fromkeys(("forbid", "heads", "pair"), places),
+            **dict.fromkeys(("forbid", "pair"), ("key" in sizes, "a block in which places ask places")),
+            "heads": ("query" in sizes, "a block in which places ask"),
+            **dict.fromkeys(("sums", "slots"), ("slot" in sizes, "a block with slots")),
+            "shares": ("branch" in sizes, "a block with branches"),
+            **dict.fromkeys(("kernel", "shuffle"), ("channel" in sizes, "a block with one gate a channel")),
             "map": (bool(self._over) or "place" in sizes, "maps, or a block with one gate a place"),
             "paint": ("spatial" in {name for maps in self._maps() for name in maps}, "a block with one gate a place"),
         }

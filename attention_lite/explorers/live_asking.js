@@ -28,10 +28,17 @@ class LiveAsking extends ChannelExplorer {
     return `row ${Math.floor(place / side) + 1}, column ${(place % side) + 1}`;
   }
 
+  // The slot that is looked at: a chosen one, or that from which the asking place reads most.
+  slot(slots) {
+    if (this.get("slot") >= 0) return Math.min(this.get("slot"), slots - 1);
+    const line = this.lineOf(this.asking().maps.slot);
+    return line.indexOf(Math.max(...line));
+  }
+
   // One head's line of a map (h, N, n): the n numbers of the place that asks.
-  lineOf(map) {
-    const [, N, n] = map.shape;
-    const from = (this.head(map) * N + this.query()) * n;
+  lineOf(map, head = this.get("head")) {
+    const [heads, N, n] = map.shape;
+    const from = (clamp(head, 0, heads - 1) * N + this.query()) * n;
     return map.data.subarray(from, from + n);
   }
 
@@ -51,15 +58,17 @@ class LiveAsking extends ChannelExplorer {
     const line = this.lineOf(scores);
     const dot = q.reduce((sum, a, i) => sum + a * k[i], 0);
     const near = (value) => Math.abs(value - line[key]) < 1e-3 * (1 + Math.abs(value));
-    return { n, key, keySide: Math.sqrt(n), q, k, v, average, d: q.length, scores: line, weights, score: line[key], weight: weights[key], scaled: !near(dot), mixed: !near(dot) && !near(dot / Math.sqrt(q.length)), forbidden: new Set(this.keysForbidden) };
+    return { n, key, keySide: Math.sqrt(n), q, k, v, average, d: q.length, scores: line, weights, score: line[key], weight: weights[key], scaled: !near(dot), mixed: !near(dot) && !near(dot / Math.sqrt(q.length)), normed: Math.min(...weights) < 0, forbidden: new Set(this.keysForbidden) };
   }
 
-  // How much of the weight of the place that asks lies on each thing, in words.
-  sharesOn({ weights, keySide }) {
+  // How much of the weight of the place that asks lies on each thing, in words; of a normed map, before the norm.
+  sharesOn({ keySide }) {
     const scene = this.scene();
+    const block = this.asking();
+    const weights = this.lineOf(block.steps.softmax ?? block.maps.position);
     const share = (thing) => this.drawing.on(this.drawn, thing, keySide).reduce((sum, on, i) => sum + on * weights[i], 0);
     const digits = scene.digits.map((colour, k) => `${share(k).toFixed(2)} on the ${colour} digit`);
-    const disc = scene.disc_yx ? [`${share("disc").toFixed(2)} of the weight lies on the disc`] : [];
+    const disc = scene.disc_yx ? [`${share("disc").toFixed(2)} of the weight${block.steps.softmax ? ", before the norm," : ""} lies on the disc`] : [];
     return [...disc, ...digits].join(", ");
   }
 }

@@ -82,7 +82,7 @@ function toggle(live, trait, item) {
 function kernelSliders(live) {
   const own = () => Array.from(live.nets[live.part()]?.weights[live.spec.kernel]?.data ?? []);
   const now = () => (live.get("kernel").length ? live.get("kernel") : own());
-  const reach = 2;
+  const reach = 4;
   const slide = (j) => (i) => live.set("kernel", now().map((w, k) => (k === j ? i / 20 - reach : Number(w.toFixed(4)))));
   const sliders = ["before", "itself", "after"].map((name, j) =>
     live.slider(`Weight of ${name === "itself" ? "the channel itself" : `the channel ${name}`}`, 40 * reach, [String(-reach).replace("-", "−"), String(reach)], slide(j), () => {

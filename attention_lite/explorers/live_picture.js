@@ -132,6 +132,7 @@ class LivePicture extends LiveAsking {
     this.paintThings(unit, width);
     const map = this.shownMap();
     if (map) this.dim(map, width);
+    if (this.paints) this.outline(width);
     if (this.get("forbid").length) this.crossOut(width);
     this.markThing(unit);
     if (this.spec.asks && this.side) this.markQuery(width);
@@ -187,6 +188,27 @@ class LivePicture extends LiveAsking {
     this.veil.getContext("2d").putImageData(pixels, 0, 0);
     this.stageContext.imageSmoothingEnabled = false;
     this.stageContext.drawImage(this.veil, 0, 0, width, width);
+  }
+
+  // A line around what the network paints.
+  outline(width) {
+    const { size } = this.spec;
+    const step = width / size;
+    const inside = (y, x) => y >= 0 && x >= 0 && y < size && x < size && this.run.scores[y * size + x] > 0;
+    this.twice((context) => {
+      for (let y = 0; y <= size; y++) {
+        for (let x = 0; x <= size; x++) {
+          if (inside(y, x) !== inside(y, x - 1)) {
+            context.moveTo(x * step, y * step);
+            context.lineTo(x * step, (y + 1) * step);
+          }
+          if (inside(y, x) !== inside(y - 1, x)) {
+            context.moveTo(x * step, y * step);
+            context.lineTo((x + 1) * step, y * step);
+          }
+        }
+      }
+    });
   }
 
   crossOut(width) {

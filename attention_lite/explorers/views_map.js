@@ -3,15 +3,32 @@
 // Maps that can lie over the picture, by the name that Python gives them: {values, low, high, label}; undefined where
 // the network has none. Weights that sum to one are drawn up to eight times an even share, whatever the picture.
 const MAPS = {
-  weights: (live) => queryMap(live, live.asking()?.maps.position, "weight of each place for the one that asks"),
+  weights: (live, head) => queryMap(live, head, live.asking()?.maps.position, "weight of each place for the one that asks"),
+  before: (live, head) => queryMap(live, head, live.asking()?.steps.softmax, "weight of each place, before the norm"),
+  slot: (live, head) => slotMap(live, head, live.asking()?.maps.slot),
   gates: (live) => gatesOfPlaces(live),
+  paint: (live) => ({ values: live.run.scores.map((logit) => 1 / (1 + Math.exp(-logit))), low: 0, high: 1, label: "how sure the network is that a pixel belongs to the digit" }),
 };
-const MAP_NAMES = { weights: "weights", gates: "gates of places", "": "nothing" };
+const MAP_NAMES = { weights: "weights", before: "weights before the norm", slot: "the slot", gates: "gates of places", paint: "the paint", "": "nothing" };
 
-function queryMap(live, map, label) {
+// The line of a map (h, N, n) that belongs to the place that asks. A normed map has mean 0 and deviation 1, and no shares.
+function queryMap(live, head, map, label) {
   if (!map) return undefined;
+  const values = live.lineOf(map, head);
+  if (Math.min(...values) < 0) return { values, low: 0, high: NORMED, label: `${label}, normed: mean 0, deviation 1` };
   const even = 1 / map.shape[2];
-  return { values: live.lineOf(map), low: 0, high: roundBelow(8 * even), label: `${label} (an even share: ${number(even, 2)})` };
+  return { values, low: 0, high: roundBelow(8 * even), label: `${label} (an even share: ${number(even, 2)})` };
+}
+const NORMED = 5;
+
+// How much each place reads from one slot, of a map (h, N, S) whose lines over the slots sum to one.
+function slotMap(live, head, map) {
+  if (!map) return undefined;
+  const [heads, N, S] = map.shape;
+  const slot = live.slot(S);
+  const from = clamp(head ?? live.get("head"), 0, heads - 1) * N;
+  const values = Float32Array.from({ length: N }, (_, i) => map.data[(from + i) * S + slot]);
+  return { values, low: 0, high: roundBelow(8 / S), label: `how much each place reads from slot ${slot} (an even share: ${number(1 / S, 2)})` };
 }
 
 const roundBelow = (x) => [5, 2, 1].map((s) => s * 10 ** Math.floor(Math.log10(x))).find((v) => v <= x);

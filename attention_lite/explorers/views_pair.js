@@ -13,18 +13,16 @@ class HeadsView {
   }
 
   draw() {
-    const map = this.live.asking()?.maps.position;
-    this.node.hidden = !map;
-    if (!map) return;
-    const [heads, N, n] = map.shape;
-    const side = Math.sqrt(n);
-    const high = roundBelow(8 / n);
+    const { live } = this;
+    const over = live.get("over") || live.spec.maps[0];
+    const heads = live.asking()?.steps.scores.shape[0] ?? 0;
+    this.node.hidden = !heads;
     this.canvases.slice(0, heads).forEach((canvas, h) => {
+      const { values, low, high } = MAPS[over](live, h);
+      const side = Math.sqrt(values.length);
       if (canvas.width !== side) canvas.width = canvas.height = side;
       const pixels = new ImageData(side, side);
-      const from = (h * N + this.live.query()) * n;
-      for (let i = 0; i < n; i++) pixels.data.fill(255 * clamp(map.data[from + i] / high, 0, 1), 4 * i, 4 * i + 3);
-      for (let i = 0; i < n; i++) pixels.data[4 * i + 3] = 255;
+      values.forEach((value, i) => pixels.data.set([...Array(3).fill(255 * clamp((value - low) / (high - low), 0, 1)), 255], 4 * i));
       canvas.getContext("2d").putImageData(pixels, 0, 0);
     });
   }
@@ -69,7 +67,7 @@ class PairView {
     const product = q.map((a, i) => a * k[i]);
     say(this.titles[0], `q · k = ${number(product.reduce((a, b) => a + b, 0), 3)}${scaled ? `, divided by √${d}: ` : ": "}score ${number(score, 3)}${pair.mixed ? " (after the mix of heads)" : ""}`);
     this.rows(this.charts[0], [["q", q], ["k", k], ["q×k", product]]);
-    say(this.titles[1], `Softmax over ${pair.n} scores: weight ${number(weight, 3)}`);
+    say(this.titles[1], `Softmax over ${pair.n} scores${pair.normed ? ", then the norm" : ""}: weight ${number(weight, 3)}`);
     this.weights(pair);
     say(this.titles[2], "Average: this key's value v, and the average o of all values by their weights");
     this.rows(this.charts[2], [["v", v], ["o", pair.average]]);
@@ -134,5 +132,51 @@ class PairView {
     if (!pair) return "";
     const head = live.spec.heads > 1 ? `, head ${live.get("head")}` : "";
     return `The place at ${live.where(live.query(), live.side)} asks${head}: ${live.sharesOn(pair)}.`;
+  }
+}
+
+// The slots of a memory: how the place that asks divides its weight among them, and which slot is looked at.
+class SlotsView {
+  constructor(live) {
+    this.live = live;
+    this.title = element("div", { class: "ax-title" });
+    this.chart = element("canvas", { class: "ax-chart ax-low", "aria-hidden": "true" });
+    const back = element("button", { type: "button", onclick: () => live.set("slot", -1) }, "the strongest");
+    live.controls.push(() => (back.disabled = live.get("slot") < 0));
+    const slider = live.slider("Slot", live.spec.slots - 1, ["first", "last"], (i) => live.set("slot", i), () => {
+      const map = live.run && live.asking()?.maps.slot;
+      return map ? [live.slot(map.shape[2]), `${live.slot(map.shape[2])}: weight ${number(live.lineOf(map)[live.slot(map.shape[2])], 2)}`] : [0, ""];
+    }, back);
+    const choose = (event) => {
+      const box = this.chart.getBoundingClientRect();
+      live.set("slot", clamp(Math.floor(((event.clientX - box.left - AXIS) / (box.width - AXIS)) * live.spec.slots), 0, live.spec.slots - 1));
+      live.drawAll(performance.now());
+    };
+    this.chart.addEventListener("pointerdown", choose);
+    this.chart.addEventListener("pointermove", (event) => event.buttons && choose(event));
+    this.node = element("div", {}, this.title, this.chart, slider);
+  }
+
+  draw() {
+    const { live } = this;
+    const map = live.asking()?.maps.slot;
+    this.node.hidden = !map;
+    if (!map) return;
+    const values = Array.from(live.lineOf(map));
+    say(this.title, `How the place at ${live.where(live.query(), live.side)} divides its weight among ${values.length} slots`);
+    this.limit = Math.max(this.limit ?? 0.1, nextRound(Math.max(...values)));
+    const { context, y, step, bottom, gap } = live.axes(this.chart, 0, this.limit, [0, this.limit], 9, values.length);
+    values.forEach((value, i) => {
+      context.fillStyle = i === live.slot(values.length) ? PULLED : live.ink.accent;
+      context.fillRect(AXIS + i * step, Math.min(y(value), bottom - 1), Math.max(1, step - gap), Math.max(1, bottom - y(value)));
+    });
+  }
+
+  words() {
+    const { live } = this;
+    const map = live.asking()?.maps.slot;
+    if (!map) return "";
+    const slot = live.slot(map.shape[2]);
+    return `The place at ${live.where(live.query(), live.side)}, head ${live.get("head")}, reads ${number(live.lineOf(map)[slot], 2)} of what it takes from slot ${slot}.`;
   }
 }
