@@ -42,6 +42,7 @@ def few(task: str) -> Scenes:
 
 
 SAMPLES = [
+    ("hidden-units", {"task": "any-size", "model": "psa", "seed": 0, "trained": True}),
     ("frame-gates", {"task": "context-gating", "model": "se", "seed": 1}),
     ("outputs", {"task": "one-digit", "model": "external", "seed": 1}),
     ("strengths", {"task": "cued-segmentation", "model": "danet-position", "seed": 1}),
