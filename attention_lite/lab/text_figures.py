@@ -31,7 +31,7 @@ def two_scores(results: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]
             for ax, values in zip(axes, zip(*scores, strict=True), strict=True):
                 ax.plot(values, [y + 0.18 * (i - 1.5)] * len(values), "os^D"[i], color=figures.CYCLE[i], markersize=5,
                         alpha=0.7, label=name if y == 0 else None)
-    for ax, label in zip(axes, ("share of words found", "IoU with own map"), strict=True):
+    for ax, label in zip(axes, ("share of\nwords found", "IoU with\nown map"), strict=True):
         ax.set(xlim=(-0.05, 1.05), xlabel=label, xticks=(0, 0.5, 1))
         ax.grid(alpha=0.3)
     _rows(axes[0], list(rows))
