@@ -129,7 +129,7 @@ def test_the_wheel_has_what_the_chapters_import(installed: Path, tmp_path: Path)
 @EVERY_CHAPTER
 def test_first_cell_is_the_same_in_every_chapter(path: Path) -> None:
     cell = colab_cell(path)
-    assert "colab" in cell.metadata.get("tags", [])
+    assert cell.metadata["tags"] == ["colab", "remove-cell"], "a page begins with the idea"
     assert cell.source == colab_cell(CHAPTERS[0]).source
     assert cell.outputs == []
 
@@ -152,7 +152,7 @@ def test_first_cell_asks_pip_where_the_package_is_missing(tmp_path: Path) -> Non
 def weights_cell() -> str:
     """The text of the cell that brings the trained networks, as CONTRIBUTING.md gives it."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    block = re.search(r"- \*\*The second cell\*\*.*?```python\n(.*?)```", text, re.DOTALL)[1]
+    block = re.search(r"- \*\*The second cell of code\*\*.*?```python\n(.*?)```", text, re.DOTALL)[1]
     return textwrap.dedent(block).strip()
 
 
