@@ -45,9 +45,12 @@ def make(se: Stage, **changes: object) -> LiveExplorer:
 
 @pytest.fixture(scope="module")
 def site(se: Stage, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page with the explorer, and its scripts, on disk."""
-    folder = tmp_path_factory.mktemp("live")
-    widget = extension.saved(make(se))
+    return written(make(se), tmp_path_factory.mktemp("live"))
+
+
+def written(explorer: LiveExplorer, folder: Path) -> Path:
+    """A page with the explorer, and its scripts, on disk: the folder."""
+    widget = extension.saved(explorer)
     scripts = folder / "_static" / "transformer"
     scripts.mkdir(parents=True)
     for file, text in extension.scripts(widget).items():

@@ -17,6 +17,12 @@ class Explorer {
     this.hovering = null;
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
     this.closers = [];
+    this.sizes = new WeakMap();
+    this.sized = new ResizeObserver((entries) => {
+      for (const { target } of entries) this.sizes.set(target, [target.clientWidth, target.clientHeight]);
+      this.touch();
+    });
+    this.closers.push(() => this.sized.disconnect());
     for (const trait of traits) this.listen(trait);
     this.watchTheme();
   }
@@ -204,10 +210,15 @@ class Explorer {
 
   // ------------------------------------------------------------ canvases, read-out, table
 
-  sizeCanvas(canvas, height) {
+  // Sizes are kept: to ask for one while a frame is drawn would have the browser lay the page out once more.
+  sizeCanvas(canvas, given) {
     const ratio = Math.max(1, window.devicePixelRatio);
-    const width = canvas.clientWidth;
-    height ??= canvas.clientHeight;
+    if (!this.sizes.has(canvas)) {
+      this.sizes.set(canvas, [canvas.clientWidth, canvas.clientHeight]);
+      this.sized.observe(canvas);
+    }
+    const [width, own] = this.sizes.get(canvas);
+    const height = given ?? own;
     const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
     if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
     canvas.getContext("2d").setTransform(ratio, 0, 0, ratio, 0, 0);

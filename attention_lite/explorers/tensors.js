@@ -77,27 +77,50 @@ function swapFirst(t) {
 }
 
 // out (m, n) += A (m, k) · B (k, n), where all the time goes. Row p of B begins at starts[p]. Four rows of B at a time,
-// each times its number in A, are added to two rows of out: the plain triple loop, but numbers are fetched more seldom.
+// each times its number in A, are added to four rows of out: the plain triple loop, but numbers are fetched more seldom.
 function addProduct(out, A, B, starts, m, n) {
-  const k = starts.length;
-  for (let i = 0; i < m; i += 2) {
-    const r = i * n, pair = i + 1 < m ? 1 : 0, s = r + pair * n;         // pair 0: the last row, if it has no partner
-    let p = 0;
-    for (; p + 4 <= k; p += 4) {
-      const a = i * k + p, e = a + pair * k;
-      const a0 = A[a], a1 = A[a + 1], a2 = A[a + 2], a3 = A[a + 3];
-      const e0 = pair * A[e], e1 = pair * A[e + 1], e2 = pair * A[e + 2], e3 = pair * A[e + 3];
-      const s0 = starts[p], s1 = starts[p + 1], s2 = starts[p + 2], s3 = starts[p + 3];
-      for (let j = 0; j < n; j++) {
-        const b0 = B[s0 + j], b1 = B[s1 + j], b2 = B[s2 + j], b3 = B[s3 + j];
-        out[r + j] += a0 * b0 + a1 * b1 + a2 * b2 + a3 * b3;
-        out[s + j] += e0 * b0 + e1 * b1 + e2 * b2 + e3 * b3;
-      }
+  const fours = m - (m % 4);
+  for (let i = 0; i < fours; i += 4) addFourRows(out, A, B, starts, i, n);
+  for (let i = fours; i < m; i++) addRow(out, A, B, starts, i, n);
+}
+
+function addFourRows(out, A, B, starts, i, n) {
+  const k = starts.length, r = i * n, s = r + n, t = s + n, u = t + n;
+  let p = 0, a = i * k, b = a + k, c = b + k, d = c + k;
+  for (; p + 4 <= k; p += 4, a += 4, b += 4, c += 4, d += 4) {
+    const a0 = A[a], a1 = A[a + 1], a2 = A[a + 2], a3 = A[a + 3];
+    const b0 = A[b], b1 = A[b + 1], b2 = A[b + 2], b3 = A[b + 3];
+    const c0 = A[c], c1 = A[c + 1], c2 = A[c + 2], c3 = A[c + 3];
+    const d0 = A[d], d1 = A[d + 1], d2 = A[d + 2], d3 = A[d + 3];
+    const s0 = starts[p], s1 = starts[p + 1], s2 = starts[p + 2], s3 = starts[p + 3];
+    for (let j = 0; j < n; j++) {
+      const x0 = B[s0 + j], x1 = B[s1 + j], x2 = B[s2 + j], x3 = B[s3 + j];
+      out[r + j] += a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3;
+      out[s + j] += b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3;
+      out[t + j] += c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3;
+      out[u + j] += d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3;
     }
-    for (; p < k; p++) {
-      const a0 = A[i * k + p], e0 = pair * A[(i + pair) * k + p], from = starts[p];
-      for (let j = 0; j < n; j++) { out[r + j] += a0 * B[from + j]; out[s + j] += e0 * B[from + j]; }
+  }
+  for (; p < k; p++, a++, b++, c++, d++) {
+    const a0 = A[a], b0 = A[b], c0 = A[c], d0 = A[d], s0 = starts[p];
+    for (let j = 0; j < n; j++) {
+      const x = B[s0 + j];
+      out[r + j] += a0 * x; out[s + j] += b0 * x; out[t + j] += c0 * x; out[u + j] += d0 * x;
     }
+  }
+}
+
+function addRow(out, A, B, starts, i, n) {
+  const k = starts.length, r = i * n;
+  let p = 0, a = i * k;
+  for (; p + 4 <= k; p += 4, a += 4) {
+    const a0 = A[a], a1 = A[a + 1], a2 = A[a + 2], a3 = A[a + 3];
+    const s0 = starts[p], s1 = starts[p + 1], s2 = starts[p + 2], s3 = starts[p + 3];
+    for (let j = 0; j < n; j++) out[r + j] += a0 * B[s0 + j] + a1 * B[s1 + j] + a2 * B[s2 + j] + a3 * B[s3 + j];
+  }
+  for (; p < k; p++, a++) {
+    const a0 = A[a], s0 = starts[p];
+    for (let j = 0; j < n; j++) out[r + j] += a0 * B[s0 + j];
   }
 }
 

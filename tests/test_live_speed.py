@@ -1,0 +1,74 @@
+"""The live explorer keeps up with the hand: processor time from a change of a cause to the drawn answer.
+
+On an idle machine a change is to be answered within a frame, 16 ms, and a pulled gate within 8. Other work on a machine
+makes processor time grow as well, if less than time by the clock: so each limit is wider, and beside them stands a
+comparison that load does not touch.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page
+from test_live_explorer import open_page, se, settled, site, written  # noqa: F401  (fixtures, too)
+
+from attention_lite.explorers import LiveExplorer
+from attention_lite.lab.live import Stage, stage
+
+FRAME, PULL, WIDER = 16, 8, 2.5                          # ms, ms, times
+MOVES, FIRST = 50, 10                                    # counted, and before them until the code is compiled
+
+# Moves a pointer that holds the first digit, or a bar of the gates, once a frame.
+MOVE = """
+async ([selector, atX, atY, dx, dy, times]) => {
+  const node = document.querySelector(selector), box = node.getBoundingClientRect();
+  const [x, y] = [box.left + atX * box.width, box.top + atY * box.height];
+  const send = (type, x, y) =>
+    node.dispatchEvent(new PointerEvent(type, { bubbles: true, clientX: x, clientY: y, buttons: 1, pointerId: 1 }));
+  send("pointerdown", x, y);
+  for (let i = 0; i < times; i++) {
+    await new Promise(requestAnimationFrame);
+    await new Promise((done) => setTimeout(done));
+    send("pointermove", x + dx * Math.sin(i), y + dy * Math.cos(i));
+  }
+  send("pointerup", x, y);
+}
+"""
+
+
+def processor_ms(browser: Browser, page: Page, selector: str, at: tuple[float, float], by: tuple[int, int]) -> float:
+    """The median processor time of the page's thread for one move, drawing on the canvases and words included."""
+    browser.start_tracing(page=page, categories=["devtools.timeline"])
+    page.evaluate(MOVE, [selector, *at, *by, FIRST + MOVES])
+    events = json.loads(browser.stop_tracing())["traceEvents"]
+    moves = [event["tdur"] / 1000 for event in events if event["name"] == "EventDispatch"
+             and event["args"]["data"]["type"] == "pointermove" and "tdur" in event]
+    assert len(moves) >= MOVES
+    return statistics.median(moves[-MOVES:])
+
+
+def first_digit(stage: Stage) -> tuple[float, float]:
+    """Where it lies, in shares of the picture: x, y."""
+    scene = stage.scenes[0]
+    return scene["x"][0] / stage.size, scene["y"][0] / stage.size
+
+
+def test_se_answers_within_a_frame_and_a_pulled_gate_sooner(browser: Browser, page: Page, site: Path,  # noqa: F811
+                                                            se: Stage) -> None:  # noqa: F811
+    open_page(page, site)
+    drag = processor_ms(browser, page, ".ax-stage", first_digit(se), (9, 9))
+    settled(page, "places=0:")
+    pull = processor_ms(browser, page, ".ax-pull", (0.5, 0.5), (0, 30))
+    settled(page, "places=0:", "pulled=")
+    assert drag <= WIDER * FRAME
+    assert pull <= WIDER * PULL
+    assert pull < 0.9 * drag, "the layers before the gates are not run again for a pulled gate"
+
+
+def test_self_attention_answers_within_a_frame(browser: Browser, page: Page, tmp_path: Path) -> None:
+    cued = stage("cued-search", "self-attention")
+    explorer = LiveExplorer(cued, name="se", causes=["disc", "drag"], views=["answer"])
+    open_page(page, written(explorer, tmp_path))
+    assert processor_ms(browser, page, ".ax-stage", first_digit(cued), (9, 9)) <= WIDER * FRAME
