@@ -67,6 +67,40 @@ def test_panels_keep_their_order_when_they_are_stacked():
     assert sorted(corners, key=lambda title: (-round(corners[title][1]), corners[title][0])) == list(corners)
 
 
+def plots(columns):
+    figure, axes = plt.subplots(1, columns, figsize=(2.2 * columns, 2), layout="constrained")
+    for ax in axes:
+        ax.plot([9, 12, 16, 20, 28])
+    figure.canvas.draw()                    # now the numbers along the axes are there
+    return figure
+
+
+def test_three_plots_stand_one_by_one_as_wide_as_the_phone():
+    figure = plots(3)
+    pictures.stack(figure)
+    assert {ax.get_subplotspec().get_gridspec().get_geometry() for ax in figure.axes} == {(3, 1)}
+    assert figure.get_figwidth() == pictures.phone_inches(figure)
+    four = plots(4)
+    pictures.stack(four)
+    assert {ax.get_subplotspec().get_gridspec().get_geometry() for ax in four.axes} == {(2, 2)}
+
+
+def test_strips_stay_as_high_as_they_are():
+    figure, axes = figures.panels(3, 1, 7.5, 0.8)
+    for ax in axes.flat:
+        ax.imshow(NOISE.random((3, 48)), aspect="auto")
+    pictures.stack(figure)
+    assert figure.get_figheight() == pytest.approx(2.4)
+
+
+def test_each_colour_bar_has_its_room():
+    figure, axes = figures.panels(1, 3, 2.6, 2.6)
+    for ax in axes.flat:
+        figures.colour_bar(figure, figures.heat(ax, NOISE.random((8, 8)), (0, 1), "a map"), ax, "weight")
+    assert pictures.columns_on_a_phone(figure, 3, 4.9, plots=False) == 1
+    assert pictures.columns_on_a_phone(maps(1, 3), 3, 4.9, plots=False) == 2
+
+
 def test_rows_of_maps_stay_rows():
     figure, axes = figures.panels(3, 4, 2.6, 2.6)
     for ax in axes.flat:

@@ -149,13 +149,12 @@ def stack(figure: Figure) -> None:
     places = [axes.get_subplotspec() for axes in panels]
     rows, columns = max((place.get_gridspec().get_geometry() for place in places), default=(1, 1))
     panel, height = figure.get_figwidth() / columns, figure.get_figheight() / rows
-    width = phone_inches(figure)
-    beside = BAR if any(hasattr(axes, "_colorbar") for axes in figure.axes) else 0
-    across = min(columns, max(1, int((width - beside) / max(map(needed, panels), default=1))))
+    width, plots = phone_inches(figure), not all(axes.images for axes in panels)
+    across = columns_on_a_phone(figure, columns, width, plots)
     deep = math.ceil(columns / across)                   # rows that become of one
     across = math.ceil(columns / deep)
-    new = min(panel, width / across)
-    if all(axes.images for axes in panels):
+    new = width if plots and across == 1 < columns else min(panel, width / across)
+    if not plots and not any(axes.get_aspect() == "auto" for axes in panels):
         height = max(height - 0.8 * (panel - new), height * new / panel)
     targets = [(place.rowspan.start * deep + place.colspan.start // across, place.colspan.start % across)
                for place in places]
@@ -166,6 +165,14 @@ def stack(figure: Figure) -> None:
     grid = GridSpec(len(filled), across, figure=figure)
     for axes, (row, column) in zip(panels, targets, strict=True):
         axes.set_subplotspec(grid[filled.index(row), column])
+
+
+def columns_on_a_phone(figure: Figure, columns: int, width: float, plots: bool) -> int:
+    """How many of the panels in a row stand beside each other; plots that would leave a gap stand one by one."""
+    bars = sum(hasattr(axes, "_colorbar") for axes in figure.axes)
+    beside = BAR * min(bars, 1 if plots else columns)
+    across = min(columns, max(1, int((width - beside) / max(map(needed, panels_of(figure)), default=1))))
+    return 1 if plots and columns % across else across
 
 
 def needed(axes: Axes) -> float:
