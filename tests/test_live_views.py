@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from attention_lite import BAMBlock, CBAMBlock, record_attention
 from attention_lite.explorers import LiveExplorer
-from attention_lite.lab import TASKS, Scenes, disc_mask, load_checkpoint, pictures, scoring
+from attention_lite.explorers.live import _shuffled
+from attention_lite.lab import TASKS, Scenes, disc_mask, enlarge, load_checkpoint, masks, pictures, scoring
 from attention_lite.lab.live import Stage, stage
 from conftest import Watch
 
@@ -39,6 +40,26 @@ EXPLORERS = {
         stage("one-digit-residual", "bam", seeds=(2, 0)), name="bam", block="bottlenecks.0", maps=["gates"],
         off=["channel branch", "spatial branch"], views=["answer", "map", "strip", "count"],
         causes=["map", "seed", "off", "scene", "drag", "gates", "block"]),
+    "danet": lambda: LiveExplorer(
+        stage("cued-segmentation", "danet", seeds=(0, 1)), name="danet", off=["alpha", "beta"],
+        maps=["weights", "paint"], views=["answer", "map", "pair", "strip", "count"],
+        causes=["off", "seed", "disc", "scene", "forbid", "drag"]),
+    "external": lambda: LiveExplorer(
+        stage("cued-search", "external", seeds=(1, 0)), name="external", off=["W_O"], maps=["slot"],
+        views=["answer", "map", "heads", "slots", "strip", "count"], causes=["disc", "sums", "off", "scene", "seed"]),
+    "emsa": lambda: LiveExplorer(
+        stage("cued-search", "emsa", seeds=(1,), controls=("emsa-4", "emsa-plain")), name="emsa", head=3,
+        maps=["before", "weights"], views=COMMON, causes=["control", "disc", "scene"]),
+    "sk": lambda: LiveExplorer(
+        stage("any-size", "sk", seeds=(1, 0)), name="sk", block="blocks.0.middle",
+        views=["answer", "shares", "strip", "count"], causes=["size", "opacity", "scene", "block", "seed", "drag"]),
+    "psa": lambda: LiveExplorer(
+        stage("any-size", "psa", seeds=(1,)), name="psa", block="blocks.1.middle.0",
+        views=["answer", "shares", "strip", "count"], causes=["size", "opacity", "scene", "block", "drag"]),
+    "eca": lambda: LiveExplorer(
+        stage("context-gating", "eca", seeds=(0, 1), controls=("eca-shuffled",)), name="eca",
+        views=["answer", "squeeze", "gates", "strip", "count"],
+        causes=["frame", "shuffle", "kernel", "gates", "scene", "seed", "drag", "control", "gate"]),
 }
 
 
@@ -74,8 +95,8 @@ def open_page(page: Page, site: Path, name: str, state: dict[str, str] | None = 
 
 def answer(page: Page) -> Tensor:
     page.wait_for_timeout(150)
-    return torch.tensor(page.evaluate(
-        "Array.from(document.querySelectorAll('.ax-answer i'), (bar) => parseFloat(bar.style.height) / 100)"))
+    heights = page.evaluate("Array.from(document.querySelectorAll('.ax-answer i'), (bar) => bar.style.height)")
+    return torch.tensor([float(height.rstrip("%")) / 100 for height in heights])
 
 
 def close(got: Tensor, expected: Tensor) -> None:
@@ -375,6 +396,181 @@ def test_the_count_of_another_pictures_map_is_torchs(page: Page, site: Path) -> 
     assert f"another answer in {int((after != own).sum())} of 200" in words
     assert f"Right: {int((own == scenes.answer).sum())} of 200" in words
     assert f"{int((after == scenes.answer).sum())} of 200" in words.split("before,")[1]
+
+
+# DANet: α and β, and what is painted -----------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def painted(scenes: Scenes, off: str = "", seed: int = 0) -> Tensor:
+    """The overlap of what is painted with each digit of the one scene."""
+    net = load_checkpoint("cued-segmentation", "danet", seed)[0]
+    if off:
+        nn.init.zeros_({"alpha": net.block.position.alpha, "beta": net.block.channel.beta}[off])
+    region = scoring.painted(net, scenes)
+    return torch.stack([scoring.overlap(region, masks(scenes)[:, k] > 0.5)[0] for k in range(3)])
+
+
+def test_alpha_and_beta_are_switched_off_by_keys(page: Page, watch: Watch, site: Path) -> None:
+    root, scene = open_page(page, site, "danet"), first_of("cued-segmentation")
+    close(answer(page), painted(scene))
+    for name, part in (("α: places", "alpha"), ("β: channels", "beta")):
+        box = root.get_by_role("checkbox", name=name)
+        box.press("Space")
+        close(answer(page), painted(scene, part))
+        box.press("Space")
+    root.get_by_role("radio", name="1", exact=True).check()
+    root.get_by_role("checkbox", name="β: channels").press("Space")
+    page.wait_for_function("document.querySelector('.ax-status').innerText.includes('The network paints no digit')")
+    close(answer(page), painted(scene, "beta", seed=1))
+    assert not watch.errors
+
+
+def test_the_count_of_what_is_painted_is_torchs(page: Page, site: Path) -> None:
+    scenes = scenes_of("cued-segmentation")
+    root = open_page(page, site, "danet", {"off": '["beta"]'})
+    answers = [torch.stack([painted(scenes[i], off) for i in range(200)]) for off in ("", "beta")]
+    own, after = (torch.where(a.amax(1) > 0, a.argmax(1), -1) for a in answers)
+    root.get_by_role("button", name="count over 200 scenes").click()
+    page.wait_for_function("document.querySelector('.ax-count').textContent", timeout=120_000)
+    words = root.locator(".ax-count").inner_text()
+    assert f"another answer in {int((after != own).sum())} of 200" in words
+    assert f"{int((after == scenes.target).sum())} of 200" in words.split("before,")[1]
+
+
+# External attention: the sums of the picture as it was -----------------------------------------------------------
+
+
+@torch.no_grad()
+def with_sums_of(scenes: Scenes, others: Scenes) -> Tensor:
+    """What the network answers to `scenes` with the slots' sums of `others`."""
+    net = load_checkpoint("cued-search", "external", 1)[0]
+    block = net.block.block
+
+    def scores(tokens: Tensor) -> Tensor:
+        return block.M_k(tokens.unflatten(-1, (block.h, -1)).transpose(1, 2))
+
+    sums = scores(net.block.norm(net.stem(pictures(others)).flatten(2).transpose(1, 2))).logsumexp(2, keepdim=True)
+    handle = block.register_forward_hook(lambda block, inputs, output: block.W_O(
+        block.M_v((scores(inputs[0]) - sums).softmax(3)).transpose(1, 2).flatten(2)))
+    answers = ask(net, scenes)
+    handle.remove()
+    return answers
+
+
+def test_a_recoloured_disc_is_heard_through_the_sums(page: Page, watch: Watch, site: Path, palette: dict) -> None:
+    root, scene = open_page(page, site, "external"), first_of("cued-search")
+    root.get_by_role("radio", name="yellow").check()
+    now = scene.replace(disc_colour=torch.tensor([palette["yellow"]]))
+    close(answer(page), with_sums_of(now, now)[0])
+    root.get_by_label("Sums in place").select_option(label="those of the picture as it was")
+    close(answer(page), with_sums_of(now, scene)[0])
+    assert not watch.errors
+
+
+def test_a_slots_weight_is_torchs(page: Page, site: Path) -> None:
+    root, scene = open_page(page, site, "external"), first_of("cued-search")
+    net, query = load_checkpoint("cued-search", "external", 1)[0], middle(scene, int(scene.target[0]))
+    with torch.no_grad(), record_attention(net) as maps:
+        net(pictures(scene))
+    weights = maps["block.block"]["slot"][0, 2, query]
+    root.get_by_role("radio", name="head 2").check()
+    slot = int(weights.argmax())
+    words = f"head 2, reads {weights[slot]:.2} of what it takes from slot {slot}"
+    root.get_by_role("status").filter(has_text=words).wait_for()
+
+
+# EMSA: another ratio, before and after the norm ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["emsa", "emsa-4", "emsa-plain"])
+def test_emsas_ratios_answer_as_torch_does(page: Page, site: Path, model: str) -> None:
+    root, scene = open_page(page, site, "emsa"), first_of("cued-search")
+    if model != "emsa":
+        root.get_by_role("radio", name={"emsa-4": "ratio 4", "emsa-plain": "ratio 2, no mix"}[model]).check()
+        page.wait_for_timeout(400)
+    close(answer(page), ask(load_checkpoint("cued-search", model, 1)[0], scene)[0])
+    root.get_by_role("radio", name="weights", exact=True).check()
+    said = root.locator(".ax-map-view").inner_text()
+    assert ("normed" in said) == (model != "emsa-plain")
+
+
+# SK and PSA: size, opacity, forced branches ----------------------------------------------------------------------
+
+
+@torch.no_grad()
+def any_size(model: str, scenes: Scenes, shares: list[float] | None = None, only: int | None = None) -> Tensor:
+    """Answers if in every block, or in one, all channels divide themselves so among the branches."""
+    net, wanted = load_checkpoint("any-size", model, 1)[0], shares and torch.tensor(shares)
+    for i, bottleneck in enumerate(net.blocks):
+        if shares is None or only not in (None, i):
+            continue
+        if model == "sk":
+            bottleneck.middle.select.register_forward_hook(lambda module, inputs, output: (
+                wanted.log()[:, None].expand(2, output.shape[1] // 2).flatten().expand_as(output)))
+        else:
+            psa = bottleneck.middle[0]
+            for gate, share in zip(psa.weights, wanted, strict=True):
+                gate.register_forward_hook(lambda module, inputs, output, share=share: share.log().expand_as(output))
+    return ask(net, scenes)
+
+
+def test_the_digit_shrinks_and_fades_by_keys(page: Page, watch: Watch, site: Path) -> None:
+    root, scene = open_page(page, site, "sk"), first_of("any-size")
+    close(answer(page), any_size("sk", scene)[0])
+    root.get_by_label("Size of the digit").press("End")
+    large = enlarge(scene, 36)
+    close(answer(page), any_size("sk", large)[0])
+    root.get_by_label("Opacity of the digit").press("Home")
+    close(answer(page), any_size("sk", large.replace(opacity=torch.zeros(1, 1)))[0])
+    assert not watch.errors
+
+
+def test_branches_are_forced_by_pointer_and_by_keys(page: Page, site: Path) -> None:
+    root, scene = open_page(page, site, "sk"), first_of("any-size")
+    root.get_by_role("button", name="even").click()
+    close(answer(page), any_size("sk", scene, [0.5, 0.5], only=0)[0])
+    root.get_by_label("Kernel 3 × 3").press("End")
+    root.get_by_label("Kernel 3 × 3").press("PageDown")
+    share = int(root.get_by_label("Kernel 3 × 3").input_value()) / 100
+    assert 0.5 < share < 1
+    close(answer(page), any_size("sk", scene, [share, 1 - share], only=0)[0])
+    root.get_by_role("radio", name="all", exact=True).check()
+    close(answer(page), any_size("sk", scene, [share, 1 - share])[0])
+
+
+def test_psas_quarters_are_forced(page: Page, site: Path) -> None:
+    root, scene = open_page(page, site, "psa", {"shares": "[0.1,0.2,0.3,0.4]", "block": ""}), first_of("any-size")
+    close(answer(page), any_size("psa", scene, [0.1, 0.2, 0.3, 0.4])[0])
+    root.get_by_role("button", name="even").click()
+    close(answer(page), any_size("psa", scene, [0.25] * 4)[0])
+
+
+# ECA: three weights, another order -------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def eca(scenes: Scenes, kernel: list[float] | None = None, order: list[int] | None = None) -> Tensor:
+    net = load_checkpoint("context-gating", "eca", 0)[0]
+    if kernel:
+        net.block.conv.weight.copy_(torch.tensor(kernel).view(1, 1, 3))
+    if order:
+        own, back = net.block, torch.tensor(order).argsort()
+        net.block = nn.Module()
+        net.block.forward = lambda x: own(x[:, order])[:, back]
+    return ask(net, scenes)
+
+
+def test_the_kernel_and_the_order_are_changed_by_keys(page: Page, watch: Watch, site: Path) -> None:
+    root, scene = open_page(page, site, "eca"), first_of("context-gating")
+    kernel = load_checkpoint("context-gating", "eca", 0)[0].block.conv.weight.flatten().tolist()
+    close(answer(page), eca(scene)[0])
+    root.get_by_label("Weight of the channel itself").press("End")
+    close(answer(page), eca(scene, [round(kernel[0], 4), 4.0, round(kernel[2], 4)])[0])
+    root.get_by_role("button", name="as trained").click()
+    root.get_by_role("radio", name="shuffled", exact=True).check()
+    close(answer(page), eca(scene, order=_shuffled(48))[0])
+    assert not watch.errors
 
 
 # Every explorer --------------------------------------------------------------------------------------------------

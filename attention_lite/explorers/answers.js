@@ -28,7 +28,7 @@ function overlap(logits, cover) {
   return either ? both / either : 0;
 }
 
-const best = (all) => all.indexOf(Math.max(...all));
+const best = (all) => (Math.max(...all) > 0 ? all.indexOf(Math.max(...all)) : -1); // -1: nothing of any digit is painted
 // Which of the answers digit k of the scene is, and which digit an answer is (-1: none that is there).
 const answerOf = (scene, k, n) => (n === CLASSES ? scene.labels[k] : k);
 const digitOf = (scene, answer, n) => (n === CLASSES ? scene.labels.indexOf(answer) : answer);

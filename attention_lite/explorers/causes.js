@@ -19,7 +19,11 @@ function changed(scene, state, palette) {
     if (thing === "disc") now.disc_yx = [y, x];
     else [now.y[thing], now.x[thing]] = [y, x];
   }
-  for (const [k, side] of Object.entries(state.sides ?? {})) now.side[k] = side;
+  for (const [k, side] of Object.entries(state.sides ?? {})) {
+    const inside = (v) => Math.min(Math.max(v, side / 2), scene.size - side / 2); // as lab's enlarge: moved inwards
+    now.side[k] = side;
+    if (!(k in (state.places ?? {}))) [now.y[k], now.x[k]] = [inside(now.y[k]), inside(now.x[k])];
+  }
   for (const [k, share] of Object.entries(state.opacities ?? {})) now.opacity[k] = share;
   return now;
 }

@@ -6,7 +6,7 @@
 const GRIP = 3; // pixels of the network's picture around a thing that still take hold of it
 const FRAME_WIDTH = 3;
 const DISC_DIAMETER = 11;
-const DARKEST = 0.75; // how much light a place loses where a map is zero
+const DARKEST = 0.7; // how much light a place loses where a map is zero
 
 class LivePicture extends LiveAsking {
   cropOf(i) {

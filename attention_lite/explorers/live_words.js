@@ -23,6 +23,7 @@ class LiveWords extends LivePicture {
 
   named(k) {
     const scene = this.scene();
+    if (k < 0) return "no digit";
     const digit = this.answers.digitOf(scene, k, this.answer.length);
     if (scene.digits.length === 1) return digit < 0 ? `${k}` : `${k}, which it is`;
     return digit < 0 ? `${k}, which is not in the picture` : `${scene.labels[digit]}, the ${scene.digits[digit]} digit`;
@@ -38,7 +39,7 @@ class LiveWords extends LivePicture {
     const own = this.answers.best(this.ownAnswer);
     const without = !this.isForced() ? "" : own === best ? "With nothing forced it answers the same. " : `With nothing forced it answers ${this.named(own)}. `;
     const name = scene.digits.length === 1 ? String(best) : this.named(best);
-    this.read(`The network ${this.paints ? "paints" : "reads"} ${name}`, `(${measure} ${number(this.answer[best], 2)}).${judged}`, `${without}${this.views.map((view) => view.words?.() ?? "").filter(Boolean).join(" ")}`);
+    this.read(`The network ${this.paints ? "paints" : "reads"} ${name}`, `(${measure} ${number(Math.max(...this.answer), 2)}).${judged}`, `${without}${this.views.map((view) => view.words?.() ?? "").filter(Boolean).join(" ")}`);
   }
 
   channelWords(channel) {
@@ -61,7 +62,7 @@ class LiveWords extends LivePicture {
     return {
       caption: `The last ${this.remembered.length} states`,
       head: ["state", "answer", this.paints ? "overlap" : "probability", ...this.answerNames()],
-      body: this.remembered.map(({ words, answer }) => [words, this.answerNames()[this.answers.best(answer)], number(Math.max(...answer), 2), ...answer.map((p) => p.toFixed(2))]),
+      body: this.remembered.map(({ words, answer }) => [words, this.answerNames()[this.answers.best(answer)] ?? "none", number(Math.max(...answer), 2), ...answer.map((p) => p.toFixed(2))]),
     };
   }
 
