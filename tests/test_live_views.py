@@ -530,9 +530,9 @@ def test_branches_are_forced_by_pointer_and_by_keys(page: Page, site: Path) -> N
     root, scene = open_page(page, site, "sk"), first_of("any-size")
     root.get_by_role("button", name="even").click()
     close(answer(page), any_size("sk", scene, [0.5, 0.5], only=0)[0])
-    root.get_by_label("Kernel 3 × 3").press("End")
-    root.get_by_label("Kernel 3 × 3").press("PageDown")
-    share = int(root.get_by_label("Kernel 3 × 3").input_value()) / 100
+    root.get_by_label("Weight of 3 × 3").press("End")
+    root.get_by_label("Weight of 3 × 3").press("PageDown")
+    share = int(root.get_by_label("Weight of 3 × 3").input_value()) / 100
     assert 0.5 < share < 1
     close(answer(page), any_size("sk", scene, [share, 1 - share], only=0)[0])
     root.get_by_role("radio", name="all", exact=True).check()

@@ -35,7 +35,7 @@ EXCHANGED = {"gates": ("own", "shut", "half", "open", "even", "mean"), "map": ("
              "sums": ("own", "start")}
 LOGITS = ("own", "even", "mean")      # of those, what fits numbers before a sigmoid
 LOOKS = {"query": -1, "key": -1, "channel": -1, "slot": -1, "head": 0}    # the least that each may be
-BRANCHES = {"kernel": ("3 × 3", "5 × 5"), "split": ("3 × 3", "5 × 5", "7 × 7", "9 × 9")}    # SK's and PSA's kernels
+BRANCHES = {"kernel": ("3 × 3", "dilated 3 × 3"), "split": ("3 × 3", "5 × 5", "7 × 7", "9 × 9")}     # SK, PSA
 FORBIDDEN = ("disc", "digits", "ground")
 BLOCKS = {"none": "no block", "conv": "convolutions", "se": "SE", "eca": "ECA", "local-gate": "gate without squeeze",
           "added-context": "context added", "eca-shuffled": "ECA, shuffled", "cbam": "CBAM", "bam": "BAM", "sk": "SK",

@@ -10,7 +10,7 @@ class SharesView {
     this.chart = element("canvas", { class: "ax-chart", "aria-hidden": "true" });
     const names = live.spec.branches;
     const sliders = names.map((name, m) => {
-      const slider = live.slider(`Kernel ${name}`, 100, ["0", "1"], (v) => this.give(m, v / 100), () => {
+      const slider = live.slider(`Weight of ${name}`, 100, ["0", "1"], (v) => this.give(m, v / 100), () => {
         const share = this.means()[m];
         return [Math.round(100 * share), share.toFixed(2)];
       });
