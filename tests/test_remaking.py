@@ -1,5 +1,6 @@
 """The one command that remakes what the book rests on: what it trains anew, and that it goes on where it stopped."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -9,7 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 
-from attention_lite.lab import RECIPES, checkpoints, comparison, experiments, pool, remaking
+from attention_lite.lab import RECIPES, checkpoints, comparison, experiments, measuring, pool, remaking, runs
 from attention_lite.lab.__main__ import main
 
 OLD = ("cued-search", "none", 1)
@@ -65,6 +66,21 @@ def test_trainings_come_first_then_the_comparison_then_the_experiments(copies, m
     asked.clear()
     assert remaking.remake(copies)
     assert asked == [("train", remaking._train, [OLD], 2), "compare", list(experiments.EXPERIMENTS)]
+
+
+def test_a_training_that_is_remade_takes_the_old_ones_place_when_it_is_whole(tmp_path, monkeypatch):
+    monkeypatch.setitem(RECIPES, "one-digit", dataclasses.replace(RECIPES["one-digit"], steps=3, batch=4))
+    monkeypatch.setattr(runs, "SCENES", 20)
+    run = ("one-digit", "none", 0)
+    path = checkpoints.path_of(*run, tmp_path)
+    path.write_bytes(b"the old one")
+    assert remaking._train(*run, tmp_path, lambda: True) is None
+    assert path.read_bytes() == b"the old one"
+    record = remaking._train(*run, tmp_path, lambda: False)
+    assert record["torch"] == torch.__version__
+    assert record["processor"] == measuring.processor()
+    assert checkpoints.load_checkpoint(*run, tmp_path)[1] == record
+    assert list(tmp_path.iterdir()) == [path]              # the stopped training's state is gone
 
 
 def test_the_command_says_whether_all_was_made(monkeypatch, capsys):
