@@ -17,9 +17,9 @@ class Explorer {
     this.hovering = null;
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
     this.closers = [];
-    this.sizes = new WeakMap();
+    this.canvasSizes = new WeakMap();
     this.sized = new ResizeObserver((entries) => {
-      for (const { target } of entries) this.sizes.set(target, [target.clientWidth, target.clientHeight]);
+      for (const { target } of entries) this.canvasSizes.set(target, [target.clientWidth, target.clientHeight]);
       this.touch();
     });
     this.closers.push(() => this.sized.disconnect());
@@ -213,11 +213,11 @@ class Explorer {
   // Sizes are kept: to ask for one while a frame is drawn would have the browser lay the page out once more.
   sizeCanvas(canvas, given) {
     const ratio = Math.max(1, window.devicePixelRatio);
-    if (!this.sizes.has(canvas)) {
-      this.sizes.set(canvas, [canvas.clientWidth, canvas.clientHeight]);
+    if (!this.canvasSizes.has(canvas)) {
+      this.canvasSizes.set(canvas, [canvas.clientWidth, canvas.clientHeight]);
       this.sized.observe(canvas);
     }
-    const [width, own] = this.sizes.get(canvas);
+    const [width, own] = this.canvasSizes.get(canvas);
     const height = given ?? own;
     const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
     if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
