@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -282,12 +283,104 @@ def test_the_count_is_torchs(page: Page, site: Path, shown, state: str) -> None:
 # The page -----------------------------------------------------------------------------------------------------
 
 
-def test_the_still_picture_stays_where_weights_do_not_load(page: Page, site: Path, tmp_path: Path) -> None:
-    (tmp_path / "page.html").write_text((site / "page.html").read_text())
-    page.goto((tmp_path / "page.html").as_uri())
+def spoil(site: Path, part: str, folder: Path, how: str) -> Path:
+    """A copy of the site in which the script with the weights of `part` is missing, or not what it should be."""
+    shutil.copytree(site, folder, dirs_exist_ok=True)
+    spec = json.loads(re.search(r'<script type="application/json">(.*?)</script>',
+                                (site / "page.html").read_text(encoding="utf-8"), re.DOTALL)[1])["spec"]
+    script = folder / spec["scripts"][part]
+    if how == "missing":
+        script.unlink()
+    elif how == "no script":
+        script.write_text("<!doctype html>")
+    else:
+        text = script.read_text()
+        start, end = text.index('="') + 2, text.rindex('"')
+        kept = text[start:end][:40_000] if how == "cut" else "A" * (end - start)
+        script.write_text(text[:start] + kept + text[end:])
+    return folder
+
+
+@pytest.mark.parametrize("how", ["missing", "no script", "cut", "zeros"])
+def test_the_still_picture_stays_where_weights_do_not_load(page: Page, site: Path, tmp_path: Path, how: str) -> None:
+    page.goto((spoil(site, "se 0", tmp_path, how) / "page.html").as_uri())
     root = page.locator(".attention-explorer")
     root.get_by_role("alert").filter(has_text="The network's weights did not load").wait_for()
     assert root.locator("img").is_visible()
+
+
+def test_another_network_s_weights_that_do_not_load_leave_the_first(page: Page, site: Path, tmp_path: Path,
+                                                                    shown) -> None:
+    root = open_page(page, spoil(site, "se 1", tmp_path, "cut"))
+    seeds = root.get_by_role("group", name="Seed").get_by_role("radio")
+    seeds.nth(1).check(force=True)
+    alert = root.get_by_role("alert").filter(has_text="These weights did not load")
+    alert.wait_for()
+    close(answer(page), torchs(shown[1][:1])[0])
+    seeds.nth(0).check(force=True)
+    alert.wait_for(state="hidden")
+    root.get_by_role("radio", name="blue").check(force=True)
+    settled(page, "frame=blue")
+    close(answer(page), torchs(ask_for(shown[1][:1], 2))[0])
+
+
+def test_a_browser_that_cannot_start_it_keeps_the_picture_and_is_told(page: Page, site: Path) -> None:
+    page.add_init_script("delete window.IntersectionObserver")
+    page.goto((site / "page.html").as_uri())
+    root = page.locator(".attention-explorer")
+    root.get_by_role("alert").filter(has_text="This explorer could not start: IntersectionObserver").wait_for()
+    assert root.locator("img").is_visible()
+
+
+@pytest.mark.parametrize("lacking", ["WebAssembly", "DecompressionStream", "Worker"])
+def test_what_a_browser_lacks_costs_the_count_at_most(page: Page, watch: Watch, site: Path, shown,
+                                                      lacking: str) -> None:
+    page.add_init_script(f"delete window.{lacking}")
+    root = open_page(page, site)
+    close(answer(page), torchs(shown[1][:1])[0])
+    root.get_by_role("button", name="count over 200 scenes").click()
+    expected = "right." if lacking == "WebAssembly" else "did not start, so nothing was counted."
+    root.locator(".ax-count").filter(has_text=expected).wait_for(timeout=60_000)
+    assert not watch.errors
+
+
+@pytest.mark.parametrize(("state", "asked"), [("nonsense", "nonsense"), ("seed=9", "seed = 9"),
+                                              ("gates=ajar", 'gates = "ajar"'), ("scene=7", "scene = 7"),
+                                              ('pulled={"99":1}', "pulled = "), ('pulled={"9":2}', "pulled = "),
+                                              ('places={"0":[9]}', "places = "), ('places={"7":[9,9]}', "places = ")])
+def test_an_unknown_state_in_the_address_is_told_and_changes_nothing(page: Page, site: Path, shown, state: str,
+                                                                     asked: str) -> None:
+    root = open_page(page, site, f"#try=se:{state}")
+    root.get_by_role("alert").filter(has_text=f"The address asks for {asked}").wait_for()
+    close(answer(page), torchs(shown[1][:1])[0])
+
+
+def test_everything_is_reached_and_done_by_keys(page: Page, site: Path, shown) -> None:
+    open_page(page, site)
+    page.locator("a.ax-try").focus()
+    reached = []
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        what = page.evaluate("""() => {
+            const node = document.activeElement, label = node.labels?.[0]?.textContent.trim();
+            const edge = getComputedStyle(node.type === "radio" ? node.nextElementSibling : node);
+            const group = node.closest("fieldset")?.querySelector("legend").textContent;
+            return { name: group ?? label ?? node.getAttribute("aria-label") ?? node.textContent,
+                     seen: edge.outlineStyle !== "none" || edge.boxShadow !== "none" };
+        }""")
+        assert what["seen"], f"the focus on {what['name']} is seen"
+        reached.append(what["name"])
+        if what["name"].startswith("Values as a table"):
+            break
+    names = ["Frame", "Gates in place", "Handwritten digits", "Gates: left and right", "Gate of channel",
+             "Channel before", "Next channel", "Picture", "Seed", "Training", "Block", "count over 200 scenes",
+             "Values as a table"]
+    assert [name for name in names if not any(one.startswith(name) for one in reached)] == []
+
+    page.locator("a.ax-try").focus()
+    for key in ("Tab", "ArrowRight", "Tab", "h"):       # a green frame; of the gates the choice that begins with a
+        page.keyboard.press(key)
+    settled(page, "frame=green")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

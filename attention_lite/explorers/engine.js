@@ -330,6 +330,7 @@ function load(bytes) {
   const { __metadata__: about, ...entries } = JSON.parse(new TextDecoder().decode(bytes.subarray(8, start)));
   const weights = {};
   for (const [name, { shape, data_offsets: [from, to] }] of Object.entries(entries)) {
+    if (start + to > bytes.length) throw new Error(`the weights end before ${name}`);
     weights[name] = tensor(shape, halves(bytes.subarray(start + from, start + to)));
   }
   return new Network(about, weights);

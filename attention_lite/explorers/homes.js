@@ -6,7 +6,7 @@ function mount(model, root) {
   try {
     return new KINDS[model.get("kind")](model, root);
   } catch (error) {
-    root.textContent = `This explorer could not start: ${error.message}`;
+    root.append(element("p", { class: "ax-alert", role: "alert" }, `This explorer could not start: ${error.message}`)); // a page's picture stays
     throw error;
   }
 }

@@ -45,8 +45,11 @@ class Live extends LiveWords {
   }
 
   async load(part) {
-    const bytes = (this.bytes[part] ??= await super.bytesOf(part));
-    this.nets[part] = this.engine.load(bytes);
+    const bytes = await this.bytesOf(part);
+    const net = this.engine.load(bytes);
+    if (!net.forward(this.drawing.pictures(this.scene())).scores.every(Number.isFinite)) throw new Error(`${part} gives no numbers`);
+    this.bytes[part] = bytes;
+    this.nets[part] = net;
   }
 
   async bytesOf(part) {
@@ -186,6 +189,7 @@ class Live extends LiveWords {
     if (!this.views) return; // the weights are on their way
     const part = this.part();
     if (!this.nets[part]) return this.fetch(part);
+    if (this.missing) this.complain(this.missing = "");
     this.compute();
     for (const sync of this.controls) sync(); // some of them tell what the run holds
     for (const view of this.views) view.draw(now);
@@ -199,7 +203,8 @@ class Live extends LiveWords {
 
   // Another network is asked for: until it is there, what was shown stays.
   fetch(part) {
-    this.load(part).then(() => this.touch(), () => this.complain("These weights did not load. The network before is still shown."));
+    this.missing = "These weights did not load. What is shown is still the network before; choose another, or load the page again.";
+    this.load(part).then(() => this.touch(), () => this.complain(this.missing));
   }
 
   complain(text) {
@@ -231,6 +236,8 @@ class Live extends LiveWords {
 
   allows(trait, value) {
     const { spec } = this;
+    const isDigit = (name) => name in this.scene().y;
+    const channels = Math.max(0, ...Object.values(spec.means).flatMap(Object.values).map((maps) => maps.channel?.length ?? 0));
     const known = {
       scene: (v) => v in spec.scenes,
       frame: (v) => v === "" || (v in spec.palette && this.scene().frame),
@@ -238,6 +245,10 @@ class Live extends LiveWords {
       off: (v) => v.every((name) => name in spec.switches),
       block: (v) => v === "" || v in spec.blocks,
       over: (v) => v === "" || spec.maps.includes(v),
+      places: (v) => Object.entries(v).every(([thing, at]) => (isDigit(thing) || (thing === "disc" && this.scene().disc_yx)) && at.length === 2 && at.every((x) => x >= 0 && x <= spec.size)),
+      sides: (v) => Object.entries(v).every(([digit, side]) => isDigit(digit) && side >= 0 && side <= spec.size),
+      opacities: (v) => Object.entries(v).every(([digit, share]) => isDigit(digit) && share >= 0 && share <= 1),
+      pulled: (v) => Object.entries(v).every(([channel, gate]) => channel < channels && gate >= 0 && gate <= 1),
       model: (v) => v in spec.models,
       seed: (v) => spec.seeds.includes(v),
       trained: (v) => spec.networks.some((network) => network.trained === v),

@@ -64,19 +64,19 @@ function readBase64(text) {
   return Uint8Array.fromBase64?.(text) ?? Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 }
 
-function fetchScript(address) {
-  return new Promise((resolve, reject) => {
-    const name = address.split("/").pop();
-    const script = element("script", { src: address });
-    script.onload = () => {
-      const text = globalThis.attentionMaps[name];
-      delete globalThis.attentionMaps[name];
-      script.remove();
-      resolve(readBase64(text));
-    };
+// What a script beside the page carries; refused where it is missing or damaged.
+async function fetchScript(address) {
+  const name = address.split("/").pop();
+  const script = element("script", { src: address });
+  await new Promise((resolve, reject) => {
+    script.onload = resolve;
     script.onerror = reject;
     document.head.append(script);
   });
+  script.remove();
+  const text = globalThis.attentionMaps[name];
+  delete globalThis.attentionMaps[name];
+  return readBase64(text);
 }
 
 const pageShown = new Promise((resolve) => {
