@@ -25,7 +25,8 @@ class AnswerView {
 
   draw() {
     const { live } = this;
-    const [now, own, names] = [live.answer, live.ownAnswer, live.answerNames()];
+    const [now, own] = [live.answer, live.ownAnswer];
+    const names = live.paints ? live.scene().labels.map(String) : live.answerNames();
     if (this.bars.length !== now.length) {
       this.bars = now.map(() => this.makeBar());
       this.box.replaceChildren(...this.bars.map(({ node }) => node));
