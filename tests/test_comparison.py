@@ -275,7 +275,6 @@ def test_ctrl_c_in_the_middle_loses_nothing_and_does_nothing_twice(tmp_path):
 # The same on a cluster of this machine's processes: `main` is told the scheduler's address.
 ON_A_CLUSTER = SMALL.replace("sys.exit(main(sys.argv[1:]))", '''
     from dask.distributed import LocalCluster
-from safetensors.torch import load_file
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as machines:
         status = main([*sys.argv[1:], "--cluster", machines.scheduler_address])
     sys.exit(status)''')
