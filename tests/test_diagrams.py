@@ -34,7 +34,7 @@ MADE_BY = {                                              # what makes the weight
     "self-attention": {"softmax\nover keys"},
     "DANet": {"softmax\nover keys", "softmax\nover channels"}, "EMSA": {"softmax\nover keys", "IN"},
     "external": {"softmax\nover places", "$\\div$ sum over\nslots"},
-    "transformer": {"layer 1", "layer 2", "layer 12"}, "transformer layer": {"softmax\nover keys"},
+    "transformer": {"layer 0", "layer 1", "layer 11"}, "transformer layer": {"softmax\nover keys"},
     "text detector": {"48 at 1/4\nSE", "96 at 1/8\nSE", "192 at 1/16\nSE, SE", "384 at 1/32\nSE",
                       r"$1\times 1$" "\n+ SE", r"$7\times 7$" "\n+ SE"}}
 SMALLEST = 8             # points
@@ -155,7 +155,7 @@ def test_the_networks_are_drawn_as_they_are():
     attention = net.layers[0].attention
     assert DEFAULTS["transformer"] == (
         f"{len(net.layers)} layers, $h = {attention.h}$, $C = {attention.d_model}$, $N = 256$")
-    assert f"layer {len(net.layers)}" in MADE_BY["transformer"]
+    assert f"layer {len(net.layers) - 1}" in MADE_BY["transformer"]          # counted from 0
     detector = TextDetector()
     gated = [box.label for box in DIAGRAMS["text detector"].boxes if "SE" in box.label]
     gates = {name: block for name, block in detector.named_modules() if isinstance(block, SEAttention)}

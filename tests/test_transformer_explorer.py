@@ -7,7 +7,6 @@ import importlib.util
 import json
 import re
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -19,7 +18,6 @@ from axe_playwright_python.sync_playwright import Axe
 from matplotlib import colormaps
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Locator, Page
-from skimage.color import rgb2lab
 
 from attention_lite.explorers import TransformerExplorer
 from attention_lite.lab import patches, pretrained, seen, truth, truth_results
@@ -58,7 +56,8 @@ def small(**changes: Any) -> SimpleNamespace:
     random = np.random.default_rng(0)
     one = {"name": "noise", "alt": "Coloured noise", "image": random.integers(0, 256, (40, 40, 3), np.uint8),
            "queries": random.normal(size=(2, 3, 17, 5)), "keys": random.normal(size=(2, 3, 17, 5)),
-           "features": random.normal(size=(17, 7)), "regions": {"left": [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]},
+           "features": random.normal(size=(17, 7)), "described": random.normal(size=(16, 8)), "pairs": [],
+           "regions": {"left": [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]},
            "covers": np.tile([1.0, 1, 0, 0], 4)[None]}
     return SimpleNamespace(**one | changes)
 
@@ -85,6 +84,8 @@ WRONG = {
     "head": ({"head": -1}, "head must be an integer in 0 … 2, got -1"),
     "network": ({"network": "b"}, "network must be one of ['a', 'likeness of colour'], got 'b'"),
     "limit": ({"limit": 0}, "limit must be a positive number, got 0"),
+    "temperature": ({"temperature": -1}, "temperature must be a positive number, got -1"),
+    "described": ({"one": {"described": np.zeros((9, 8))}}, "described must have shape (16, c), got (9, 8)"),
 }
 
 
@@ -191,7 +192,8 @@ def test_the_cats_eyes_find_one_another(maps: dict[str, np.ndarray]) -> None:
 def site(extension: ModuleType, networks: dict[str, list[seen.Seen]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page on disk, with its scripts beside it, as the book has them."""
     folder = tmp_path_factory.mktemp("site")
-    explorer = TransformerExplorer(networks, query=EYE, **seen.named_head("chelsea"), states=seen.states(NAMES))
+    explorer = TransformerExplorer(networks, query=EYE, **seen.named_head("chelsea"), states=seen.states(NAMES),
+                                   temperature=seen.temperature())
     widget = extension.saved(explorer)
     scripts = folder / "_static" / "transformer"
     scripts.mkdir(parents=True)
@@ -344,16 +346,61 @@ def test_the_photograph_stays_in_view_and_light_is_the_weight(
 ) -> None:
     root = open_page(page, site)
     side = root.locator(".ax-stage").evaluate("(canvas) => canvas.clientWidth")
-    row = maps["chelsea"][8, 3, 1 + EYE, 1:]
+    point(root, 167, click=True)                     # it belongs to no pair: no outline lies over the light
+    row = maps["chelsea"][8, 3, 1 + 167, 1:]
     shown = Image.fromarray(seen.see(pretrained.vision_transformer(), "chelsea").image)
     picture = np.asarray(shown.resize((side, side)), float)
+    muted = (picture + picture @ [[0.2126], [0.7152], [0.0722]]) / 2
     between = np.flatnonzero((row > 0.1 * 0.05) & (row < 0.7 * 0.05))
     assert len(between) > 4
-    for patch in (*between, 40, 12 * 16 + 8):
+    for patch in (*between, 40, 12 * 16 + 8, int(row.argmax())):
         x, y = ((v + 0.5) / 16 * side for v in (patch % 16, patch // 16))
-        near = picture[int(y) - 3:int(y) + 4, int(x) - 3:int(x) + 4].mean()
-        got = np.mean([pixel(root, ".ax-stage", x + dx, y + dy) for dx in (-3, -1, 1, 3) for dy in (-3, -1, 1, 3)])
-        assert abs(got / near - (0.35 + 0.65 * row[patch] / 0.05)) < 0.1, patch
+        near = muted[int(y) - 3:int(y) + 4, int(x) - 3:int(x) + 4].mean((0, 1))
+        got = np.mean([pixel(root, ".ax-stage", x + dx, y + dy) for dx in (-3, -1, 1, 3) for dy in (-3, -1, 1, 3)], 0)
+        light = 0.8 * min(1, row[patch] / 0.05)
+        assert np.abs(got - ((1 - light) * 0.5 * near + light * np.array([255, 214, 64]))).max() < 16, patch
+
+
+def test_a_dark_pupil_that_is_read_is_bright(page: Page, site: Path, maps: dict[str, np.ndarray]) -> None:
+    """At full weight it is brighter than anything pale without weight."""
+    root = open_page(page, site)
+    side = root.locator(".ax-stage").evaluate("(canvas) => canvas.clientWidth")
+    row = maps["chelsea"][8, 3, 1 + EYE, 1:]
+    lit = next(int(patch) for patch in row.argsort()[::-1] if patch != EYE)
+    assert row[lit] > 0.05
+    x, y = ((v + 0.5) / 16 * side for v in (lit % 16, lit // 16))
+    assert min(pixel(root, ".ax-stage", x, y)[:2]) > 160
+
+
+def test_a_pairs_share_is_the_chapters(page: Page, site: Path, maps: dict[str, np.ndarray]) -> None:
+    """By the network and by colour: this patch's share, and the mean of all that ask, of which the lift is made."""
+    root = open_page(page, site)
+    question = next(q for q in truth.QUESTIONS if q.query == ("left eye",))
+    cover = truth.target(question)
+    by = {"trained": torch.from_numpy(maps["chelsea"][8, 3, 1:, 1:]), "likeness of colour": truth.likeness_maps(
+        "chelsea")[truth.TEMPERATURES.index(seen.temperature())]}
+    for name, weights in by.items():
+        root.get_by_role("radio", name=name, exact=True).check()
+        here, patches_asking, mean = re.search(
+            r"Among other patches: right eye (\d\.\d+); from all (\d+) of left eye (\d\.\d+)\.", status(root)).groups()
+        shares = truth.to_others(weights, truth.queries(question)) @ cover
+        assert int(patches_asking) == len(shares)
+        assert abs(float(mean) - shares.mean().item()) < 0.02
+        assert abs(float(here) - (truth.to_others(weights, torch.tensor([EYE])) @ cover).item()) < 0.02
+    point(root, 250, click=True)
+    assert "Among other" not in status(root)
+
+
+def test_the_panel_stands_still_when_its_words_change(page: Page, site: Path) -> None:
+    root = open_page(page, site)
+    heights = set()
+    for name in ("trained", "untrained", "likeness of colour"):
+        root.get_by_role("radio", name=name, exact=True).check()
+        for patch in (EYE, 0, 250, 125):
+            point(root, patch, click=True)
+            status(root)
+            heights.add(root.locator(".ax-status").bounding_box()["height"])
+    assert len(heights) == 1
 
 
 def test_everything_is_reached_by_keys(page: Page, site: Path) -> None:
@@ -427,15 +474,11 @@ def test_controls_are_one_click_away(
     row = torch.softmax(fresh.queries[8, 3, 1 + EYE] @ fresh.keys[8, 3].T / 8, -1)[1:]
     assert abs(float(re.search(r"strongest weight (\S+)", status(root))[1]) - row.max()) < 0.06 * row.max()
     root.get_by_role("radio", name="likeness of colour").check()
-    colours = np.asarray(fresh.image, float)
-    edges = np.arange(17) * len(colours) // 16
-    means = np.stack([[colours[a:b, c:d].mean((0, 1)) for c, d in pairwise(edges)] for a, b in pairwise(edges)])
-    lab = rgb2lab(np.rint(means) / 255).reshape(256, 3) / 10
-    scores = np.exp(-((lab - lab[EYE]) ** 2).sum(1))
+    scores = np.exp(-((fresh.described - fresh.described[EYE]) ** 2).sum(1).numpy() / seen.temperature())
     scores[EYE] = 0
     root.get_by_text("Values as a table").click()
     shown = table(root)
-    assert status(root).startswith("Likeness of colour, from left eye")
+    assert status(root).startswith("Likeness of colour (τ = 1), from left eye")
     for r, c, weight, *_ in shown:
         assert abs(float(weight) - (scores / scores.sum())[16 * int(r) + int(c)]) < 2e-3 * float(weight) + 1e-4
 
@@ -519,7 +562,7 @@ def test_a_link_puts_the_explorer_into_a_state_that_has_a_name(page: Page, site:
     page.get_by_role("link", name="the rim").click()
     root.get_by_role("status").filter(has_text="Layer 8, head 3, from rim, left").wait_for()
     page.get_by_role("link", name="colour").click()
-    assert status(root).startswith("Likeness of colour, from rim, left"), "what a state does not name stays"
+    assert status(root).startswith("Likeness of colour (τ = 1), from rim, left"), "what a state does not name stays"
     point(root, 20, click=True)
     page.get_by_role("link", name="the rim").click()
     root.get_by_role("status").filter(has_text="Layer 8, head 3, from rim, left").wait_for()

@@ -36,9 +36,10 @@ def test_a_map_with_all_weight_on_the_partner_has_the_largest_lift(question, ext
     places = 256 + extra
     covered = torch.nn.functional.pad(truth.target(question), (extra, 0))
     maps = torch.full((places, places), 1 / places)
-    assert torch.allclose(truth.lifts(maps, question), torch.ones(len(truth.queries(question))))
+    among_others = torch.full((len(truth.queries(question)),), 256 / 255)
+    assert torch.allclose(truth.lifts(maps, question), among_others)
     maps[truth.queries(question) + extra] = torch.nn.functional.one_hot(covered.argmax(), places).float()
-    expected = covered.max() / covered.mean()
+    expected = covered.max() / truth.target(question).mean()
     assert torch.allclose(truth.lifts(maps, question), expected.expand(len(truth.queries(question))))
     assert (truth.lifts(maps.T / maps.T.sum(1, keepdim=True), question) < expected).all()     # queries are rows
 
@@ -47,6 +48,16 @@ def test_weight_on_the_class_token_lies_on_no_region():
     maps = torch.zeros(257, 257)
     maps[:, 0] = 1
     assert truth.lifts(maps, QUESTIONS[0]).abs().max() == 0
+
+
+def test_what_a_patch_gives_to_itself_and_to_the_class_token_is_left_out():
+    question, maps = QUESTIONS[0], torch.rand(257, 257)
+    expected = truth.lifts(maps, question)
+    maps[truth.queries(question) + 1, truth.queries(question) + 1] = 50
+    maps[:, 0] = 9
+    assert torch.allclose(truth.lifts(maps, question), expected)
+    shares = truth.to_others(maps[1:, 1:], truth.queries(question))
+    assert torch.allclose(shares.sum(1), torch.ones(len(shares)))
 
 
 def test_class_token_maps_are_its_row_of_the_last_layer_over_the_patches():
@@ -173,7 +184,9 @@ def test_the_heads_named_are_those_that_the_rule_names_and_the_scores_follow_fro
         assert not set(choice["photographs"]) & set(scored[NETWORK]["lifts"])
         for family in (LIKENESS, NEARNESS):
             table = torch.tensor([row[family] for row in RESULTS["questions"]])
-            assert truth_results.held_out(table, choice["chosen_on"]) == pytest.approx(scored[family]["lift"], rel=1e-2)
+            best = table[:, truth.best_knowing_all(table)]
+            expected = truth.geometric_mean(truth.by_photograph(best, HALVES[truth_results.OTHER[choice["chosen_on"]]]))
+            assert scored[family]["lift"] == pytest.approx(expected.item(), rel=1e-2)
     for row in RESULTS["questions"]:
         best = torch.tensor(row["heads"]).flatten()
         assert row["best"]["lift"] == pytest.approx(best.max().item(), abs=1e-3)
@@ -232,6 +245,12 @@ def test_the_clearest_question_is_that_on_which_controls_do_worst():
 
     rows = [row(9, [1, 9], [1]), row(4, [1, 2], [0.5]), row(3, [0.1], [1, 6])]
     assert truth_results.clearest({"questions": rows}) == [rows[1], rows[0], rows[2]]
+
+
+def test_no_temperature_is_better_for_colour_over_all_photographs():
+    table = torch.tensor([row[LIKENESS] for row in RESULTS["questions"]])
+    means = truth.geometric_mean(truth.by_photograph(table, PHOTOGRAPHS))
+    assert truth_results.temperature(RESULTS) == truth.TEMPERATURES[means.argmax()] == 1.0
 
 
 def test_controls_come_out_again():

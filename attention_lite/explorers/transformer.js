@@ -1,20 +1,11 @@
 // ---------------------------------------------------------------- transformer
 
 const COLOUR = "likeness of colour";
-const DIMMEST = 0.35; // what is left of the photograph's light where the weight is 0
+const DIMMED = 0.5; // what is left of the photograph's light, at half its saturation
+const LIGHT = [255, 214, 64]; // laid over it, the more the larger the weight: dark things and pale ones can be seen lit
+const OPAQUE = 0.8; // where the weight is at its limit or above
 const OUTLINE = "#ffb000";
 const GUTTER = 18; // px for the numbers of layers and heads
-
-// sRGB, 0 to 255, to CIELAB.
-function labOf(colour) {
-  const linear = colour.map((v) => (v / 255 > 0.04045 ? ((v / 255 + 0.055) / 1.055) ** 2.4 : v / 255 / 12.92));
-  const sum = (weights) => weights.reduce((total, w, i) => total + w * linear[i], 0);
-  const bend = (t) => (t > 216 / 24389 ? Math.cbrt(t) : (24389 / 27 * t + 16) / 116);
-  const x = bend(sum([0.4124564, 0.3575761, 0.1804375]) / 0.95047);
-  const y = bend(sum([0.2126729, 0.7151522, 0.072175]));
-  const z = bend(sum([0.0193339, 0.119192, 0.9503041]) / 1.08883);
-  return [116 * y - 16, 500 * (x - y), 200 * (y - z)];
-}
 
 class Transformer extends PhotographExplorer {
   constructor(model, root) {
@@ -171,40 +162,69 @@ class Transformer extends PhotographExplorer {
 
   // softmax(q·k / √d) over all tokens, for one token as the query, in every layer and head.
   attend(part, token) {
-    const { width, tokens, weights } = this;
-    const { queries, keys, scale } = part;
-    const q = (this.scaled ??= new Float32Array(width));
-    for (let map = 0; map < this.layers * this.heads; map++) {
-      const from = (map * tokens + token) * width;
-      for (let c = 0; c < width; c++) q[c] = queries[from + c] * scale[map * width + c];
-      const row = map * tokens;
-      let top = -Infinity;
-      for (let j = 0, k = row * width; j < tokens; j++, k += width) {
-        let sum = 0;
-        for (let c = 0; c < width; c++) sum += q[c] * keys[k + c];
-        weights[row + j] = sum;
-        if (sum > top) top = sum;
-      }
-      let total = 0;
-      for (let j = row; j < row + tokens; j++) total += weights[j] = Math.exp(weights[j] - top);
-      for (let j = row; j < row + tokens; j++) weights[j] /= total;
-    }
+    for (let map = 0; map < this.layers * this.heads; map++) this.attendIn(part, token, map, this.weights.subarray(map * this.tokens, (map + 1) * this.tokens));
   }
 
-  // softmax(−distance²) of mean colours, in tens of CIELAB units, among the other patches: nothing is learned.
+  // The same in one head, into `row`.
+  attendIn({ queries, keys, scale }, token, map, row) {
+    const { width, tokens } = this;
+    const q = (this.scaled ??= new Float32Array(width));
+    const from = (map * tokens + token) * width;
+    for (let c = 0; c < width; c++) q[c] = queries[from + c] * scale[map * width + c];
+    let top = -Infinity;
+    for (let j = 0, k = map * tokens * width; j < tokens; j++, k += width) {
+      let sum = 0;
+      for (let c = 0; c < width; c++) sum += q[c] * keys[k + c];
+      row[j] = sum;
+      if (sum > top) top = sum;
+    }
+    let total = 0;
+    for (let j = 0; j < tokens; j++) total += row[j] = Math.exp(row[j] - top);
+    for (let j = 0; j < tokens; j++) row[j] /= total;
+    return row;
+  }
+
+  // exp(−d²/τ) over its sum, for patches whose colour and texture differ by d, among the other patches: nothing is
+  // learned.
   likeness(image, patch) {
-    const labs = ((this.labs ??= {})[image] ??= range(this.places).map((j) => {
-      const at = 3 * (image * this.places + j);
-      return labOf([...this.arrays.colours.subarray(at, at + 3)]).map((v) => v / 10);
-    }));
+    const { described } = this.arrays;
+    const width = this.spec.arrays.described.shape[2];
     const out = new Float32Array(this.tokens); // the class token has no colour
     let total = 0;
     for (let j = 0; j < this.places; j++) {
       if (j === patch) continue;
-      const squared = labs[j].reduce((sum, v, c) => sum + (v - labs[patch][c]) ** 2, 0);
-      total += out[j + 1] = Math.exp(-squared);
+      let squared = 0;
+      for (let c = 0, a = (image * this.places + j) * width, b = (image * this.places + patch) * width; c < width; c++) squared += (described[a + c] - described[b + c]) ** 2;
+      total += out[j + 1] = Math.exp(-squared / this.spec.temperature);
     }
     return total ? out.map((v) => v / total) : out;
+  }
+
+  // The far pair to which a patch belongs as one of those that ask.
+  pairAt(image, patch) {
+    return this.spec.pairs[image].find(([, patches]) => patches.includes(patch));
+  }
+
+  // Of what a patch gives to other patches, the share that lies on some regions of an image.
+  shareOn(image, regions, row, patch) {
+    const covers = regions.map((region) => this.coversOf(image, region));
+    let [on, all] = [0, 0];
+    for (let j = 0; j < this.places; j++) {
+      if (j === patch) continue;
+      all += row[j + 1];
+      on += Math.min(1, covers.reduce((sum, cover) => sum + cover[j], 0) / 255) * row[j + 1];
+    }
+    return on / all;
+  }
+
+  // The mean of that share over all patches of the asking region: what the chapters score.
+  shareOfAll(image, [, patches, , partners]) {
+    const colour = this.get("network") === COLOUR;
+    const part = colour ? null : this.part(this.get("network"), image);
+    const map = this.get("layer") * this.heads + this.get("head");
+    const row = new Float32Array(this.tokens);
+    const shares = patches.map((patch) => this.shareOn(image, partners, colour ? this.likeness(image, patch) : this.attendIn(part, patch + 1, map, row), patch));
+    return shares.reduce((sum, share) => sum + share, 0) / shares.length;
   }
 
   // Cosines of a token's last features with those of the patches of another photograph.
@@ -278,21 +298,22 @@ class Transformer extends PhotographExplorer {
   }
 
   drawStage(image, patch) {
-    const [width, height] = this.paintPhotograph("full");
+    const [width, height] = this.paintPhotograph(this.shown ? "muted" : "full");
     const context = this.stageContext;
-    if (this.shown) this.dim(context, width, height, (j) => this.scale.t(this.shown[j + 1]), this.half(this.shown));
-    if (this.get("outlined")) this.outlineRegions(image, width, height);
+    if (this.shown) this.light(context, width, height, (j) => this.scale.t(this.shown[j + 1]), this.half(this.shown));
+    const pair = this.shown && this.pairAt(image, patch);
+    const partners = pair ? pair[3] : [];
+    this.outlineRegions(this.spec.regions[image].filter((_, i) => this.get("outlined") || partners.includes(i)), width, height);
     if (patch >= 0) this.markPlace(patch, width, height);
     else this.frameAll(context, width, height);
   }
 
-  // Light as high as the value, 0 to 1, of each patch; a line around the patches in `held`.
-  dim(context, width, height, value, held) {
+  // The photograph dimmed, and on each patch light by its value, 0 to 1; a line around the patches in `held`.
+  light(context, width, height, value, held) {
+    context.fillStyle = `rgb(0 0 0 / ${1 - DIMMED})`;
+    context.fillRect(0, 0, width, height);
     const pixels = this.layerPixels.data;
-    for (let j = 0; j < this.places; j++) {
-      pixels[4 * j] = pixels[4 * j + 1] = pixels[4 * j + 2] = 0;
-      pixels[4 * j + 3] = 255 * (1 - DIMMEST) * (1 - value(j));
-    }
+    for (let j = 0; j < this.places; j++) pixels.set([...LIGHT, 255 * OPAQUE * value(j)], 4 * j);
     this.layerContext.putImageData(this.layerPixels, 0, 0);
     context.imageSmoothingEnabled = false;
     context.drawImage(this.layer, 0, 0, width, height);
@@ -333,9 +354,9 @@ class Transformer extends PhotographExplorer {
     this.haloText("asked by the class token", 10, 20);
   }
 
-  outlineRegions(image, width, height) {
+  outlineRegions(regions, width, height) {
     this.labels = [];
-    for (const [name, corners] of this.spec.regions[image]) {
+    for (const [name, corners] of regions) {
       const path = new Path2D();
       corners.forEach(([x, y], i) => path[i ? "lineTo" : "moveTo"](x * width, y * height));
       path.closePath();
@@ -410,11 +431,11 @@ class Transformer extends PhotographExplorer {
     const [width, height] = this.sizeCanvas(this.second);
     const context = this.second.getContext("2d");
     const picture = this.photographs.ready[other];
-    if (picture) context.drawImage(picture.full, 0, 0, width, height);
+    if (picture) context.drawImage(picture.muted, 0, 0, width, height);
     if (!part || !theirs || theirs === "missing") return say(this.secondText, theirs === "missing" ? `The tokens of ${name} are missing.` : `The tokens of ${name} are on their way …`);
     const cosines = this.cosines(part, token, theirs);
     const order = range(this.places).sort((a, b) => cosines[b + 1] - cosines[a + 1]);
-    this.dim(context, width, height, (j) => clamp(cosines[j + 1], 0, 1), new Set(order.slice(0, 5)));
+    this.light(context, width, height, (j) => clamp(cosines[j + 1], 0, 1), new Set(order.slice(0, 5)));
     const text = `In ${name}, the token most like it is at ${this.placed(other, order[0])}: cosine ${number(cosines[order[0] + 1], 2)}. Light: cosine of the last layer's tokens, 0 to 1; outlined: the five nearest.`;
     say(this.secondText, text);
     this.second.setAttribute("aria-label", text);
@@ -428,11 +449,20 @@ class Transformer extends PhotographExplorer {
     let best = 0;
     for (let j = 1; j < this.places; j++) if (weights[j + 1] > weights[best + 1]) best = j;
     const from = query < 0 && !colour ? "the class token" : this.placed(image, colour ? this.lastPatch : query);
-    const what = colour ? "Likeness of colour" : `Layer ${this.get("layer")}, head ${this.get("head")}${network === this.spec.networks[0] ? "" : `, ${network}`}`;
+    const what = colour ? `Likeness of colour (τ = ${this.spec.temperature})` : `Layer ${this.get("layer")}, head ${this.get("head")}${network === this.spec.networks[0] ? "" : `, ${network}`}`;
     const shares = this.spec.regions[image].map(([name], i) => [name, this.weightIn(this.coversOf(image, i), weights)]);
-    const held = shares.sort((a, b) => b[1] - a[1]).slice(0, 3).map(([name, mass]) => `${name} ${mass.toFixed(2)}`).join(", ");
+    const held = shares.sort((a, b) => b[1] - a[1]).slice(0, 2).map(([name, mass]) => `${name} ${mass.toFixed(2)}`).join(", ");
     const token = colour ? "" : `class token ${weights[0].toFixed(2)}`;
-    this.read(`${what}, from ${from}:`, `strongest weight ${number(weights[best + 1])} at ${this.placed(image, best)}.`, `Of its weight: ${[held, token].filter(Boolean).join("; ")}.`);
+    this.read(`${what}, from ${from}:`, `strongest weight ${number(weights[best + 1])} at ${this.placed(image, best)}.`, `Of its weight: ${[held, token].filter(Boolean).join("; ")}. ${this.pairWords(image, colour ? this.lastPatch : query, weights)}`);
+  }
+
+  // By the chapters' rule: what a patch gives to itself and to the class token is left out.
+  pairWords(image, patch, weights) {
+    const pair = this.pairAt(image, patch);
+    if (!pair) return "";
+    const [asking, patches, partner, partners] = pair;
+    const [here, all] = [this.shareOn(image, partners, weights, patch), this.shareOfAll(image, pair)];
+    return `Among other patches: ${partner} ${here.toFixed(2)}; from all ${patches.length} of ${asking} ${all.toFixed(2)}.`;
   }
 
   weightIn(cover, weights) {

@@ -22,8 +22,9 @@ class Seen(Protocol):
     """A photograph as a transformer of L layers and h heads saw it; the class token comes first of the 1 + N tokens.
 
     name, alt: strings.  image: uint8 (S, S, 3).  queries, keys: (L, h, 1 + N, d).  features: (1 + N, c).
+    described: (N, c), numbers of each patch that no network made: how much two patches differ.
     regions: {name: corners [[x, y], …] from 0 to 1}.  covers: (M, N), the share of each patch that each of the M
-    regions covers.
+    regions covers.  pairs: [(names of regions that ask, patches that ask for them, names of their partners), …].
     """
 
     name: str
@@ -32,8 +33,10 @@ class Seen(Protocol):
     queries: Any
     keys: Any
     features: Any
+    described: Any
     regions: Mapping[str, Sequence[Sequence[float]]]
     covers: Any
+    pairs: Sequence[tuple[Sequence[str], Sequence[int], Sequence[str]]]
 
 
 class TransformerExplorer(OwnPhotographExplorer):
@@ -51,10 +54,11 @@ class TransformerExplorer(OwnPhotographExplorer):
         name: what links and the page's address call the explorer.
         states: {name: {trait: value}}, for links that set it; a state names some of the traits of SHARED.
         limit: the weight at which the colours end, for every map of every photograph and network.
+        temperature: τ of the likeness of colour, exp(−d²/τ) for patches whose `described` differ by d.
 
-    All but `networks`, `look`, `limit`, `name` and `states` are traits, synchronised both ways; `own` is the file that
-    the reader chose, `refused` says why it cannot be shown. Queries and keys travel in 8 bits: the keys less their
-    mean over tokens, which no softmax sees, and one scale a channel.
+    All but `networks`, `look`, `limit`, `temperature`, `name` and `states` are traits, synchronised both ways; `own` is
+    the file that the reader chose, `refused` says why it cannot be shown. Queries and keys travel in 8 bits: the keys
+    less their mean over tokens, which no softmax sees, and one scale a channel.
 
     Raises ValueError, naming the argument, on anything that does not fit the above.
     """
@@ -82,11 +86,13 @@ class TransformerExplorer(OwnPhotographExplorer):
         other: int = -1,
         outlined: bool = False,
         limit: float = 0.05,
+        temperature: float = 1.0,
         name: str = "transformer",
         states: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self._look = look
         self._limit = arrays.positive("limit", limit)
+        self._temperature = arrays.positive("temperature", temperature)
         packed = self._pack({name: list(seen) for name, seen in _named(networks).items()})
         start = {"image": image, "layer": layer, "head": head, "other": other, "outlined": outlined,
                  "network": next(iter(networks)) if network is None else network,
@@ -118,7 +124,7 @@ class TransformerExplorer(OwnPhotographExplorer):
         for name, seen in networks.items():
             parts[name] = [f"{name} {i}" for i in range(len(seen))]
             maps |= {part: _tokens(one, shape, width) for part, one in zip(parts[name], seen, strict=True)}
-        packer.add("colours", np.stack([_mean_colours(picture, side) for picture in pictures]))
+        packer.add("described", np.stack([_described(seen, side) for seen in first]))
         covers = [_covers(seen, side) for seen in first]
         packer.add("covers", np.concatenate(covers))
         packer.add_pictures("images", pictures)
@@ -128,6 +134,7 @@ class TransformerExplorer(OwnPhotographExplorer):
             "imageNames": [arrays.word("name", seen.name) for seen in first],
             "alt": [seen.alt for seen in first],
             "regions": [[[name, corners] for name, corners in seen.regions.items()] for seen in first],
+            "pairs": [_pairs(seen) for seen in first], "temperature": self._temperature,
             "arrays": packer.spec,
         }
         self._limits = {"image": len(first), "layer": layers, "head": heads, "query": side ** 2, "other": len(first)}
@@ -179,12 +186,20 @@ def _in_8_bits(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.rint(vectors / scale).astype(np.int8), scale
 
 
-def _mean_colours(image: np.ndarray, side: int) -> np.ndarray:
-    """The mean colour of each patch, uint8 (N, 3)."""
-    edges = np.arange(side + 1) * image.shape[0] // side
-    sums = np.add.reduceat(np.add.reduceat(image.astype(float), edges[:-1], 0), edges[:-1], 1)
-    counts = np.diff(edges)
-    return np.rint(sums / (counts[:, None] * counts)[..., None]).astype(np.uint8).reshape(-1, 3)
+def _described(seen: Seen, side: int) -> np.ndarray:
+    """Colour and texture of the patches, float32 (N, c)."""
+    return arrays.numbers("described", seen.described, (side ** 2, "c")).astype(np.float32)
+
+
+def _pairs(seen: Seen) -> list[list[Any]]:
+    """[what asks, its patches, what its partners are called, their numbers among the regions]."""
+    names = list(seen.regions)
+    return [[_called(asking), list(patches), _called(partners), [names.index(name) for name in partners]]
+            for asking, patches, partners in seen.pairs]
+
+
+def _called(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
 def _covers(seen: Seen, side: int) -> np.ndarray:

@@ -18,7 +18,7 @@ def what_is_wrong(weights: ArrayLike | None, grid: tuple[int, int], extra: int =
     """Return a sentence for each fault of a map that is said to be softmax weights; none found, an empty list.
 
     Args:
-        weights: (…, N_q, N_k), or None, an empty dict or an empty list, as of a hook that nothing has called.
+        weights: (…, N_q, N_k), or None, an empty dict or an empty list, as of a hook that got no weights.
         grid: rows and columns of the patches.
         extra: how many tokens are no patch, such as a class token.
         values: V (…, N_k, d_v) of the same heads, if they are at hand, with d_v < N_k: they give (AV)Vᵀ away.
@@ -27,7 +27,7 @@ def what_is_wrong(weights: ArrayLike | None, grid: tuple[int, int], extra: int =
         ValueError: if `weights` has fewer than two axes.
     """
     if weights is None or (isinstance(weights, (dict, list)) and not weights):
-        return ["there is no map: the hook was never called, as happens where a fused kernel computes the output"]
+        return ["there is no map: a fused kernel that computes the output gives a hook None, or calls none"]
     A = as_array("weights", weights).astype(float)
     if A.ndim < 2:
         raise ValueError(f"weights must have the shape (…, N_q, N_k), got {A.shape}")

@@ -14,7 +14,7 @@ from torch import Tensor
 from attention_lite.lab import patches, photographs, regions, truth_results
 from attention_lite.lab.own_photograph import open_photograph
 from attention_lite.lab.pretrained import vision_transformer
-from attention_lite.lab.truth import GRID, QUESTIONS, SIDE, untrained
+from attention_lite.lab.truth import GRID, QUESTIONS, SIDE, queries, untrained
 from attention_lite.networks.vision_transformer import VisionTransformer
 
 SHOWN = 400              # pixels: the longest side on which a page shows a photograph
@@ -35,7 +35,9 @@ class Seen:
 
     name, alt: what a reader calls the photograph, and what it shows.  image: its middle square, uint8, (S, S, 3).
     queries, keys: (L, h, 1 + N, d).  features: the last tokens, (1 + N, c).
+    described: colour and texture of each patch, (N, 8), as `patches.describe` has them.
     regions: polygons by name, their corners from 0 to 1.  covers: the share of each patch that each covers, (M, N).
+    pairs: the far pairs of `truth.QUESTIONS`, (names that ask, their patches, names of the partner).
     """
 
     name: str
@@ -44,8 +46,10 @@ class Seen:
     queries: Tensor
     keys: Tensor
     features: Tensor
+    described: Tensor
     regions: dict[str, regions.Polygon] = field(default_factory=dict)
     covers: Tensor = field(default_factory=lambda: torch.zeros(0, GRID ** 2))
+    pairs: list[tuple[tuple[str, ...], list[int], tuple[str, ...]]] = field(default_factory=list)
 
 
 def see(net: VisionTransformer, photograph: str | Path | ArrayLike) -> Seen:
@@ -90,8 +94,8 @@ def named_head(photograph: str) -> dict[str, int]:
 def states(names: tuple[str, ...] | list[str]) -> dict[str, dict[str, int | str]]:
     """The states of an explorer of these photographs that links name.
 
-    One for each region that asks in `truth.QUESTIONS`, as "cat-left-eye": its middle patch, and the head that the other
-    half of the photographs named. And the networks alone: "trained", "untrained", "colour".
+    One for each region that asks in `truth.QUESTIONS`, as "cat-left-eye": the patch it fills most, and the head
+    that the other half of the photographs named. And the networks alone: "trained", "untrained", "colour".
     """
     found: dict[str, dict[str, int | str]] = {
         "trained": {"network": "trained"}, "untrained": {"network": "untrained"}, "colour": {"network": COLOUR}}
@@ -105,25 +109,31 @@ def states(names: tuple[str, ...] | list[str]) -> dict[str, dict[str, int | str]
 
 
 def patch_of(photograph: str, region: str) -> int:
-    """The patch in the middle of a region, numbered row by row.
+    """The patch that a region fills most, to a tenth; of several, the nearest to its middle; numbered row by row.
 
     Raises:
         ValueError: if the photograph or the region is unknown.
     """
-    shares = regions.coverage(regions.region(photograph, region), GRID)
-    lines = torch.arange(float(GRID))
-    row, column = ((shares.sum(1 - axis) * lines).sum() / shares.sum() for axis in (0, 1))
-    return int(row.round()) * GRID + int(column.round())
+    shares = regions.coverage(regions.region(photograph, region), GRID).flatten()
+    places = torch.cartesian_prod(torch.arange(float(GRID)), torch.arange(float(GRID)))
+    from_middle = (places - shares @ places / shares.sum()).norm(dim=1)
+    return int((from_middle / 1000 - (10 * shares).round()).argmin())
+
+
+def temperature() -> float:
+    """The one temperature of likeness of colour: the best for it over all ten photographs."""
+    return truth_results.temperature(truth_results.load())
 
 
 def _see_named(net: VisionTransformer, photograph: str) -> Seen:
     outlines = regions.regions(photograph) if photograph in regions.drawn() else {}
+    pairs = [(q.query, queries(q).tolist(), q.partner) for q in QUESTIONS if q.photograph == photograph]
     covers = [regions.coverage(polygon, GRID).flatten() for polygon in outlines.values()]
     return Seen(
         WORDS.get(photograph, photograph), photographs.PHOTOGRAPHS[photograph].title,
         _square(photographs.load(photograph)),
         **_tokens(net, patches.window(photograph, (SIDE, SIDE)).permute(2, 0, 1)[None]),
-        regions=outlines, covers=torch.stack(covers) if covers else torch.zeros(0, GRID ** 2),
+        regions=outlines, covers=torch.stack(covers) if covers else torch.zeros(0, GRID ** 2), pairs=pairs,
     )
 
 
@@ -135,7 +145,7 @@ def _square(photograph: np.ndarray) -> np.ndarray:
 
 @torch.no_grad()
 def _tokens(net: VisionTransformer, image: Tensor) -> dict[str, Tensor]:
-    """Queries, keys and last tokens of a photograph (1, 3, 224, 224)."""
+    """Queries, keys, last tokens, and colour and texture of a photograph (1, 3, 224, 224)."""
     found: dict[str, list[Tensor]] = {"W_Q": [], "W_K": []}
     heads = net.layers[0].attention.h
     hooks = [
@@ -148,4 +158,5 @@ def _tokens(net: VisionTransformer, image: Tensor) -> dict[str, Tensor]:
     finally:
         for hook in hooks:
             hook.remove()
-    return {"queries": torch.stack(found["W_Q"]), "keys": torch.stack(found["W_K"]), "features": features}
+    return {"queries": torch.stack(found["W_Q"]), "keys": torch.stack(found["W_K"]), "features": features,
+            "described": patches.describe(image[0].permute(1, 2, 0), (GRID, GRID))}

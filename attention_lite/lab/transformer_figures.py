@@ -13,7 +13,6 @@ from attention_lite.lab.truth import GRID, SIDE
 
 with extra("book"):
     import matplotlib.pyplot as plt
-    import numpy as np
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -109,21 +108,12 @@ def partners(results: Mapping[str, Any], called: Mapping[str, str]) -> None:
             y += 1
     ax.axvline(1, color="0.4", linewidth=1, linestyle="--")
     ax.set_xscale("log")
-    ax.set_xticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
+    ax.set_xticks([0.5, 1, 2, 5, 10, 20], ["0.5", "1", "2", "5", "10", "20"])
     ax.minorticks_off()
     ax.set_yticks(range(y), ticks)
     ax.set(xlabel="lift (1: uniform weights)", ylim=(y - 0.5, -0.5))
     figure.legend([dot, wrong, cross], ["named on the other half", "its maps of wrong pictures",
-                                        "colour, τ named likewise"], loc="outside upper center", ncols=2)
-
-
-def empty_hook(weights: Tensor, photograph: str) -> None:
-    """What a hook under the fused kernel records, nothing, beside the map (side, side) that it was to record."""
-    figure, axes = figures.panels(1, 2, width=2.7, height=3.1)
-    figures.picture(axes[0, 0], np.full((SIDE, SIDE, 3), 0.9), "7. need_weights=False")
-    axes[0, 0].text(SIDE / 2, SIDE / 2, "None", ha="center", va="center", color="0.3", fontsize=16)
-    heat = figures.glow(axes[0, 1], image(photograph)[0].permute(1, 2, 0), weights, 0.05, "asked for, head by head")
-    figures.colour_bar(figure, heat, axes, "weight", extend="max")
+                                        "likeness of colour"], loc="outside upper center", ncols=2)
 
 
 def _dot(ax: Axes, x: float, y: float) -> None:

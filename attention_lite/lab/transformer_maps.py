@@ -131,19 +131,6 @@ def change_without(net: VisionTransformer, x: Tensor, orders: Tensor, counts: tu
     return torch.stack([1 - torch.cosine_similarity(class_tokens(orders[:, n:]), whole) for n in counts], 1)
 
 
-def influence(net: VisionTransformer, x: Tensor, token: int = 0) -> Tensor:
-    """How strongly each patch moves a token of the output, to first order: (N,).
-
-    The length of the gradient of ½|token|² with respect to each patch's embedding, the last normalisation left out.
-    """
-    tokens = net.embed(x).detach().requires_grad_()
-    out = tokens
-    for layer in net.layers:
-        out = layer(out)
-    (gradient,) = torch.autograd.grad((out[0, token] ** 2).sum() / 2, tokens)
-    return gradient[0, 1:].norm(dim=1)
-
-
 def without_the_highest(net: VisionTransformer, maps: dict[str, Tensor], count: int) -> tuple[list[str], Tensor]:
     """How far the class token moves without the `count` patches ranked highest, for all of `maps`' photographs.
 
@@ -157,17 +144,6 @@ def without_the_highest(net: VisionTransformer, maps: dict[str, Tensor], count: 
     return list(ranks), torch.stack(moved)
 
 
-def agreement_with_gradient(net: VisionTransformer, maps: dict[str, Tensor]) -> tuple[list[str], Tensor]:
-    """Rank correlation of what maps say of the class token with the gradient: their names, and (photographs, 3)."""
-    found = []
-    for photograph, m in maps.items():
-        gradient = influence(net, image(photograph))
-        ranks = {"rollout": rollout(m)[0, 1:], "last layer": m[-1].mean(0)[0, 1:],
-                 "mean of layers": m.mean((0, 1))[0, 1:]}
-        found.append([rank_correlation(r, gradient) for r in ranks.values()])
-    return list(ranks), torch.tensor(found)
-
-
 @torch.no_grad()
 def as_torchs_own(block: ScaledDotProductAttention) -> nn.MultiheadAttention:
     """torch's own module with the weights of a block that has biases, in eval mode."""
@@ -176,12 +152,6 @@ def as_torchs_own(block: ScaledDotProductAttention) -> nn.MultiheadAttention:
     own.in_proj_bias.copy_(torch.cat([block.W_Q.bias, block.W_K.bias, block.W_V.bias]))
     own.out_proj.load_state_dict(block.W_O.state_dict())
     return own
-
-
-def rank_correlation(a: Tensor, b: Tensor) -> float:
-    """Spearman's: the correlation of two lists' ranks."""
-    ranks = torch.stack([t.argsort().argsort().float() for t in (a, b)])
-    return torch.corrcoef(ranks)[0, 1].item()
 
 
 def rankings(maps: dict[str, Tensor], photograph: str) -> dict[str, Tensor]:

@@ -1,16 +1,16 @@
 """Where a vision transformer looks, held against regions drawn by hand, beside controls that know nothing.
 
 A *question* takes the patches of one region as queries (a cat's left eye) and asks how much of their weight lies on
-another region far away (her right eye). The score is the *lift*, weight over share of the places: 1 for uniform
-weights, and nearness cannot win it. Heads are named on one half of the photographs and scored on the other;
-`truth_results` does that and writes the file.
+another region far away (her right eye). What a patch gives to itself and to the class token is left out, for the
+network and for every control alike. The score is the *lift*, weight over share of the places: 1 for uniform weights,
+and nearness cannot win it. Heads are named on one half of the photographs and scored on the other; `truth_results`
+does that and writes the file.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attention_lite import record_attention
@@ -110,7 +110,8 @@ def distance(question: Question) -> float:
 def lifts(maps: Tensor, question: Question) -> Tensor:
     """The lift of every query of a question in every map: maps (…, N, N) -> (…, queries).
 
-    N is the number of patches, or one more: then the first place is the class token, which no region covers.
+    N is the number of patches, or one more: then the first place is the class token. Of the weights counts what goes to
+    the other patches, as a share of that.
 
     Raises:
         ValueError: if the maps have another size.
@@ -118,7 +119,14 @@ def lifts(maps: Tensor, question: Question) -> Tensor:
     extra = maps.shape[-1] - GRID ** 2
     if maps.dim() < 2 or maps.shape[-2] != maps.shape[-1] or extra not in (0, 1):
         raise ValueError(f"maps must have shape (…, 256, 256) or (…, 257, 257), got {tuple(maps.shape)}")
-    return lift(maps[..., queries(question) + extra, :], F.pad(target(question), (extra, 0)))
+    return lift(to_others(maps[..., extra:, extra:], queries(question)), target(question))
+
+
+def to_others(maps: Tensor, asking: Tensor) -> Tensor:
+    """What each asking patch gives to the other patches, over its sum: maps (…, N, N), asking (n,) -> (…, n, N)."""
+    weights = maps[..., asking, :].clone()
+    weights[..., torch.arange(len(asking)), asking] = 0
+    return weights / weights.sum(-1, keepdim=True).clamp(min=1e-12)          # a row of nothing stays nothing
 
 
 def geometric_mean(values: Tensor, dim: int = 0) -> Tensor:
@@ -135,6 +143,11 @@ def by_photograph(table: Tensor, photographs: tuple[str, ...]) -> Tensor:
 def best_option(table: Tensor, half: str) -> int:
     """Of the lifts (questions, options): the option whose geometric mean over a half's photographs is largest."""
     return int(geometric_mean(by_photograph(table, HALVES[half])).argmax())
+
+
+def best_knowing_all(table: Tensor) -> int:
+    """The option that is best over all photographs: what a control may have, to whose advantage it is."""
+    return int(geometric_mean(by_photograph(table, PHOTOGRAPHS)).argmax())
 
 
 def interval(values: Tensor, mean: Callable[[Tensor, int], Tensor]) -> list[float]:

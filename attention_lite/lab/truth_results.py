@@ -23,7 +23,7 @@ COMMAND = "python -m attention_lite.lab truth"
 OTHER = {"first": "second", "second": "first"}
 PARTS = ("choice", "questions", "held_out", "halvings", "class_token")       # lists of rows
 # Families of maps with options to choose among: heads, temperatures, widths.
-NETWORK, LIKENESS, NEARNESS = "network", "likeness of colour and texture", "nearness"
+NETWORK, LIKENESS, NEARNESS = "network", "likeness of colour", "nearness"
 ELSEWHERE = "the same heads on the other photographs"
 
 
@@ -156,9 +156,9 @@ def question_row(i: int, by_query: Tensor, tables: dict[str, Tensor], choice: li
 
 
 def asked(maps: dict[str, Tensor], question: truth.Question, head: int) -> Tensor:
-    """A head's weights on the patches, mean over the queries of a question: (256,)."""
+    """Where a head's weight on other patches lies, mean over the queries of a question: (256,)."""
     layer, number = divmod(head, 6)
-    return maps[question.photograph][layer, number, 1 + truth.queries(question), 1:].mean(0)
+    return truth.to_others(maps[question.photograph][layer, number, 1:, 1:], truth.queries(question)).mean(0)
 
 
 def _with_interval(head: int, by_query: Tensor) -> dict:
@@ -174,11 +174,12 @@ def spread(values: Tensor) -> dict[str, float]:
 
 
 def held_out_row(half: str, tables: dict[str, Tensor], choice: list[dict]) -> dict:
-    """What the options named on one half score on the other: the head, and every control by the same rule."""
+    """What the head named on one half scores on the other, beside one temperature and one width, best knowing all."""
     named = next(_number(row) for row in choice if row["chosen_on"] == half)
     row = {"chosen_on": half, "scored_on": OTHER[half], **_head(named)}
-    for family in (NETWORK, LIKENESS, NEARNESS):
-        row[family] = reached(tables[family][:, truth.best_option(tables[family], half)], half)
+    row[NETWORK] = reached(tables[NETWORK][:, named], half)
+    for family in (LIKENESS, NEARNESS):
+        row[family] = reached(tables[family][:, truth.best_knowing_all(tables[family])], half)
     row[ELSEWHERE] = reached(tables[ELSEWHERE][:, :, named].mean(1), half)
     row["untrained"] = [round(held_out(tables[f"untrained {seed}"], half), 4) for seed in UNTRAINED_SEEDS]
     row["random"] = spread(torch.tensor([held_out(drawn, half) for drawn in tables["random"].unbind(1)]))
@@ -204,6 +205,12 @@ def paired(results: dict, control: str) -> dict:
     values = torch.tensor(list(ratios.values()))
     return {"ratios": ratios, "mean": truth.geometric_mean(values).item(),
             "interval": truth.interval(values, truth.geometric_mean), "ahead": int((values > 1).sum())}
+
+
+def temperature(results: dict) -> float:
+    """The one temperature of likeness of colour that is best over all ten photographs, to its advantage."""
+    table = torch.tensor([row[LIKENESS] for row in results["questions"]])
+    return truth.TEMPERATURES[truth.best_knowing_all(table)]
 
 
 def clearest(results: dict) -> list[dict]:

@@ -203,7 +203,7 @@ class Transformer(SphinxDirective):
         for name in names:
             photographs.load(name)      # a slip of the pen fails the build; weights that are missing do not
         start = {"query": seen.patch_of(names[0], self.options["query"]), **seen.named_head(names[0]),
-                 "states": seen.states(names)}
+                 "states": seen.states(names), "temperature": seen.temperature()}
         try:
             networks = seen.both_on(names)
         except ValueError as error:
