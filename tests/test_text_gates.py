@@ -194,6 +194,23 @@ def test_a_sample_of_the_stored_answers_is_what_the_network_answers(net):
     assert near(text_gates.look(net, x["page"], rest)[0], stored.spared["page", "cat"][1])
 
 
+def test_words_under_others_gates_are_counted_on_the_stored_maps_and_the_network(net):
+    stored = text_answers.stored()
+    rows = text_gates.shares_under(net, stored, "cup sign", orders=2)
+    for source in ("cat", "all 1", "cat's, own level"):
+        found, drawn = stored.words("cup sign", source)
+        assert rows[source] == [found / drawn]
+    assert rows["same kind"] == [1.0]
+    assert len(rows["other text"]) == 2
+    assert len(rows["no text"]) == 4
+    x = photographs.picture(stored.pictures["cup sign"], text_gates.SIDE)
+    own = text_gates.look(net, x)[1]
+    second = text_gates.found(net, "cup sign", x, text_gates.shuffled(own, 1))
+    assert rows["own, shuffled"] == [stored.words("cup sign", "own, shuffled")[0] / 6, second[0] / second[1]]
+    in_bytes = stored.maps[2, :3]
+    assert text_gates.shares(in_bytes, "cup sign") == text_gates.shares(in_bytes / 255, "cup sign")
+
+
 @torch.no_grad()
 def test_what_enters_the_block_is_what_its_gates_multiply(net):
     stored = text_answers.stored()

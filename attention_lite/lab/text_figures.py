@@ -23,45 +23,32 @@ def show(ax: Axes, picture: np.ndarray, text: Tensor | np.ndarray, title: str = 
     figures.picture(ax, grey * (1 - shade) + marked * shade, title)
 
 
-def two_scores(results: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]]) -> None:
-    """Words found and IoU under each source, {picture: {source: [(share of words, IoU), …]}}: a row a source."""
-    _, axes = plt.subplots(1, 2, figsize=(5.4, 6), sharey=True)
+def words_under(results: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
+    """Shares of words found under each source, {picture: {source: [share, …]}}: a row a source."""
+    _, ax = plt.subplots(figsize=(5.4, 5.2))
     for i, (name, rows) in enumerate(results.items()):
-        for y, scores in enumerate(rows.values()):
-            for ax, values in zip(axes, zip(*scores, strict=True), strict=True):
-                ax.plot(values, [y + 0.18 * (i - 1.5)] * len(values), "os^D"[i], color=figures.CYCLE[i], markersize=5,
-                        alpha=0.7, label=name if y == 0 else None)
-    for ax, label in zip(axes, ("share of\nwords found", "IoU with\nown map"), strict=True):
-        ax.set(xlim=(-0.05, 1.05), xlabel=label, xticks=(0, 0.5, 1))
+        for y, shares in enumerate(rows.values()):
+            ax.plot(shares, [y + 0.18 * (i - 1.5)] * len(shares), "os^D"[i], color=figures.CYCLE[i], markersize=5,
+                    alpha=0.7, label=name if y == 0 else None)
+    ax.set(xlim=(-0.05, 1.05), xlabel="share of words found", xticks=(0, 0.5, 1))
+    ax.grid(alpha=0.3)
+    _rows(ax, list(next(iter(results.values()))))
+    _key(ax)
+
+
+def moving_and_bringing_back(moves: Mapping[str, float], shares: Mapping[str, Mapping[str, float]]) -> None:
+    """How far each block's gates move, and the words found if it is spared, {picture: {block: share}}: a plot each."""
+    _, axes = plt.subplots(len(shares), 1, figsize=(5.4, 2.6 * len(shares)), sharex=True)
+    for ax, (picture, found) in zip(axes, shares.items(), strict=True):
+        for block, share in found.items():
+            colour = figures.CYCLE[("stages", "laterals", "smooths").index(block.split(".")[0])]
+            ax.plot(moves[block], share, "o", color=colour, alpha=0.75)
+            ax.annotate(block.removesuffix(".se"), (moves[block], share), (0, 8 if share < 0.5 else -8),
+                        textcoords="offset points", rotation=90, fontsize=9, color=colour, ha="center",
+                        va="bottom" if share < 0.5 else "top")
+        ax.set(title=picture, xlim=(0.1, 1), ylim=(-0.1, 1.1), yticks=(0, 0.5, 1), ylabel="words found, block spared")
         ax.grid(alpha=0.3)
-    _rows(axes[0], list(rows))
-    _key(axes[0])
-
-
-def by_block(shares: Mapping[str, Mapping[str, Sequence[float]]], blocks: Sequence[str], title: str) -> None:
-    """Words found where blocks are forced one by one, {picture: {way: a share a block}}: a panel a picture."""
-    _, axes = plt.subplots(1, len(shares), figsize=(5.4, 4), sharex=True, sharey=True)
-    for ax, (name, ways) in zip(axes, shares.items(), strict=True):
-        for (way, values), mark in zip(ways.items(), "os", strict=False):
-            ax.plot(values, range(len(blocks)), mark, label=way)
-        ax.set(xlim=(-0.05, 1.05), title=name, xlabel="share of words found")
-        ax.grid(axis="x", alpha=0.3)
-    _rows(axes[0], blocks)
-    _key(axes[0], title)
-
-
-def gates_of_pictures(table: Mapping[str, np.ndarray | Tensor], pictures: Sequence[str], named: Sequence[str]) -> None:
-    """The gates of blocks, {block: (pictures, channels)}, as strips: a row a picture, channels by their mean gate."""
-    figure, axes = plt.subplots(len(table), 1, figsize=(5.4, 5.2))
-    ticks = [pictures.index(name) for name in named]
-    for ax, (name, gates) in zip(axes, table.items(), strict=True):
-        gates = np.asarray(gates)
-        image = ax.imshow(gates[:, gates.mean(0).argsort(kind="stable")], vmin=0, vmax=1, aspect="auto",
-                          cmap=figures.MAP)
-        ax.set_yticks(ticks, named)
-        ax.set_xticks([])
-        ax.set_title(f"{name}, {gates.shape[1]} channels")
-    figures.colour_bar(figure, image, axes, "gate")
+    axes[-1].set_xlabel("how far its gates move")
 
 
 def differences(named: Mapping[str, tuple[float, float, float]], label: str) -> None:
@@ -80,6 +67,6 @@ def _rows(ax: Axes, names: Sequence[str]) -> None:
     ax.invert_yaxis()
 
 
-def _key(ax: Axes, title: str = "") -> None:
+def _key(ax: Axes) -> None:
     handles, labels = ax.get_legend_handles_labels()
-    ax.figure.legend(handles, labels, loc="outside upper center", ncols=2, title=title or None)
+    ax.figure.legend(handles, labels, loc="outside upper center", ncols=2)

@@ -3,7 +3,8 @@
 What the detector answers under all of them is stored: see `text_answers`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from torch import Tensor
 from attention_lite import force_gates, record_attention
 from attention_lite.lab import photographs, printed
 from attention_lite.networks import TextDetector
+
+if TYPE_CHECKING:
+    from attention_lite.lab.text_answers import Answers
 
 SIDE = 320               # pixels of the square that the detector gets
 POOL = 2                 # pixels of a map that become one place, by their mean
@@ -124,6 +128,33 @@ def words_found(text: Tensor | np.ndarray, words: np.ndarray) -> int:
         line = found[row, int(left * w):max(int(left * w) + 1, int(np.ceil(right * w)))]
         count += bool(2 * line.sum() >= len(line))
     return count
+
+
+def found(net: TextDetector, name: str, x: Tensor, forced: Mapping[str, Tensor | float]) -> tuple[int, int]:
+    """How many words of `name`, one of TEXTS, the detector finds under forced gates (see `look`), and of how many."""
+    drawn = printed.words_of(name)
+    return words_found(look(net, x, forced)[0], drawn), len(drawn)
+
+
+def shares(maps: Iterable[np.ndarray], name: str) -> list[float]:
+    """The share of the words of `name` that each of these maps, (h, w) in [0, 1] or uint8 for 255ths, finds."""
+    drawn = printed.words_of(name)
+    return [words_found(text / 255 if text.dtype == np.uint8 else text, drawn) / len(drawn) for text in maps]
+
+
+def shares_under(net: TextDetector, stored: "Answers", name: str, orders: int = 5) -> dict[str, list[float]]:
+    """The share of the words of `name`, one of TEXTS, found under others' gates, by kind, and those that are MADE.
+
+    Its own gates are shuffled in several orders: the first is stored, the others are asked of the network.
+    """
+    kin = KIN[name][0]
+    rows = {"same kind": (kin,), FOREIGN: (FOREIGN,), "other text": set(TEXTS) - {name, kin},
+            "no text": ("cup", "flower", "temple", "astronaut"), **{made: (made,) for made in MADE}}
+    maps = {row: [stored.map(name, source) for source in sources] for row, sources in rows.items()}
+    x = photographs.picture(stored.pictures[name], SIDE)
+    own = look(net, x)[1]
+    maps["own, shuffled"] += [look(net, x, shuffled(own, seed))[0].numpy() for seed in range(1, orders)]
+    return {row: shares(of, name) for row, of in maps.items()}
 
 
 # Pictures -------------------------------------------------------------------------------------------------------
