@@ -28,7 +28,7 @@ from conftest import ROOT
 PAGES = {"gates-on-one-page": ["SE", "ECA", "CBAM", "BAM", "SK", "PSA"],
          "positions-on-one-page": ["self-attention", "DANet", "EMSA", "external"],
          "01-se": ["SE", "SE in a ResNet"], "12-transformer": ["transformer", "transformer layer"],
-         "13-text-gates": ["SE", "text detector"]}
+         "13-text-gates": ["text detector"]}
 MADE_BY = {                                              # what makes the weights, if not a sigmoid
     "SE in a ResNet": {"SE"}, "SK": {"softmax"}, "PSA": {r"$\sigma$", "softmax"},
     "self-attention": {"softmax\nover keys"},
