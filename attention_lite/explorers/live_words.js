@@ -53,9 +53,9 @@ class LiveWords extends LivePicture {
     const nothing = FORCES.every((trait) => same(state[trait], NOTHING[trait])) && CARRIED.every((trait) => same(state[trait], NOTHING[trait]));
     if (nothing) return `With nothing forced the network ${verb} ${percent(before, n)} right.`;
     const asks = state.frame || state.disc || (state.gates.match(/^frame:(.*)/) ?? [])[1];
-    const which = !asks ? "" : this.scene().frame ? ` whose own cue is not ${asks}` : ` that have a ${asks} digit and ask for another`;
+    const which = !asks ? "" : this.scene().frame ? ` whose frame does not ask for ${asks} already` : ` that have a ${asks} digit and ask for another`;
     const cue = asks ? ` It ${verb} the ${asks} digit in ${percent(asked, n)}.` : "";
-    return `Over the ${n} stored scenes${which}: another answer in ${percent(changed, n)}.${cue} Right${this.scene().cue === null ? "" : " by the scene's own cue"}: ${percent(before, n)} before, ${percent(after, n)} so.`;
+    return `Over the ${n} stored scenes${which}: another answer in ${percent(changed, n)}.${cue} Right${this.scene().cue === null ? "" : " by what the scene itself asks for"}: ${percent(before, n)} before, ${percent(after, n)} so.`;
   }
 
   rows() {

@@ -36,19 +36,24 @@ def words_under(results: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
     _key(ax)
 
 
-def moving_and_bringing_back(moves: Mapping[str, float], shares: Mapping[str, Mapping[str, float]]) -> None:
+def moving_and_bringing_back(moves: Mapping[str, float], shares: Mapping[str, Mapping[str, float]],
+                             named: Sequence[str] = ("stages.1.1", "smooths.3", "laterals.0")) -> None:
     """How far each block's gates move, and the words found if it is spared, {picture: {block: share}}: a plot each."""
     _, axes = plt.subplots(len(shares), 1, figsize=(5.4, 2.6 * len(shares)), sharex=True)
     for ax, (picture, found) in zip(axes, shares.items(), strict=True):
+        for part, mark, colour in zip(("stages", "laterals", "smooths"), "os^", figures.CYCLE, strict=False):
+            blocks = [block for block in found if block.startswith(part)]
+            ax.plot([moves[block] for block in blocks], [found[block] for block in blocks], mark, color=colour,
+                    alpha=0.75, label=part)
         for block, share in found.items():
-            colour = figures.CYCLE[("stages", "laterals", "smooths").index(block.split(".")[0])]
-            ax.plot(moves[block], share, "o", color=colour, alpha=0.75)
-            ax.annotate(block.removesuffix(".se"), (moves[block], share), (0, 8 if share < 0.5 else -8),
-                        textcoords="offset points", rotation=90, fontsize=9, color=colour, ha="center",
-                        va="bottom" if share < 0.5 else "top")
-        ax.set(title=picture, xlim=(0.1, 1), ylim=(-0.1, 1.1), yticks=(0, 0.5, 1), ylabel="words found, block spared")
+            if (name := block.removesuffix(".se")) in named:
+                below = share > 0.5                     # the upper ones have neighbours at their right
+                ax.annotate(name, (moves[block], share), (0, -8) if below else (8, 0), textcoords="offset points",
+                            ha="center" if below else "left", va="top" if below else "center")
+        ax.set(title=picture, xlim=(0.1, 1.05), ylim=(-0.1, 1.1), yticks=(0, 0.5, 1), ylabel="share of words found")
         ax.grid(alpha=0.3)
     axes[-1].set_xlabel("how far its gates move")
+    _key(axes[0])
 
 
 def differences(named: Mapping[str, tuple[float, float, float]], label: str) -> None:
@@ -69,4 +74,4 @@ def _rows(ax: Axes, names: Sequence[str]) -> None:
 
 def _key(ax: Axes) -> None:
     handles, labels = ax.get_legend_handles_labels()
-    ax.figure.legend(handles, labels, loc="outside upper center", ncols=2)
+    ax.figure.legend(handles, labels, loc="outside upper center", ncols=2 + len(labels) % 2)
