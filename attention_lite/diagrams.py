@@ -184,6 +184,19 @@ PSA = Diagram(
      Arrow(((4.57, 2.1), (4.73, 2.1))), Arrow(((5.01, 2.1), (5.16, 2.1)))))
 
 _HEADS = r"$h\times N\times d_k$"
+WEIGHTED_AVERAGE = Diagram(
+    1.5,
+    (Box("$x$", 0.22, 1.2, 0.34, "map"), Box("describe\neach place", 1.22, 1.2, 0.84, "fixed", 0.44),
+     Box(r"$-\Vert q_i-k_j\Vert^2$", 2.88, 1.2, 1.0, "fixed", 0.44),
+     Box("softmax\nover places", 4.5, 1.2, 0.92, "weights", 0.44), Box("$AV$", 4.5, 0.3, 0.46, "fixed"),
+     Box("colours", 1.22, 0.3, 0.84, "fixed"), Box("$y$", 5.3, 0.3, 0.3, "map")),
+    (),
+    (Arrow(((0.39, 1.2), (0.8, 1.2))), Arrow(((0.58, 1.2), (0.58, 0.3), (0.8, 0.3))),
+     Arrow(((1.64, 0.3), (4.27, 0.3)), "$V$", r"$N\times d_v$"),
+     Arrow(((1.64, 1.2), (2.38, 1.2)), "$Q = K$", r"$N\times d_k$", 0.45),
+     Arrow(((3.38, 1.2), (4.04, 1.2)), "$S$", r"$N\times N$", 0.42),
+     Arrow(((4.5, 0.98), (4.5, 0.48)), "$A$", r"$N\times N$"), Arrow(((4.73, 0.3), (5.15, 0.3)))))
+
 SELF_ATTENTION = Diagram(
     2.0,
     (Box("$X$", 0.22, 1.7, 0.34, "map"), Box("$W_Q$", 1.2, 1.7, 0.4, "learned"),
@@ -318,14 +331,15 @@ TEXT_DETECTOR = Diagram(
      *(Arrow(((4.0, y), (4.2, y))) for y in _LEVELS), Arrow(((4.48, 1.7), (4.67, 1.7))),
      Arrow(((5.01, 1.7), (5.11, 1.7)))))
 
-DIAGRAMS = {"SE": SE, "ECA": ECA, "CBAM": CBAM, "BAM": BAM, "SK": SK, "PSA": PSA,
-            "self-attention": SELF_ATTENTION, "DANet": DANET, "EMSA": EMSA, "external": EXTERNAL,
+DIAGRAMS = {"weighted average": WEIGHTED_AVERAGE, "SE": SE, "ECA": ECA, "CBAM": CBAM, "BAM": BAM, "SK": SK,
+            "PSA": PSA, "self-attention": SELF_ATTENTION, "DANet": DANET, "EMSA": EMSA, "external": EXTERNAL,
             "SE in a ResNet": SE_IN_RESNET, "transformer": TRANSFORMER, "transformer layer": TRANSFORMER_LAYER,
             "text detector": TEXT_DETECTOR}
 
 
 # What the package's blocks have where nothing else is said.
 DEFAULTS = {
+    "weighted average": r"$\tau = 0.5$, by which $S$ is divided",
     "SE": "$r = 16$, no biases", "ECA": "$k$ from $C$: 3, 5, 7, …", "CBAM": "$r = 16$, $k = 7$",
     "BAM": "$r = 16$, $d = 4$", "SK": "two branches, $r = 16$, 32 groups, $L = 32$", "PSA": "$S = 4$, $r = 16$",
     "self-attention": "$h = 8$, $d_k = d_v = C/h$", "DANet": r"$\alpha = \beta = 0$ at the start",
@@ -335,6 +349,7 @@ DEFAULTS = {
 
 # Upright, for a phone: where the lanes of a drawing stand, from left to right. Its other direction runs downwards.
 LANES = {
+    "weighted average": {1.2: 0.8, 0.3: 3.0},
     "SE": {1.75: 0.5, 1.02: 2.2, 0.3: 3.5}, "ECA": {1.75: 0.5, 1.02: 2.0, 0.3: 3.4},
     "CBAM": {1.75: 0.5, 1.02: 2.2, 0.3: 3.5}, "BAM": {2.58: 0.2, 2.2: 0.6, 1.3: 1.7, 0.8: 2.4, 0.3: 3.3},
     "SK": {2.0: 0.6, 1.15: 2.1, 0.3: 3.6}, "PSA": {2.15: 0.5, 1.65: 1.2, 1.15: 1.9, 0.65: 2.6, 0.3: 3.5},

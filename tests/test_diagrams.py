@@ -1,4 +1,4 @@
-"""The diagrams of ten mechanisms and of two networks: nothing in them runs into anything else, as drawn."""
+"""The diagrams of all mechanisms and of two networks: nothing in them runs into anything else, as drawn."""
 
 import inspect
 from itertools import combinations, pairwise
@@ -25,11 +25,12 @@ from attention_lite.eca import adaptive_kernel_size
 from attention_lite.networks import TextDetector, VisionTransformer
 from conftest import ROOT
 
-PAGES = {"gates-on-one-page": ["SE", "ECA", "CBAM", "BAM", "SK", "PSA"],
+PAGES = {"00-weighted-average": ["weighted average"], "gates-on-one-page": ["SE", "ECA", "CBAM", "BAM", "SK", "PSA"],
          "positions-on-one-page": ["self-attention", "DANet", "EMSA", "external"],
          "01-se": ["SE", "SE in a ResNet"], "12-transformer": ["transformer", "transformer layer"],
          "13-text-gates": ["text detector"]}
 MADE_BY = {                                              # what makes the weights, if not a sigmoid
+    "weighted average": {"softmax\nover places"},
     "SE in a ResNet": {"SE"}, "SK": {"softmax"}, "PSA": {r"$\sigma$", "softmax"},
     "self-attention": {"softmax\nover keys"},
     "DANet": {"softmax\nover keys", "softmax\nover channels"}, "EMSA": {"softmax\nover keys", "IN"},
@@ -181,11 +182,12 @@ def test_a_clumsy_diagram_is_found_out(monkeypatch, change, problem):
 
 
 def test_where_the_kinds_stand():
-    """Every mechanism starts and ends in a map, learns something, and makes its weights by what its paper says."""
+    """Every mechanism starts and ends in a map, learns something (but chapter 00's), and makes its weights by what its
+    paper says."""
     for name, diagram in DIAGRAMS.items():
         kinds = [box.kind for box in diagram.boxes]
         assert kinds.count("map") == 2, name
-        assert {"learned", "weights"} <= set(kinds), name
+        assert ("learned" in kinds) == (name != "weighted average"), name
         made = {box.label.replace("-\n", "") for box in diagram.boxes if box.kind == "weights"}
         assert made == MADE_BY.get(name, {r"$\sigma$"})
 
@@ -216,7 +218,8 @@ def test_the_pages_draw_every_diagram():
     assert list(dict.fromkeys(name for names in PAGES.values() for name in names)) == list(DIAGRAMS)
 
 
-CHAPTERS = {"02-eca": "ECA", "03-cbam": "CBAM", "04-bam": "BAM", "05-sk": "SK", "06-psa": "PSA",
+CHAPTERS = {"00-weighted-average": "weighted average", "02-eca": "ECA", "03-cbam": "CBAM", "04-bam": "BAM",
+            "05-sk": "SK", "06-psa": "PSA",
             "07-self-attention": "self-attention", "08-danet": "DANet", "09-emsa": "EMSA", "10-external": "external"}
 
 
@@ -233,5 +236,5 @@ def test_a_chapter_opens_with_its_drawing(chapter, name):
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(ValueError, match=r"name must be one of SE, ECA, .*; got 'se'"):
+    with pytest.raises(ValueError, match=r"name must be one of weighted average, SE, .*; got 'se'"):
         draw("se")
