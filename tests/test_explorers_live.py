@@ -264,7 +264,7 @@ def test_the_transformer_s_maps_come_from_the_kernel_also_those_of_the_readers_o
     run_cell(page, 0)
     root = page.locator(".attention-explorer")
     root.get_by_role("status").filter(has_text="Layer 8, head 3, from left eye (row 6, column 5)").wait_for()
-    assert re.search(r"left eye 0\.3\d", status(root))
+    assert re.search(r"Of its weight:.*?right eye 0\.4\d", status(root))
     note = folder / "seen.txt"
     root.locator(".ax-stage").press("ArrowRight")
     wait_until(lambda: "query 102\n" in note.read_text(), 30, note.read_text)

@@ -54,7 +54,10 @@ class MixOnly(EMSA):
     """EMSA whose heads are mixed and whose maps are not normalised: rows sum to one."""
 
     def _weights(self, Q: Tensor, K: Tensor) -> Tensor:
-        return self._mixed(Q / self.d_k ** 0.5 @ K.transpose(-2, -1)).softmax(dim=-1)
+        return self._softmax(Q, K)
+
+    def _transformed(self, Q: Tensor, K: Tensor, V: Tensor) -> Tensor:
+        return self._weights(Q, K).to(V.dtype) @ V
 
 
 class NormOnly(EMSA):
