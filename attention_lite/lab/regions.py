@@ -142,7 +142,7 @@ def show(ax: "Axes", photograph: str, grid: bool = False) -> None:
         ax.plot(x, y, color=colour, linewidth=1.2)
         corner, side = _corner_for_number(polygon)
         ax.annotate(str(number + 1), corner, (0, 8 * side), textcoords="offset points", ha="center", va="center",
-                    color="white", fontsize=8, bbox={"facecolor": colour, "edgecolor": "none", "pad": 1})
+                    color="white", fontsize=9, bbox={"facecolor": colour, "edgecolor": "none", "pad": 1})
     ax.set(xlim=(0, 1), ylim=(1, 0))
     if grid:
         ticks = [tick / 20 for tick in range(21)]
