@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import json
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -123,6 +124,20 @@ def watch_context(context: BrowserContext) -> Watch:
     context.on("weberror", lambda e: watch.errors.append(f"exception: {e.error}"))
     context.on("response", lambda r: watch.errors.append(f"{r.status} {r.url}") if r.status >= 400 else None)
     return watch
+
+
+def thread_ms(page: Page, act: Callable[[], object], *events: str) -> list[float]:
+    """Processor milliseconds of the page's thread for each of its `events` while `act` runs: "pointermove", "frame".
+
+    Time by the clock would count what else the machine does.
+    """
+    browser = page.context.browser
+    browser.start_tracing(page=page, categories=["devtools.timeline"])
+    act()
+    traced = json.loads(browser.stop_tracing())["traceEvents"]
+    named = [("frame" if event["name"] == "FireAnimationFrame" else event["args"]["data"]["type"], event["tdur"] / 1000)
+             for event in traced if event["name"] in ("EventDispatch", "FireAnimationFrame") and "tdur" in event]
+    return [duration for name, duration in named if name in events]
 
 
 @pytest.fixture

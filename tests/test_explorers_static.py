@@ -27,7 +27,7 @@ from skimage import color, data
 
 from attention_lite.explorers import GatesExplorer, PositionsExplorer, ScalesExplorer
 from attention_lite.lab import scoring
-from conftest import Watch
+from conftest import Watch, thread_ms
 
 Explorer = PositionsExplorer | GatesExplorer | ScalesExplorer
 EXTENSION = Path(__file__).resolve().parent.parent / "book" / "_ext" / "explorers.py"
@@ -582,28 +582,19 @@ def test_a_finger_moves_the_query_and_the_page_still_scrolls(browser: Browser, p
 
 
 def milliseconds(root: Locator, moves: int = 60) -> float:
-    """Processor time of the page's thread for one move of the pointer over the explorer, drawing included.
-
-    Time by the clock would count what else the machine does.
-    """
+    """Processor time in which an explorer hears one move of the pointer and draws its answer."""
     stage, page = root.locator(".ax-stage"), root.page
     stage.scroll_into_view_if_needed()
     box = stage.bounding_box()
-    session = page.context.new_cdp_session(page)
-    session.send("Performance.enable")
 
-    def thread_seconds() -> float:
-        page.wait_for_timeout(200)
-        metrics = session.send("Performance.getMetrics")["metrics"]
-        return next(metric["value"] for metric in metrics if metric["name"] == "ThreadTime")
+    def move() -> None:
+        for i in range(moves):
+            page.mouse.move(box["x"] + (37 * i) % box["width"], box["y"] + (23 * i) % box["height"])
+            page.evaluate("() => new Promise(requestAnimationFrame)")     # each move has a frame of its own
 
-    start = thread_seconds()
-    for i in range(moves):
-        page.mouse.move(box["x"] + (37 * i) % box["width"], box["y"] + (23 * i) % box["height"])
-        page.evaluate("() => new Promise(requestAnimationFrame)")     # each move has a frame of its own
-    spent = thread_seconds() - start
-    session.detach()
-    return 1000 * spent / moves
+    spent = thread_ms(page, move, "pointermove", "frame")
+    assert len(spent) >= moves
+    return sum(spent) / moves
 
 
 def test_3456_positions_answer_within_a_frame(page: Page, write_page: Callable[..., str]) -> None:

@@ -7,15 +7,15 @@ comparison that load does not touch.
 
 from __future__ import annotations
 
-import json
 import statistics
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 from test_live_explorer import open_page, se, settled, site, written  # noqa: F401  (fixtures, too)
 
 from attention_lite.explorers import LiveExplorer
 from attention_lite.lab.live import Stage, stage
+from conftest import thread_ms
 
 FRAME, PULL, WIDER = 16, 8, 2.5                          # ms, ms, times
 MOVES, FIRST = 50, 10                                    # counted, and before them until the code is compiled
@@ -38,13 +38,9 @@ async ([selector, atX, atY, dx, dy, times]) => {
 """
 
 
-def processor_ms(browser: Browser, page: Page, selector: str, at: tuple[float, float], by: tuple[int, int]) -> float:
+def processor_ms(page: Page, selector: str, at: tuple[float, float], by: tuple[int, int]) -> float:
     """The median processor time of the page's thread for one move, drawing on the canvases and words included."""
-    browser.start_tracing(page=page, categories=["devtools.timeline"])
-    page.evaluate(MOVE, [selector, *at, *by, FIRST + MOVES])
-    events = json.loads(browser.stop_tracing())["traceEvents"]
-    moves = [event["tdur"] / 1000 for event in events if event["name"] == "EventDispatch"
-             and event["args"]["data"]["type"] == "pointermove" and "tdur" in event]
+    moves = thread_ms(page, lambda: page.evaluate(MOVE, [selector, *at, *by, FIRST + MOVES]), "pointermove")
     assert len(moves) >= MOVES
     return statistics.median(moves[-MOVES:])
 
@@ -55,20 +51,20 @@ def first_digit(stage: Stage) -> tuple[float, float]:
     return scene["x"][0] / stage.size, scene["y"][0] / stage.size
 
 
-def test_se_answers_within_a_frame_and_a_pulled_gate_sooner(browser: Browser, page: Page, site: Path,  # noqa: F811
+def test_se_answers_within_a_frame_and_a_pulled_gate_sooner(page: Page, site: Path,  # noqa: F811
                                                             se: Stage) -> None:  # noqa: F811
     open_page(page, site)
-    drag = processor_ms(browser, page, ".ax-stage", first_digit(se), (9, 9))
+    drag = processor_ms(page, ".ax-stage", first_digit(se), (9, 9))
     settled(page, "places=0:")
-    pull = processor_ms(browser, page, ".ax-pull", (0.5, 0.5), (0, 30))
+    pull = processor_ms(page, ".ax-pull", (0.5, 0.5), (0, 30))
     settled(page, "places=0:", "pulled=")
     assert drag <= WIDER * FRAME
     assert pull <= WIDER * PULL
     assert pull < 0.9 * drag, "the layers before the gates are not run again for a pulled gate"
 
 
-def test_self_attention_answers_within_a_frame(browser: Browser, page: Page, tmp_path: Path) -> None:
+def test_self_attention_answers_within_a_frame(page: Page, tmp_path: Path) -> None:
     cued = stage("cued-search", "self-attention")
     explorer = LiveExplorer(cued, name="se", causes=["disc", "drag"], views=["answer"])
     open_page(page, written(explorer, tmp_path))
-    assert processor_ms(browser, page, ".ax-stage", first_digit(cued), (9, 9)) <= WIDER * FRAME
+    assert processor_ms(page, ".ax-stage", first_digit(cued), (9, 9)) <= WIDER * FRAME
