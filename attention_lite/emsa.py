@@ -112,9 +112,10 @@ class EMSA(AttentionBlock):
         return A if self.mix is None else F.instance_norm(A, eps=EPS)
 
     def _transformed(self, Q: Tensor, K: Tensor, V: Tensor) -> Tensor:
-        """IN(A) V, (B, h, N_q, d_v), without a second map: rows of A sum to 1, so its mean is 1/N', and
+        """IN(A) V without a second map as large as A: (B, h, N_q, d_v).
 
-        (A - 1/N') V = A (V - mean V); IN's variance is mean(A²) - 1/N'². A map is large, and read once for each.
+        Rows of A sum to 1, so that A's mean is 1/N', (A - 1/N') V = A (V - mean V), and A's variance is
+        mean(A²) - 1/N'².
         """
         A = self._softmax(Q, K)
         n = A.shape[-1]

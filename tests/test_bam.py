@@ -69,7 +69,7 @@ def with_logits(channel: float, place: float, published: bool) -> BAMBlock:
 def test_forward_and_gradients_are_the_papers(batch, hidden, reduction, d, height, width, published, training, seed):
     assume(not (training and batch * height * width == 1))        # the spatial batch norms need two numbers
     bam = randomise(BAMBlock(hidden * reduction, reduction, d, published), seed).train(training)
-    # Under a batch norm a bias has gradient 0; where its few numbers spread little, 1.1e-10 of rounding was seen to stay.
+    # A bias under a batch norm has gradient 0; where its few numbers spread little, 1.1e-10 of rounding was seen.
     assert_same(bam, lambda x, w: reference(x, w, d, published, training),
                 torch.randn(batch, hidden * reduction, height, width, dtype=DOUBLE), tolerance=1e-9)
 
