@@ -436,7 +436,8 @@ def test_temperature_renormalises_the_softmax(
 
 
 def stage_colour(root: Locator, place: int, grid: tuple[int, int]) -> np.ndarray:
-    """The colour painted off the centre of a place (marks stand at the centre)."""
+    """The colour painted off the centre of a place (marks stand at the centre), once what was asked for is drawn."""
+    root.page.evaluate("() => new Promise(requestAnimationFrame)")
     at = [(place % grid[1] + 0.2) / grid[1], (place // grid[1] + 0.2) / grid[0]]
     return np.array(
         root.locator(".ax-stage").evaluate(
@@ -460,7 +461,6 @@ def test_the_map_is_painted_upright_on_fixed_limits(
             page.mouse.move(2, 2)
             point(root, place, GRID, click=True)
             root.get_by_role("slider", name="Temperature").press("End") if t > 1 else None
-            page.evaluate("() => new Promise(requestAnimationFrame)")
             w = positions.weights(place, t=t)
             for j in (5, 70, 150, 210, int(np.argsort(w)[-4])):
                 expected = np.array(colormaps["magma"](min(1, w[j] / limit))[:3]) * 255
@@ -689,7 +689,6 @@ def test_pointing_at_a_bar_paints_its_channel(page: Page, gates: GatesCase, gate
         assert f"Channel {channel}: gate" in status(root)
         for stage, factor in (("before the gate", 1), ("after the gate", gates.gates[0, 0, channel])):
             choose(root, "Features", stage)
-            page.evaluate("() => new Promise(requestAnimationFrame)")
             x = factor * gates.features[0, 0, channel].ravel()
             for j in (20, 60, 99):
                 expected = np.array(colormaps["magma"](min(1, x[j] / limit))[:3]) * 255
@@ -885,7 +884,8 @@ def test_sizes_and_channels_are_reached_by_keys_alone(
 
 
 def canvas_colour(root: Locator, canvas: str, at: tuple[float, float]) -> list[int]:
-    """The colour of a canvas at (x, y) CSS pixels."""
+    """The colour of a canvas at (x, y) CSS pixels, once what was asked for is drawn."""
+    root.page.evaluate("() => new Promise(requestAnimationFrame)")
     return root.locator(canvas).evaluate(
         """(canvas, [x, y]) => {
             const ratio = canvas.width / canvas.clientWidth;
@@ -916,7 +916,6 @@ def test_the_plot_stands_on_limits_that_stay(page: Page, scales: ScalesCase, sca
             choose(root, "Block", block_name)
             for branch, colour in ((0, ORANGE), (2, NAVY)):
                 choose(root, "Branch", scales.branches[branch])
-                page.evaluate("() => new Promise(requestAnimationFrame)")
                 for v in range(5):
                     weight = scales.weight(v, image, block, branch)
                     assert canvas_colour(root, ".ax-plot", place(v, weight)) == colour, "a point of this photograph"
@@ -937,14 +936,12 @@ def test_object_and_kernels_are_outlined_where_they_are(page: Page, scales: Scal
     bright = [122, 199, 255]
     for v, key in enumerate(["Home", *["ArrowRight"] * 4]):
         root.locator(".ax-stage").press(key)
-        page.evaluate("() => new Promise(requestAnimationFrame)")            # the map is drawn in the next frame
         half = scales.sizes[v] / 2 * pixel
         for dy, dx in ((-half, -half), (half, -half), (half, half)):
             assert canvas_colour(root, ".ax-stage", (column + dx, row + dy)) == [255, 255, 255], "a corner"
     edge = (column + 4 * pixel, row + 15 * pixel)
     assert canvas_colour(root, ".ax-stage", edge) == bright, "the 7 × 7 kernel of the late block covers 30 pixels"
     root.get_by_role("checkbox").uncheck()
-    page.evaluate("() => new Promise(requestAnimationFrame)")
     assert canvas_colour(root, ".ax-stage", edge) != bright
 
 

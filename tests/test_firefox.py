@@ -8,7 +8,15 @@ from pathlib import Path
 import firefox
 import pytest
 import torch
-from test_live_explorer import address, close, own_gates, se, shown, site, torchs  # noqa: F401  (fixtures, too)
+from test_live_explorer import (  # noqa: F401  (fixtures, too)
+    TOLERANCE,
+    address,
+    own_gates,
+    se,
+    shown,
+    site,
+    torchs,
+)
 
 from attention_lite.lab import ask_for
 from attention_lite.lab.live import Stage
@@ -76,7 +84,7 @@ def test_firefox_answers_as_torch_does(site: Path, shown, se: Stage, tmp_path: P
     told = firefox.verdict(page, tmp_path, 120)
     assert "error" not in told, told
     for state, probabilities in expected.items():
-        close(torch.tensor(told["found"][state]), probabilities[0])
+        torch.testing.assert_close(torch.tensor(told["found"][state]), probabilities[0], rtol=0, atol=TOLERANCE)
     gates = own_gates(test)
     gates[:, 0] = 0
     changed = int((torchs(test, gates=gates).argmax(1) != torchs(test).argmax(1)).sum())

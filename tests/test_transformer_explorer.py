@@ -235,7 +235,8 @@ def status(root: Locator) -> str:
 
 
 def pixel(root: Locator, selector: str, x: float, y: float) -> list[int]:
-    """The colour of a canvas at (x, y) in CSS pixels."""
+    """The colour of a canvas at (x, y) in CSS pixels, once what was asked for is drawn."""
+    root.page.evaluate("() => new Promise(requestAnimationFrame)")
     return root.locator(selector).evaluate(
         """(canvas, [x, y]) => { const ratio = canvas.width / canvas.clientWidth;
         return [...canvas.getContext('2d').getImageData(x * ratio, y * ratio, 1, 1).data].slice(0, 3); }""", [x, y])
