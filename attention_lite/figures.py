@@ -28,7 +28,7 @@ def use_style() -> None:
     plt.rcdefaults()                      # a reader's image.origin would turn every map upside down
     plt.rcParams.update({
         "figure.dpi": 96, "savefig.dpi": 144, "savefig.bbox": "tight", "figure.facecolor": "white",
-        "font.size": 11, "axes.titlesize": 11, "axes.labelsize": 11, "legend.fontsize": 10, "legend.frameon": False,
+        "font.size": 11, "axes.titlesize": 11, "axes.labelsize": 11, "legend.fontsize": 11, "legend.frameon": False,
         "axes.spines.top": False, "axes.spines.right": False, "axes.prop_cycle": plt.cycler(color=CYCLE),
         "lines.linewidth": 2, "image.interpolation": "nearest", "figure.constrained_layout.use": True,
     })

@@ -280,8 +280,8 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
     "ask for 3": (lambda: ask_for(scenes(), 3), "which must be 0 (red), 1 (green) or 2 (blue), got 3"),
     "ask for red": (lambda: ask_for(scenes(), "red"),
                     "which must be 0 (red), 1 (green) or 2 (blue), got 'red'"),
-    "ask without frame": (lambda: ask_for(CuedSearch("test").sample(1, 0), 0),
-                          "scenes must have a frame (frame is None): only context gating draws one"),
+    "ask without frame": (lambda: ask_for(OneDigit("test").sample(1, 0), 0),
+                          "scenes must have a frame or a disc (both are None)"),
     # lab: training and checkpoints
     "train task": (lambda: train("reading", "se", 0),
                    f"task must be one of {', '.join(RECIPES | ABLATIONS)}; got 'reading'"),

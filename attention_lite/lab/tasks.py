@@ -132,18 +132,21 @@ class ContextGating(Task):
 
 @float32()
 def ask_for(scenes: Scenes, which: int) -> Scenes:
-    """The same scenes with the frame recoloured, so that it asks for digit `which` (0 red, 1 green, 2 blue).
+    """The same scenes with frame or disc recoloured, so that it asks for digit `which` (of a frame: red, green, blue).
 
     Raises:
-        ValueError: if `which` is none of these, or the scenes have no frame.
+        ValueError: if `which` is none of 0, 1 and 2, or the scenes have neither frame nor disc.
     """
     which = checks.plain(which)
     if which not in (0, 1, 2):
         raise ValueError(f"which must be 0 (red), 1 (green) or 2 (blue), got {which!r}")
-    if scenes.frame is None:
-        raise ValueError("scenes must have a frame (frame is None): only context gating draws one")
-    colour = rgb(PRIMARY_HUES[which], torch.tensor(0.9), torch.tensor(0.9))
-    return scenes.replace(frame=colour.expand(len(scenes), 3), target=torch.full_like(scenes.target, which))
+    asked = torch.full_like(scenes.target, which)
+    if scenes.frame is not None:
+        colour = rgb(PRIMARY_HUES[which], torch.tensor(0.9), torch.tensor(0.9))
+        return scenes.replace(frame=colour.expand(len(scenes), 3), target=asked)
+    if scenes.disc_colour is not None:
+        return scenes.replace(disc_colour=scenes.colour[:, which], target=asked)
+    raise ValueError("scenes must have a frame or a disc (both are None): context gating and cued search draw one")
 
 
 class CuedSearch(Task):
