@@ -656,12 +656,6 @@ ANSWERS = {
                   ("rows not normalised", r"row|sum|normalis", sums_no_rows),
                ("log taken for the sum", r"log|exp", sums_not_log)],
         "right": [("loops", sums_loop), ("softmax of the difference", sums_softmax)]},
-    "cost-cbam": {
-        "wrong": [("one matrix", r"two|2|both|second", lambda C, r, k: C * C // r + 2 * k * k),
-               ("k instead of k²", r"k|square|kernel", lambda C, r, k: 2 * C * C // r + 2 * k),
-               ("kernel for every channel", r"channel|two|plane|maps", lambda C, r, k: 2 * C * C // r + C * k * k)],
-        "right": [("float", lambda C, r, k: 2.0 * C * C / r + 2.0 * k * k),
-               ("tensor", lambda C, r, k: torch.tensor(2 * C * C // r + 2 * k * k))]},
     "compare-interval": {
         "wrong": [("divided by n", r"n − 1|n - 1|ddof|unbiased|spread",
                 lambda v: 2.776 * np.std(v) / math.sqrt(len(v))),

@@ -469,11 +469,6 @@ ANSWERS = {
                   ("text", r"letter",
                 "both")],
         "right": [("brackets", "(c)"), ("capital", "C")]},
-    "cost-eca": {
-        "wrong": [("one a stage", r"block|3, 4, 6, 3|16|stage", 22),
-                  ("the abstract's", r"80|abstract|formula|3, 5, 5, 7", 80),
-               ("ties down", r"tie|2048|larger|last", 3 * 5 + 4 * 5 + 6 * 5 + 3 * 5)],
-        "right": [("a float", 86.0), ("an array", np.array([86]))]},
     "cost-pairs": {
         "wrong": [("all at N", r"N / s|s²|s\^2|shrunken|keys", lambda d, s: 2 * d * s**2),
                ("ratio ignored", r"s\b|ratio", lambda d, s: 2 * d),

@@ -22,16 +22,8 @@ MISTAKES = {
         (lambda v: 0.5, "Compute t · s"),
         (lambda v: None, "returns nothing yet"),
     ],
-    "cost-eca": [(80, "a kernel of 3 in the first stage"), (22, "one block a stage"), (74, "not down"),
-                 (100, "add n · k"), ("86", "Leave the quotes out"), (True, "got bool True")],
-    "cost-cbam": [
-        (lambda C, r, k: 2 * C * C // r + k * k, "reads two maps"),
-        (lambda C, r, k: 4 * C * C // r + 2 * k * k, "Both pools share one"),
-        (lambda C, r, k: 2 * C * C // r, "forget the spatial gate"),
-        (lambda C, r, k: 2 * C * C // r + C + C // r + 2 * k * k, "count biases"),
-        (lambda C, r, k: 2 * C * C // r + 2 * C * k * k, "not all C channels"),
-        (lambda C, r, k: None, "returns nothing yet"),
-    ],
+    "which-reach": [(225, "the number of pixels"), (15 / 64, "the share of a side"), (1.0, "Take the model"),
+                    (49 / 4096, "7 × 7 pixels"), (0.5, "stem, block and tail"), ("0.05", "Leave the quotes out")],
     "cost-pairs": [
         (lambda d, s: 2 * d * s * s, "They are shrunken first"),
         (lambda d, s: d * (s + 1), "in both directions"),
@@ -44,7 +36,7 @@ MISTAKES = {
 }
 
 RIGHT = {
-    "cost-eca": [86.0, np.array([86]), Fraction(86), torch.tensor(86)],
+    "which-reach": [Fraction(225, 4096), np.float32(225 / 4096), torch.tensor(225 / 4096), 0.0549],
     "cost-criticise": ["(b)", "b)", "B."],
     "cost-pairs": [lambda d, s: Fraction(d) * (1 + s * s)],
     "compare-interval": [lambda values: torch.tensor(values).std() * 2.776 / math.sqrt(5)],

@@ -5,64 +5,25 @@ import statistics
 
 from attention_lite.exercises import Wrong, choose, close, exercise, formula, number, shown
 
+REACH = 225 / 4096                # of ContextNet before its head: 15 × 15 of 64 × 64 pixels
 
-@exercise("cost-eca")
-def check_eca(answer) -> None:
-    """The parameters that ECA adds to ResNet-50 with the paper's adaptive kernel."""
+
+@exercise("which-reach")
+def check_reach(answer) -> None:
+    """The share of the pixels that a unit of context gating's network hears without a block."""
     wrong = {
-        80: "80 comes out with a kernel of 3 in the first stage, or of 5 in the last. The formula gives neither. "
-            "Or a tie, that at 2048, went down: it goes up.",
-        22: "that is one block a stage. The stages have 3, 4, 6 and 3 blocks.",
-        20: "that is one block a stage, with the abstract's kernels. The stages have 3, 4, 6 and 3 blocks.",
-        74: "a tie between two odd numbers goes up, not down, and 4.5 is nearest to 5.",
-        62: "k is 5 for 256, 512 and 1024 channels and 7 for 2048. Yours are those of the blocks' narrow layers: ECA "
-            "stands where they are four times as wide.",
-        68: "k is 5 for 256, 512 and 1024 channels and 7 for 2048. Yours are those of the blocks' narrow layers: ECA "
-            "stands where they are four times as wide.",
-        112: "that is a kernel of 7 in every stage. Only the last, with 2048 channels, has it.",
-        48: "that is a kernel of 3 in every stage. Only narrower layers have it.",
-        98: "5.5 is nearer to 5 than to 7: the third stage has k = 5.",
-        102: "you count biases too. The convolution has none.",
+        225: "225 is the number of pixels. The share is that of all 64 × 64.",
+        15 / 64: "15 / 64 is the share of a side. Pixels lie in a square.",
+        1: "1 is what a unit hears with a block that looks at the whole picture. Take the model \"none\".",
+        169 / 2304: "that is the network of cued search. Take the task \"context-gating\".",
+        49 / 4096: "7 × 7 pixels is what reaches the block. Go on to the last map: the tail sees more.",
     }
-    count = number(answer)
-    if not close(count, 86):
-        raise Wrong(f"you count {shown(count)}: " + wrong.get(
-            count, "add n · k over the four stages, with n = 3, 4, 6, 3 and k from log₂ of 256, 512, 1024, 2048."))
-
-
-def _matrices(C: int, r: int) -> float:
-    return 2 * C * C / r
-
-
-formula(
-    "cost-cbam", "C r k", [(256, 16, 7), (64, 8, 3), (512, 4, 5), (48, 6, 9)],
-    lambda C, r, k: _matrices(C, r) + 2 * k * k, {
-        "the convolution reads two maps, the mean and the maximum over channels: it has 2 k² weights.":
-            lambda C, r, k: _matrices(C, r) + k * k,
-        "you count an MLP for each pool. Both pools share one.": lambda C, r, k: 2 * _matrices(C, r) + 2 * k * k,
-        "you count an MLP for each pool, and one plane of the kernel. Both pools share one MLP; the kernel has two "
-        "planes.": lambda C, r, k: 2 * _matrices(C, r) + k * k,
-        "you forget the spatial gate's convolution.": lambda C, r, k: _matrices(C, r),
-        "you forget the channel gate's MLP.": lambda C, r, k: 2 * k * k,
-        "you count biases of the MLP. The equations have none.":
-            lambda C, r, k: _matrices(C, r) + C + C / r + 2 * k * k,
-        "you count biases, of the MLP and of the convolution. The equations have none.":
-            lambda C, r, k: _matrices(C, r) + C + C / r + 2 * k * k + 1,
-        "you count a bias of the convolution. The equations have none.":
-            lambda C, r, k: _matrices(C, r) + 2 * k * k + 1,
-        "you count a norm after the convolution. The equations have none.":
-            lambda C, r, k: _matrices(C, r) + 2 * k * k + 2,
-        "you count one of the MLP's two matrices.": lambda C, r, k: _matrices(C, r) / 2 + 2 * k * k,
-        "you count one of the MLP's two matrices and one of the kernel's two planes.":
-            lambda C, r, k: _matrices(C, r) / 2 + k * k,
-        "the convolution reads the two pooled maps, not all C channels.": lambda C, r, k: _matrices(C, r) + C * k * k,
-        "the convolution reads the two pooled maps, not all C channels twice.":
-            lambda C, r, k: _matrices(C, r) + 2 * C * k * k,
-        "a k × k kernel has k² weights a plane, not k.": lambda C, r, k: _matrices(C, r) + 2 * k,
-        "you forget the reduction: the MLP joins C channels to C / r units.": lambda C, r, k: 2 * C * C + 2 * k * k,
-        "each matrix joins C channels to C / r units, so it has C · C / r weights, not (C / r)².":
-            lambda C, r, k: 2 * (C / r) ** 2 + 2 * k * k,
-    }, "The MLP, which both pools share, has two matrices, and the convolution's kernel two planes.")
+    share = number(answer)
+    if not close(share, REACH, 1e-3):
+        known = next((words for value, words in wrong.items() if close(share, value, 1e-3)), None)
+        raise Wrong(f"you get {shown(share)}: " + (
+            known or "stem, block and tail in a row, the unit in the middle, and the share of the pixels whose "
+                     "gradient is not zero."))
 
 
 formula(
