@@ -24,6 +24,7 @@ from attention_lite.lab.experiments import (
     keys,
     likeness,
     loudness,
+    neighbours,
     own,
     painted_over,
     slots,
@@ -68,6 +69,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         "temperatures": list(likeness.TEMPERATURES),
         "halves": {half: list(names) for half, names in truth.HALVES.items()}}),
     "frame-gates": Experiment(frame_gates.RUNS, frame_gates.measure, LAB, own.SETTINGS | {"shut": frame_gates.SHUT}),
+    "neighbours": Experiment(neighbours.RUNS, neighbours.measure, LAB, own.SETTINGS | {"orders": neighbours.ORDERS}),
     "painted-over": Experiment(painted_over.RUNS, painted_over.paint, LAB, own.SETTINGS | {
         "block": painted_over.BLOCK, "lowest": painted_over.LOWEST, "highest": painted_over.HIGHEST}),
     "exchanged-maps": Experiment(painted_over.RUNS, painted_over.exchange, LAB, own.SETTINGS),
