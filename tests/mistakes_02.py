@@ -18,7 +18,7 @@ def _t(C):
 
 
 MISTAKES = {
-    "eca-flip": [("a", "change sides"), ("b", "from which side"), ("d", "still change sides"),
+    "eca-flip": [("a", "change sides"), ("b", "from which side"), ("d", "weights are exchanged"),
                  ("e", "choose one of the letters")],
     "eca-criticise": [("a", "the line itself"), ("c", "the same k channels"), ("d", "true of every squeeze")],
     "eca-ring": [

@@ -9,7 +9,7 @@ _FLIP = {
     "a": "every channel keeps its two neighbours, but they change sides: what stood before it now stands after it. "
          "Which weight does each of them meet?",
     "b": "think of a kernel such as (1, 2, 1). Does it notice from which side it is read?",
-    "d": "a large middle weight makes the change small. The outer weights still change sides: when is that no change?",
+    "d": "a large middle weight makes the change small. Still the outer weights are exchanged: when is that nothing?",
 }
 _CRITICISE = {
     "a": "a wider kernel would reach further along the same line of numbers. What is the line itself worth?",
