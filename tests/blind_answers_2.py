@@ -9,32 +9,6 @@ import torch.nn.functional as F
 from torch import nn
 
 
-# chapter 00
-def attend_loops(scores, values):
-    out = []
-    for row in scores.tolist():
-        m = max(row)
-        e = [math.exp(s - m) for s in row]
-        out.append([sum(w * v for w, v in zip(e, column, strict=True)) / sum(e) for column in values.T.tolist()])
-    return out
-
-
-def attend_einsum(scores, values):
-    return torch.einsum("qk,kc->qc", torch.softmax(scores, 1), values)
-
-
-def attend_over_queries(scores, values):
-    return scores.softmax(0) @ values
-
-
-def attend_unnormalised(scores, values):
-    return scores.exp() @ values
-
-
-def attend_scaled(scores, values):
-    return (scores / math.sqrt(scores.shape[-1])).softmax(-1) @ values
-
-
 # chapter 04
 def output_expand(x, M_c, M_s):
     B, C, H, W = x.shape
@@ -286,11 +260,6 @@ def level_sums(s, t):
 
 
 ANSWERS = {
-    "average-attend": {
-        "wrong": [("softmax over the queries", r"axis|key|quer|row", attend_over_queries),
-               ("not divided by the sum", r"sum|normalis|divid|average", attend_unnormalised),
-               ("divided by a root", r"divid|root|scale|temperature", attend_scaled)],
-        "right": [("loops", attend_loops), ("einsum", attend_einsum)]},
     "average-light": {
         "wrong": [("the two exchanged", r"length|difference|doubl|lift", {"doubled": "distance", "lifted": "cosine"}),
                ("dot for doubled", r"four|dot", {"doubled": "dot", "lifted": "distance"}),
