@@ -17,7 +17,7 @@ def adaptive_kernel_size(channel: int, gamma: float = 2, b: float = 1) -> int:
         gamma, b: the constants of the paper's formula; gamma is positive, b is not negative.
 
     Returns:
-        k, odd and at least 1. A tie between two odd numbers goes to the larger, as in the published code.
+        k, odd and at least 1. A tie between two odd numbers goes to the larger, as in the paper's listing.
 
     Raises:
         ValueError: if `channel` is not a positive integer, or gamma or b is not such a number.

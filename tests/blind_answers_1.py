@@ -45,33 +45,6 @@ def softmax_less_mean(scores):
     return e / e.sum(-1, keepdim=True)
 
 
-def places_by_loop(A):
-    result = []
-    for row in A:
-        H = 0.0
-        for a in row.tolist():
-            if a > 0:
-                H -= a * math.log(a)
-        result.append(math.exp(H))
-    return result
-
-
-def places_by_cross_entropy(A):
-    return torch.prod(torch.where(A > 0, A, 1.0) ** -A, -1)
-
-
-def places_no_zero(A):
-    return (-(A * A.log()).sum(-1)).exp()
-
-
-def places_log2(A):
-    return (-(A * A.clamp(min=1e-30).log2()).sum(-1)).exp()
-
-
-def places_bare_entropy(A):
-    return -(A * A.clamp(min=1e-30).log()).sum(-1)
-
-
 # chapter 02
 def kernel_by_steps(C):
     t = (math.log2(C) + 1) / 2
@@ -529,11 +502,6 @@ ANSWERS = {
                ("the first axis", r"axis|row", softmax_of_dim_0),
                ("shifted by the mean", r"mean|largest|infin|overflow", softmax_less_mean)],
         "right": [("numpy", softmax_in_numpy), ("logsumexp", softmax_by_logsumexp)]},
-    "average-places": {
-        "wrong": [("0 ln 0 is NaN", r"0|NaN|masked", places_no_zero),
-               ("logarithm to base 2", r"log2|base|natural|\\ln", places_log2),
-               ("the entropy, no exponential", r"exp|entropy|e\^", places_bare_entropy)],
-        "right": [("a list of floats", places_by_loop), ("a product of powers", places_by_cross_entropy)]},
     "average-criticise": {
         "wrong": [("colour scale", r"scale|stretch|drawing|look", "b"), ("another query", r"query|other", "d"),
                ("temperature", r"temperature", "a")],

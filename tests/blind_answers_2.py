@@ -9,81 +9,6 @@ import torch.nn.functional as F
 from torch import nn
 
 
-# chapter 00
-def attend_loops(scores, values):
-    out = []
-    for row in scores.tolist():
-        m = max(row)
-        e = [math.exp(s - m) for s in row]
-        out.append([sum(w * v for w, v in zip(e, column, strict=True)) / sum(e) for column in values.T.tolist()])
-    return out
-
-
-def attend_einsum(scores, values):
-    return torch.einsum("qk,kc->qc", torch.softmax(scores, 1), values)
-
-
-def attend_over_queries(scores, values):
-    return scores.softmax(0) @ values
-
-
-def attend_unnormalised(scores, values):
-    return scores.exp() @ values
-
-
-def attend_scaled(scores, values):
-    return (scores / math.sqrt(scores.shape[-1])).softmax(-1) @ values
-
-
-# chapter 02
-def gates_numpy(x, w):
-    x, w = x.numpy(), w.numpy()
-    z = np.pad(x.mean((2, 3)), ((0, 0), (len(w) // 2,) * 2))
-    u = np.stack([z[:, c:c + len(w)] @ w for c in range(x.shape[1])], 1)
-    return 1 / (1 + np.exp(-u))
-
-
-def gates_band(x, w):
-    C, p = x.shape[1], len(w) // 2
-    M = torch.zeros(C, C, dtype=x.dtype)
-    for c in range(C):
-        for j in range(len(w)):
-            if 0 <= c + j - p < C:
-                M[c, c + j - p] = w[j]
-    return torch.sigmoid(x.mean(dim=(-2, -1)) @ M.T)
-
-
-def gates_np_convolve(x, w):
-    z = x.mean((2, 3))
-    return torch.stack([torch.sigmoid(torch.tensor(np.convolve(row.numpy(), w.numpy(), "same"))) for row in z])
-
-
-def gates_no_padding(x, w):
-    return F.conv1d(x.mean((2, 3))[:, None], w[None, None]).sigmoid()[:, 0]
-
-
-def gates_over_batch(x, w):
-    z = x.mean((2, 3)).T[:, None]
-    return F.conv1d(z, w[None, None], padding=len(w) // 2).sigmoid()[:, 0].T
-
-
-def k_of(C):
-    t = math.log2(C) / 2 + 0.5
-    return 2 * math.floor(t / 2) + 1
-
-
-def count_loop(stages):
-    total = 0
-    for n, C in stages:
-        for _ in range(n):
-            total += k_of(C)
-    return total
-
-
-def count_numpy(stages):
-    return np.sum([n * k_of(C) for n, C in stages])
-
-
 # chapter 04
 def output_expand(x, M_c, M_s):
     B, C, H, W = x.shape
@@ -335,28 +260,12 @@ def level_sums(s, t):
 
 
 ANSWERS = {
-    "average-attend": {
-        "wrong": [("softmax over the queries", r"axis|key|quer|row", attend_over_queries),
-               ("not divided by the sum", r"sum|normalis|divid|average", attend_unnormalised),
-               ("divided by a root", r"divid|root|scale|temperature", attend_scaled)],
-        "right": [("loops", attend_loops), ("einsum", attend_einsum)]},
     "average-light": {
         "wrong": [("the two exchanged", r"length|difference|doubl|lift", {"doubled": "distance", "lifted": "cosine"}),
                ("dot for doubled", r"four|dot", {"doubled": "dot", "lifted": "distance"}),
                ("cosine twice", r"lift|differ|angle", {"doubled": "cosine", "lifted": "cosine"})],
         "right": [("capitals", {"doubled": "Cosine", "lifted": "Distance"}),
                ("another order, blanks", {"lifted": "distance ", "doubled": " cosine"})]},
-    "eca-gates": {
-        "wrong": [("kernel turned round", r"from its far end", gates_np_convolve),
-               ("no padding", r"pad z", gates_no_padding),
-               ("along the batch", r"batch|channel|picture", gates_over_batch)],
-        "right": [("numpy", gates_numpy), ("a band matrix", gates_band)]},
-    "eca-parameters": {
-        "wrong": [("once a stage", r"n\b|block|each|every", lambda stages: sum(k_of(C) for _, C in stages)),
-               ("times C", r"C\b|channel|share|one kernel", lambda stages: sum(n * C * k_of(C) for n, C in stages)),
-               ("pairs read as (C, n)", r"pair|order|\(n, C\)|swap",
-                lambda stages: sum(C * k_of(n) for n, C in stages))],
-        "right": [("loop", count_loop), ("numpy", count_numpy)]},
     "eca-criticise": {
         "wrong": [("a", r"kernel|wide|order|storage", "a"), ("c", r"sigmoid", "c"),
                   ("d", r"squeeze|where|place", "(d)")],

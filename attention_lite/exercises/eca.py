@@ -1,20 +1,15 @@
 """Checks of the exercises of chapter 02, efficient channel attention."""
 
 import math
-from collections.abc import Callable
-
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from attention_lite.eca import adaptive_kernel_size
-from attention_lite.exercises import Wrong, call, choose, exercise, expect_shape, formula, same, slip
+from attention_lite.exercises import Wrong, choose, exercise, formula, indices
 
-Stages = list[tuple[int, int]]             # (blocks, channels) of each stage
 _FLIP = {
     "a": "every channel keeps its two neighbours, but they change sides: what stood before it now stands after it. "
          "Which weight does each of them meet?",
     "b": "think of a kernel such as (1, 2, 1). Does it notice from which side it is read?",
+    "d": "a large middle weight makes the change small. Still the outer weights are exchanged: when is that nothing?",
 }
 _CRITICISE = {
     "a": "a wider kernel would reach further along the same line of numbers. What is the line itself worth?",
@@ -35,51 +30,25 @@ def check_criticise(answer) -> None:
     choose(answer, "b", _CRITICISE)
 
 
-@exercise("eca-gates")
-def check_gates(gates) -> None:
-    """gates(x, w): (B, C, H, W), (k,) -> (B, C), the gates of a batch."""
-    for b, c, k, h, w in ((2, 8, 3, 5, 7), (3, 7, 5, 4, 4), (1, 4, 1, 1, 9)):
-        x, kernel = torch.randn(b, c, h, w) + 0.5, torch.randn(k)
-        s = call(gates, x, kernel)
-        if tuple(s.shape) in ((b, c, 1, 1), (b, 1, c)):
-            s = s.reshape(b, c)
-        if k > 1 and tuple(s.shape) in ((b, c - k + 1), (b, 1, c - k + 1)):
-            raise Wrong(f"from C = {c} channels and k = {k} weights you get {c - k + 1} gates. Each channel needs one: "
-                        "pad z with zeros at both ends.")
-        expect_shape(s, (b, c), "(B, C)")
-        right = torch.sigmoid(_along(x.mean((2, 3)), kernel))
-        if not same(s, right):
-            raise Wrong(_what_is_wrong(s, x, kernel, right))
-
-
-def _along(z: Tensor, kernel: Tensor, mode: str = "constant") -> Tensor:
-    """The kernel's k weights on each channel of z, (B, C), and its neighbours; `mode` pads the ends."""
-    p = len(kernel) // 2
-    return F.conv1d(F.pad(z[:, None], (p, p), mode=mode), kernel[None, None])[:, 0]
-
-
-def _what_is_wrong(s: Tensor, x: Tensor, kernel: Tensor, right: Tensor) -> str:
-    """The sentence for wrong gates: recognise the usual slips by the numbers they give."""
-    z, sigmoid = x.mean((2, 3)), torch.sigmoid
-    scores = _along(z, kernel)
-    squeeze = "your squeeze takes {} of each channel; ECA takes the mean over the places, picture by picture.".format
-    return slip(s, {
-        squeeze("the sum"): sigmoid(_along(x.sum((2, 3)), kernel)),
-        squeeze("the largest value"): sigmoid(_along(x.amax((2, 3)), kernel)),
-        squeeze("the mean over the whole batch"): sigmoid(_along(z.mean(0, keepdim=True).expand_as(z), kernel)),
-        "the sigmoid is missing: your gates are the raw sums, and some lie outside (0, 1).": scores,
-        "your gates sum to 1 over the channels: that is a softmax. ECA's gates are sigmoids, each on its own.":
-            scores.softmax(1),
-        "you read the kernel from its far end, as a mathematician's convolution does: its first weight belongs to the "
-        "channel with the smallest number.": sigmoid(_along(z, kernel.flip(0))),
-        "your channels form a ring: the last is a neighbour of the first. ECA pads with zeros.":
-            sigmoid(_along(z, kernel, "circular")),
-        "you repeat the channels at the ends. ECA pads with zeros.": sigmoid(_along(z, kernel, "replicate")),
-        "your kernel runs along the pictures of the batch. It runs along the channels of each.":
-            sigmoid(_along(z.T, kernel).T),
-        "there is a ReLU too many: between the kernel and the sigmoid there is nothing.": sigmoid(scores.relu()),
-        "these are no gates yet: you return x's means through a sigmoid, and w has no say.": sigmoid(z),
-    }) or f"your gates differ from the sigmoid of the sums over k neighbours by up to {(s - right).abs().max():.2f}."
+@exercise("eca-ring")
+def check_ring(gates) -> None:
+    """Numbers of the gates that can change once the line of 48 channels is closed to a ring; k is 3."""
+    chosen = indices(gates, 48, "gates")
+    if chosen == [0, 47]:
+        return
+    if len(chosen) == 48:
+        raise Wrong("most channels keep both neighbours, and all weights stay. Which gates hear something that they "
+                    "did not hear before?")
+    if chosen in ([0], [47]):
+        raise Wrong("that end hears the other one now. And the other end?")
+    if chosen == [0, 1, 46, 47]:
+        raise Wrong("so it would be with two neighbours on each side. With k = 3, whom does gate 1 hear?")
+    if not chosen:
+        raise Wrong("something changes: what stood beyond the last channel was nothing, and now it is channel 0.")
+    if {0, 47} <= set(chosen):
+        raise Wrong(f"gate {next(c for c in chosen if 0 < c < 47)} hears its left neighbour, itself and its right one, "
+                    "as before.")
+    raise Wrong("the line was cut between channels 47 and 0. Which gates hear across this cut?")
 
 
 def _t(C: int) -> float:
@@ -113,31 +82,3 @@ formula(
         "the formula has no largest size: very wide layers get more than 7.": lambda C: min(7, _odd(_t(C))),
         "that size is right for some widths only. It grows with C.": lambda C: 3,
     }, "Work out t = (log₂ C + b) / γ first, by hand: which odd number is nearest?")
-
-
-def _summed(term: Callable[[int, int, int], int]) -> Callable[[Stages], int]:
-    """A count: the sum over the stages of term(blocks, channels, size of the kernel)."""
-    return lambda stages: sum(term(n, C, adaptive_kernel_size(C)) for n, C in stages)
-
-
-formula(
-    "eca-parameters", "stages", [([(3, 256), (4, 512), (6, 1024), (3, 2048)],), ([(1, 64)],), ([(2, 512)],),
-                                 ([(2, 64), (2, 2048)],), ([(2, 64), (3, 64), (5, 128)],)],
-    _summed(lambda n, C, k: n * k), {
-        "each of a stage's n blocks has a kernel of its own.": _summed(lambda n, C, k: k),
-        "all channels share one kernel.": _summed(lambda n, C, k: n * k * C),
-        "all channels share one kernel, and each of a stage's n blocks has one.": _summed(lambda n, C, k: k * C),
-        "you count biases. The convolution has none.": _summed(lambda n, C, k: n * (k + 1)),
-        "those are SE's two matrices.": _summed(lambda n, C, k: n * 2 * C * C // 16),
-        "you read the pairs as (C, n). They are (n, C).": _summed(lambda n, C, k: C * adaptive_kernel_size(n)),
-        "you square k. The kernel runs along one line, the channels'.": _summed(lambda n, C, k: n * k * k),
-        "you square k. The kernel runs along one line, the channels'; and each of a stage's n blocks has one.":
-            _summed(lambda n, C, k: k * k),
-        "those are the kernels 3, 5, 5, 7 that the authors pass by hand. Use the formula.":
-            _summed(lambda n, C, k: n * (3 if C == 256 else k)),
-        "that is a kernel of 3 everywhere. Its size grows with C.": _summed(lambda n, C, k: 3 * n),
-        "two stages may be equally wide. You count one of them.": lambda stages: sum(
-            n * adaptive_kernel_size(C) for C, n in {C: n for n, C in stages}.items()),
-        "that is the last stage alone. Add them all.": lambda stages: _summed(lambda n, C, k: n * k)(stages[-1:]),
-        "that is the first stage alone. Add them all.": lambda stages: _summed(lambda n, C, k: n * k)(stages[:1]),
-    }, "Add n times the kernel's size over the stages.")

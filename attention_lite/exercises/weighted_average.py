@@ -1,13 +1,12 @@
 """Checks of chapter 00, *A weighted average you can see*."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from attention_lite.exercises import NotFinite, Wrong, call, choose, exercise, expect_shape, same, slip, word
+from attention_lite.exercises import NotFinite, Wrong, call, choose, exercise, expect_shape, same, word
 
 
 @exercise("average-softmax")
@@ -56,108 +55,6 @@ def _right_softmax(my_softmax: Callable, scores: Tensor) -> bool:
         return False
 
 
-@exercise("average-attend")
-def check_attend(attend: Callable) -> None:
-    """Weighted averages of values from scores."""
-    square, values = torch.randn(4, 4), torch.randn(4, 3)
-    Y = call(attend, square, values)
-    expect_shape(Y, (4, 3), "(N_q, c)")
-    A = square.softmax(1)
-    if not same(Y, A @ values):
-        raise Wrong(_what_went_wrong(attend, Y, square, values))
-    for queries, keys in ((2, 5), (6, 3)):
-        scores, values = 3 * torch.randn(queries, keys), torch.randn(keys, 3)
-        Y = call(attend, scores, values)
-        expect_shape(Y, (queries, 3), "(N_q, c)")
-        if not same(Y, scores.softmax(1) @ values):
-            raise Wrong(f"with {queries} queries and {keys} keys your averages differ, "
-                        "though with 4 and 4 they were right.")
-    scores = torch.tensor([[0.0, 0.0, -math.inf], [1000.0, 1000.0, 0.0], [-1000.0, 0.0, 0.0]])
-    values = torch.tensor([[1.0], [3.0], [101.0]])
-    try:
-        Y = call(attend, scores, values)
-    except NotFinite:
-        raise Wrong("with a score of −∞ or of 1000 your averages are not numbers. Use a softmax that survives, "
-                    "as in the exercise before.") from None
-    if same(Y, torch.tensor([[2.0], [2.0], [3.0]])):
-        raise Wrong("a key whose score is −∞ for one query is gone for all of them. Each query has scores of its own: "
-                    "leave the key to the others.")
-    if not same(Y, torch.tensor([[2.0], [2.0], [52.0]])):
-        raise Wrong("the scores (0, 0, −∞), (1000, 1000, 0) and (−1000, 0, 0) over the values 1, 3, 101 give "
-                    f"{_listed(Y.flatten())}; the averages should be 2, 2 and 52.")
-
-
-def _what_went_wrong(attend: Callable, Y: Tensor, scores: Tensor, values: Tensor) -> str:
-    """Name the mistake behind wrong averages of as many queries as keys."""
-    A, n = scores.softmax(1), len(values)
-    total = call(attend, scores, torch.ones_like(values)).mean(1)      # averages of ones: the sums of the weights
-    worst = total[(total - 1).abs().argmax()]
-    no_average = (f"the weights of a query sum to {worst:.3g}; they should sum to 1. "
-                  "Divide by the sum over the keys, as the softmax does.")
-    scaled = "these are softmax weights, but of divided scores. Take the scores as they are given."
-    e = scores.exp()
-    return slip(Y, {
-        f"the weights of a query sum to {worst:.3g}; they should sum to 1. You normalised over the queries (dim=0): "
-        "go along the keys (dim=1).": scores.softmax(0) @ values,
-        f"you use the weights transposed: the weights of a query sum to {worst:.3g}. Row i of the scores belongs to "
-        "query i, so the product is A @ values.": A.T @ values,
-        "you treat the columns of the scores as the queries. Row i belongs to query i: normalise along dim=1 and use "
-        "A @ values.": scores.softmax(0).T @ values,
-        no_average: e @ values, no_average + " The weights are exponentials, too.": scores @ values,
-        f"your averages are {n} times too small: the weights already sum to 1, do not divide by the number of keys "
-        "again.": A @ values / n,
-        f"{scaled} Nothing is divided by √N here.": (scores / math.sqrt(n)).softmax(1) @ values,
-        f"{scaled} Nothing is divided by √c here.": (scores / math.sqrt(values.shape[1])).softmax(1) @ values,
-        "you divide by the sum of all weights. Each query's weights sum to 1 on their own.": e @ values / e.sum(),
-        "the sign is turned: the highest score gets the smallest weight.": (-scores).softmax(1) @ values,
-        "you take the softmax of a softmax. Once is enough.": A.softmax(1) @ values,
-        "you return the value with the highest score alone. All keys have a say, by their weights.":
-            values[scores.argmax(1)],
-    }) or (f"your first average is {_listed(Y[0])}; it should be {_listed((A @ values)[0])}. "
-           f"Averages of ones should be 1; yours are {_listed(total)}.")
-
-
-@exercise("average-places")
-def check_places(my_effective_places: Callable) -> None:
-    """exp(entropy) of each row."""
-    A = torch.tensor([[0.25, 0.25, 0.25, 0.25], [0.7, 0.1, 0.1, 0.1]])
-    places = call(my_effective_places, A)
-    H = -(A * A.log()).sum(1)
-    if tuple(places.shape) == (4,):
-        raise Wrong("you return one number for each key, shape (4,); sum over the keys, the last axis, so that each of "
-                    "the two queries gets one.")
-    expect_shape(places, (2,), "(N_q,)")
-    if not same(places, H.exp()):
-        first = f"four equal weights give {places[0]:.3g}; they should give 4"
-        if same(places, (-H).exp()):
-            raise Wrong(f"{first}. The entropy has a minus sign: H = −Σ a ln a.")
-        if same(places, (H / math.log(2)).exp()):
-            raise Wrong(f"{first}. You took the logarithm to base 2 and the exponential to base e: "
-                        "use one base for both.")
-        if same(places, H):
-            raise Wrong(f"{first}. That is the entropy H itself: return exp(H).")
-        if same(places, H.sum().exp().expand(2)) or same(places, H.mean().exp().expand(2)):
-            raise Wrong(f"{first}. You mix the queries: each row has an entropy of its own.")
-        if same(places, 2.0 ** H):
-            raise Wrong(f"{first}. You took the natural logarithm, and 2 to the power of it: use one base for both.")
-        if same(places[:1], H[:1].exp()):
-            why = " You take 1 / Σ a², another number of places." if same(places, 1 / (A * A).sum(1)) else ""
-            raise Wrong(f"the weights 0.7, 0.1, 0.1, 0.1 give {places[1]:.3g}; they should give {H[1].exp():.3g}.{why}")
-        raise Wrong(f"{first}. The recipe is: H = −Σ a ln a along each row, then exp(H).")
-    masked = torch.tensor([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0]])
-    try:
-        places = call(my_effective_places, masked)
-    except NotFinite:
-        raise Wrong("weights of exactly 0 give a result that is not a number: 0 · ln 0 is 0 · (−∞). "
-                    "Let such places count 0.") from None
-    if not same(places, torch.tensor([2.0, 1.0]), 1e-3):
-        raise Wrong(f"the weights (½, ½, 0) and (0, 1, 0) give {_listed(places)}; they should give 2 and 1: "
-                    "a place with weight 0 counts nothing.")
-    A = torch.softmax(3 * torch.randn(5, 7), 1)
-    if not same(call(my_effective_places, A), (-(A * A.log()).sum(1)).exp(), 1e-3):
-        raise Wrong("for 5 queries and 7 keys your numbers differ, though for 2 and 4 they were right.")
-
-
 SIMILARITIES = ("distance", "dot", "cosine")
 
 
@@ -189,6 +86,17 @@ def check_criticise(answer: Any) -> None:
         "b": "stretching the colours changes what you see and not one weight. It tests nothing.",
         "d": "another query on the same photograph may be lit or dark for either reason. Change the cause you suspect, "
              "and nothing else.",
+    })
+
+
+@exercise("average-elsewhere")
+def check_elsewhere(answer: Any) -> None:
+    """A letter: what the maps of other photographs, as a control, rule out."""
+    choose(answer, "b", {
+        "a": "a large partner has a large even share, too, and the score is divided by it. That needs no control.",
+        "c": "weights from other photographs say nothing about what the network was trained on. Where do they fall?",
+        "d": "a control on the same ten photographs makes them no more. What would it show if the network always "
+             "looked at the same spots?",
     })
 
 

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from attention_lite.lab import truth
 from attention_lite.lab.experiments import (
     ablations,
+    denoising,
     frame_gates,
     gates,
     grounds,
@@ -24,6 +25,7 @@ from attention_lite.lab.experiments import (
     keys,
     likeness,
     loudness,
+    neighbours,
     own,
     painted_over,
     slots,
@@ -67,7 +69,11 @@ EXPERIMENTS: dict[str, Experiment] = {
     "likeness": Experiment(likeness.RUNS, likeness.measure, "vision-transformer", {
         "temperatures": list(likeness.TEMPERATURES),
         "halves": {half: list(names) for half, names in truth.HALVES.items()}}),
+    "denoising": Experiment(denoising.RUNS, denoising.measure, None, {
+        "noise": denoising.NOISE, "side": denoising.SIDE, "source": denoising.SOURCE,
+        "tuning": list(denoising.TUNING), "tried": {name: list(tried) for name, tried in denoising.SETTINGS.items()}}),
     "frame-gates": Experiment(frame_gates.RUNS, frame_gates.measure, LAB, own.SETTINGS | {"shut": frame_gates.SHUT}),
+    "neighbours": Experiment(neighbours.RUNS, neighbours.measure, LAB, own.SETTINGS | {"orders": neighbours.ORDERS}),
     "painted-over": Experiment(painted_over.RUNS, painted_over.paint, LAB, own.SETTINGS | {
         "block": painted_over.BLOCK, "lowest": painted_over.LOWEST, "highest": painted_over.HIGHEST}),
     "exchanged-maps": Experiment(painted_over.RUNS, painted_over.exchange, LAB, own.SETTINGS),

@@ -6,8 +6,9 @@ stops where it does best on a few others, and is scored on the rest. The network
 have no reason to stand in an order that helps ECA; the same convolution over shuffled channels is the control.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -174,3 +175,9 @@ def measure(block: str, split: int) -> dict:
         row["eca without offset"] = fit(eca_without_offset(channel), z, gates, parts)
     row["mean, against the left-out crops' own"] = explained(gates[parts[2]], mean, gates[parts[2]].mean(0))
     return row
+
+
+def left_out(rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, str]) -> dict[str, list[float]]:
+    """Of each imitator of `kinds` {its name: label}, for each block: R² on the crops left out, a mean over splits."""
+    return {label: [float(np.mean([row[kind]["left_out"] for row in rows if row["block"] == block]))
+                    for block in dict.fromkeys(row["block"] for row in rows)] for kind, label in kinds.items()}
