@@ -385,20 +385,13 @@ ANSWERS = {
     "bam-criticise": {
         "wrong": [("a", r"sum", "a"), ("c", r"24|places|coarse", "C"), ("d", r"untrained|train", "d)")],
         "right": [("full stop", "b."), ("brackets", " (b) ")]},
-    "sk-span": {
-        "wrong": [("k d", r"gap|between|k − 1|k - 1|last", lambda k, d: k * d),
-               ("k + d", r"gap|between|each|every|multipl", lambda k, d: k + 2 * (d - 1)),
-               ("without the one", r"count|one|end|\+ 1", lambda k, d: (k - 1) * d)],
-        "right": [("range", lambda k, d: len(range((k - 1) * d + 1))), ("numpy", lambda k, d: np.int64(k + (k - 1) * (
-            d - 1)))]},
     "sk-twins": {
-        "wrong": [("a", r"A\b|rows|matri", "a"), ("c", r"mix a thing with itself", "(c)"),
-                  ("d", r"sum to one|one", "d")],
-        "right": [("brackets, capital", "(B)"), ("colon", "b:")]},
+        "wrong": [("a", r"A\b|rows|matri", "a"), ("d", r"mix a thing with itself", "(d)"),
+                  ("b", r"sum to one|one", "b")],
+        "right": [("brackets, capital", "(C)"), ("colon", "c:")]},
     "sk-criticise": {
-        "wrong": [("a", r"how a softmax works", "a"), ("c", r"few|small|hundredth|matter", "c"),
-                  ("d", r"seed|level", "d")],
-        "right": [("brackets", "(b)"), ("capital", "B")]},
+        "wrong": [("a", r"smaller|weak", "a"), ("b", r"few|compared|often", "b"), ("c", r"sum|proportion", "c")],
+        "right": [("brackets", "(d)"), ("capital", "D")]},
     "psa-weights": {
         "wrong": [("softmax over channels", r"channel|split|axis", lambda *a: scores_of(*a).sigmoid().softmax(2)),
                ("no inner sigmoid", r"sigmoid", lambda *a: scores_of(*a).softmax(1)),
