@@ -125,7 +125,7 @@ def by_rule(rows: Sequence[Row]) -> dict[str, float]:
                 if new:
                     on_line = np.interp(rule(side, o), *zip(*line, strict=True))
                     misses[name].append(abs(w - on_line) / (line[-1][1] - line[0][1]))
-            ax.set(xlim=(0, 30), xticks=(0, 10, 20, 30), title=name if row is rows[0] else "")
+            ax.set(xlim=(0, 30), xticks=(0, 10, 20, 30), title=name)
         axs[0].set_ylabel(f"training {row['seed']}")
     plt.show()
     return {name: float(np.mean(found)) for name, found in misses.items()}
@@ -223,7 +223,7 @@ def size_changes(named: Mapping[str, Sequence[Row]], splits: Sequence[int]) -> d
         for b, ax in enumerate(axs):
             for k, moved in enumerate(found[title][:, b]):
                 ax.plot(splits, moved, "-o", color=f"C{k}", markersize=4, linewidth=1)
-            ax.set(ylim=(-0.07, 0.07), xticks=splits, title=f"block {b + 1}" if ax in axes[0] else "")
+            ax.set(ylim=(-0.07, 0.07), xticks=splits, title=f"block {b + 1}")
             ax.tick_params(labelleft=b == 0)
         axs[0].set_ylabel(title)
     axes[-1, 1].set_xlabel("kernel")
