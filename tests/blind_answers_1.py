@@ -90,33 +90,6 @@ def places_no_padding(x, kernel):
 
 
 # chapter 05
-def select_loop(z, rows):
-    M, C, _ = rows.shape
-    out = torch.empty(len(z), M, C)
-    for b in range(len(z)):
-        for c in range(C):
-            out[b, :, c] = F.softmax(rows[:, c] @ z[b], 0)
-    return out
-
-
-def select_numpy(z, rows):
-    logits = np.einsum("bd,mcd->bmc", z.numpy(), rows.numpy())
-    e = np.exp(logits - logits.max(1, keepdims=True))
-    return e / e.sum(1, keepdims=True)
-
-
-def select_over_channels(z, rows):
-    return torch.einsum("bd,mcd->bmc", z, rows).softmax(-1)
-
-
-def select_over_batch(z, rows):
-    return torch.einsum("bd,mcd->bmc", z, rows).softmax(0)
-
-
-def select_sigmoid(z, rows):
-    return torch.einsum("bd,mcd->bmc", z, rows).sigmoid()
-
-
 def leak_one_by_one(select, z, rows):
     together = select(z, rows)
     alone = torch.cat([select(z[i:i + 1], rows) for i in range(len(z))])
@@ -542,11 +515,6 @@ ANSWERS = {
         "wrong": [("only one", r"two|both|one BAM|each|alone", "b"), ("no skip", r"1 \+|skip|x", "a"),
                ("from zero", r"1|skip|less|below", "d")],
         "right": [("brackets", "(c)"), ("blank and capital", " C ")]},
-    "sk-select": {
-        "wrong": [("over channels", r"channel", select_over_channels), ("over the batch", r"batch|picture",
-                select_over_batch),
-               ("sigmoid", r"sigmoid|sum to one|softmax", select_sigmoid)],
-        "right": [("loops", select_loop), ("numpy", select_numpy)]},
     "sk-leak": {
         "wrong": [("only tests the sums", r"sum|leak|depend", leak_sum_over_branches),
                ("always true", r"always|True|does not depend", leak_exact),

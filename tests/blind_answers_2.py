@@ -6,7 +6,6 @@ from fractions import Fraction
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 
 # chapter 04
@@ -55,23 +54,6 @@ def rows_measured(H, p, d, n):
 
 
 # chapter 06
-def weights_loop(F_, W1, W2):
-    u = torch.stack([torch.sigmoid(torch.relu(F_[:, i].mean((2, 3)) @ W1[i].T) @ W2[i].T)
-                     for i in range(F_.shape[1])], dim=1)
-    return u.exp() / u.exp().sum(1, keepdim=True)
-
-
-def weights_einsum(F_, W1, W2):
-    z = torch.einsum("bschw->bsc", F_) / (F_.shape[-1] * F_.shape[-2])
-    a = torch.einsum("bsc,shc->bsh", z, W1).clamp(min=0)
-    return torch.softmax(torch.special.expit(torch.einsum("bsh,sch->bsc", a, W2)), dim=1)
-
-
-def scores_of(F_, W1, W2):
-    z = F_.mean((3, 4))
-    return torch.einsum("bsh,sch->bsc", torch.einsum("bsc,shc->bsh", z, W1).relu(), W2)
-
-
 # chapter 07
 def split_list(x, h):
     return torch.stack(x.chunk(h, dim=-1), dim=1)
@@ -294,40 +276,16 @@ ANSWERS = {
     "bam-criticise": {
         "wrong": [("a", r"sum", "a"), ("c", r"24|places|coarse", "C"), ("d", r"untrained|train", "d)")],
         "right": [("full stop", "b."), ("brackets", " (b) ")]},
-    "sk-span": {
-        "wrong": [("k d", r"gap|between|k − 1|k - 1|last", lambda k, d: k * d),
-               ("k + d", r"gap|between|each|every|multipl", lambda k, d: k + 2 * (d - 1)),
-               ("without the one", r"count|one|end|\+ 1", lambda k, d: (k - 1) * d)],
-        "right": [("range", lambda k, d: len(range((k - 1) * d + 1))), ("numpy", lambda k, d: np.int64(k + (k - 1) * (
-            d - 1)))]},
     "sk-twins": {
-        "wrong": [("a", r"A\b|rows|matri", "a"), ("c", r"mix a thing with itself", "(c)"),
-                  ("d", r"sum to one|one", "d")],
-        "right": [("brackets, capital", "(B)"), ("colon", "b:")]},
+        "wrong": [("a", r"A\b|rows|matri", "a"), ("d", r"mix a thing with itself", "(d)"),
+                  ("b", r"sum to one|one", "b")],
+        "right": [("brackets, capital", "(C)"), ("colon", "c:")]},
     "sk-criticise": {
-        "wrong": [("a", r"how a softmax works", "a"), ("c", r"few|small|hundredth|matter", "c"),
-                  ("d", r"seed|level", "d")],
-        "right": [("brackets", "(b)"), ("capital", "B")]},
-    "psa-weights": {
-        "wrong": [("softmax over channels", r"channel|split|axis", lambda *a: scores_of(*a).sigmoid().softmax(2)),
-               ("no inner sigmoid", r"sigmoid", lambda *a: scores_of(*a).softmax(1)),
-               ("gates alone", r"softmax|sum", lambda *a: scores_of(*a).sigmoid())],
-        "right": [("a loop over splits", weights_loop), ("einsum", weights_einsum)]},
-    "psa-parameters": {
-        "wrong": [("groups ignored", r"group", lambda C, kernels, groups: sum(k * k * C * C // len(kernels)
-                                                                           for k in kernels)),
-               ("input split too", r"whole|input|split|all", lambda C, kernels, groups: sum(
-                   k * k * (C // len(kernels))**2 // g for k, g in zip(kernels, groups, strict=True))),
-               ("kernel of full width", r"share|split|S\b|output", lambda C, kernels, groups: sum(
-                   k * k * C * C // g for k, g in zip(kernels, groups, strict=True)))],
-        "right": [("modules", lambda C, kernels, groups: sum(nn.Conv2d(
-                   C, C // len(kernels), k, groups=g, bias=False).weight.numel()
-                   for k, g in zip(kernels, groups, strict=True))),
-               ("Fractions", lambda C, kernels, groups: sum(Fraction(k * k * C, g) * Fraction(C, len(kernels))
-                                                            for k, g in zip(kernels, groups, strict=True)))]},
+        "wrong": [("a", r"smaller|weak", "a"), ("b", r"few|compared|often", "b"), ("c", r"sum|proportion", "c")],
+        "right": [("brackets", "(d)"), ("capital", "D")]},
     "psa-criticise": {
-        "wrong": [("a", r"largest|possible|0\.475|far", "a"), ("c", r"half", "(c)"), ("d", r"mean|single", "D")],
-        "right": [("brackets", "(b)"), ("capital", "B)")]},
+        "wrong": [("a", r"largest|possible|maximum|far", "a"), ("d", r"half", "(d)"), ("b", r"mean|single", "B")],
+        "right": [("brackets", "(c)"), ("capital", "C)")]},
     "self-attention-split": {
         "wrong": [("bare view", r"view|token|transpos|mix", lambda x, h: x.reshape(x.shape[0], h, x.shape[1], -1)),
                ("no transpose", r"shape|transpos|axes|axis", lambda x, h: x.unflatten(-1, (h, -1))),

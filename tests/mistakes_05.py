@@ -38,29 +38,11 @@ def _sign_turned(select, z, rows):
 
 
 MISTAKES = {
-    "sk-twins": [("a", "still differ"), ("c", "mix a thing with itself"), ("d", "not their sum")],
-    "sk-criticise": [("a", "how a softmax works"), ("c", "forced weights"), ("d", "stays flat"),
+    "sk-twins": [("a", "still differ"), ("b", "not their sum"), ("d", "mix a thing with itself")],
+    "sk-criticise": [("a", "too weak, not wrong"), ("b", "not how often"), ("c", "in a bad proportion"),
                      ("e", "choose one of the letters")],
-    "sk-select": [
-        (_scores, "the softmax is missing"),
-        (lambda z, rows: _scores(z, rows).softmax(0), "over the batch"),
-        (lambda z, rows: _scores(z, rows).softmax(2), "over the channels?"),
-        (lambda z, rows: _scores(z, rows).flatten(1).softmax(1).view(len(z), len(rows), -1), "channels together"),
-        (lambda z, rows: torch.sigmoid(_scores(z, rows)), "the branches compete"),
-        (lambda z, rows: (-_scores(z, rows)).softmax(1), "the sign is wrong"),
-        (lambda z, rows: _scores(z, rows) / _scores(z, rows).sum(1, keepdim=True), "exponentials first"),
-        (lambda z, rows: _scores(z, rows).softmax(1).transpose(1, 2), "(B, M, C)"),
-        (lambda z, rows: (2 * _scores(z, rows)).softmax(1), "differ from the softmax"),
-    ],
-    "sk-span": [
-        (lambda k, d: k * d, "fewer steps"),
-        (lambda k, d: d * (k - 1), "one more"),
-        (lambda k, d: 2 * d + 1, "k = 3 only"),
-        (lambda k, d: k + d - 1, "widen one gap"),
-        (lambda k, d: k + 2 * (d - 1), "widen two gaps"),
-        (lambda k, d: k, "moves the taps apart"),
-        (lambda k, d: 0, "Draw the taps"),
-    ],
+    "sk-match": [(0.25, "made the ink the same"), (1, "only the size is left"), (0.8, "too strong"), (0.1, "too faint"),
+                 (2, "lies between 0 and 1"), (-0.5, "lies between 0 and 1")],
     "sk-leak": [
         (lambda select, z, rows: True, "always says True"),
         (_last_picture_only, "only the first picture leans"),
@@ -76,7 +58,8 @@ MISTAKES = {
 }
 
 RIGHT = {
-    "sk-twins": ["(b)", "b)", "B."],
+    "sk-twins": ["(c)", "c)", "C."],
+    "sk-match": [np.float32(0.5), torch.tensor(0.5)],
     "sk-leak": [lambda select, z, rows: np.bool_(max(
         (select(z, rows)[i] - select(z[i:i + 1], rows)[0]).abs().max().item() for i in range(len(z))) > 1e-4)],
 }

@@ -9,23 +9,6 @@ from torch import nn
 E = math.e
 
 
-def _scores(z, W1, W2):
-    return torch.einsum("bsk,sck->bsc", torch.relu(torch.einsum("bsc,skc->bsk", z, W1)), W2)
-
-
-def _gates(F, W1, W2):
-    return torch.sigmoid(_scores(F.mean((3, 4)), W1, W2))
-
-
-def _no_relu(F, W1, W2):
-    hidden = torch.einsum("bsc,skc->bsk", F.mean((3, 4)), W1)
-    return torch.sigmoid(torch.einsum("bsk,sck->bsc", hidden, W2)).softmax(1)
-
-
-def _count(C, kernels, groups, term):
-    return sum(term(k, g, C, len(kernels)) for k, g in zip(kernels, groups, strict=True))
-
-
 class _Pyramid(nn.Module):
     """The correct class; the mistakes below each change one thing of it."""
 
@@ -88,21 +71,11 @@ class _Nothing(_Pyramid):
 
 MISTAKES = {
     "psa-criticise": [
-        ("a", "not the maximum"), ("c", "four splits compete"), ("d", "single channels"),
+        ("a", "not the maximum"), ("b", "single channels"), ("d", "four splits compete"),
         ("e", "choose one of the letters")],
-    "psa-weights": [
-        (lambda F, W1, W2: _gates(F, W1, W2).softmax(2), "over the channels of a split"),
-        (lambda F, W1, W2: _gates(F, W1, W2).softmax(0), "over the batch"),
-        (_gates, "still to come"),
-        (lambda F, W1, W2: _scores(F.mean((3, 4)), W1, W2).softmax(1), "the sigmoid before the softmax"),
-        (lambda F, W1, W2: torch.sigmoid(_scores(F.mean((3, 4)), W1, W2).softmax(1)), "the softmax first"),
-        (lambda F, W1, W2: _gates(F, W1[:1].expand_as(W1), W2[:1].expand_as(W2)).softmax(1), "of the first split"),
-        (_no_relu, "the ReLU between"),
-        (lambda F, W1, W2: torch.sigmoid(_scores(F.sum((3, 4)), W1, W2)).softmax(1), "takes the sum"),
-        (lambda F, W1, W2: torch.sigmoid(_scores(F.amax((3, 4)), W1, W2)).softmax(1), "the largest value"),
-        (lambda F, W1, W2: _gates(F, W1, W2).softmax(1).mean(2), "(B, S, C/S)"),
-        (lambda F, W1, W2: (2 * _gates(F, W1, W2)).softmax(1), "differ from"),
-    ],
+    "psa-tilt": [
+        ("b", "which kernel a channel comes from"), ("c", "a fifth of its strength"), ("d", "the rest of the network"),
+        ("all of it", "choose one of the letters")],
     "psa-bounds": [
         (lambda S: (E / (E + S - 1), 1 / (1 + (S - 1) * E)), "wrong way round"),
         (lambda S: (1 / (1 + S * E), E / (E + S)), "S − 1 rivals"),
@@ -111,14 +84,6 @@ MISTAKES = {
         (lambda S: (1 / (S - 1 + E), E / (E + S - 1)), "for the lower bound"),
         (lambda S: (0.25, 0.25), "at the end of its range"),
         (lambda S: 0.25, "expected 2 numbers"),
-    ],
-    "psa-parameters": [
-        (lambda C, ks, gs: _count(C, ks, gs, lambda k, g, C, S: k * k * C * (C // S)), "forget the groups"),
-        (lambda C, ks, gs: _count(C, ks, gs, lambda k, g, C, S: k * k * C * C // g), "C / S channels, not C"),
-        (lambda C, ks, gs: _count(C, ks, gs, lambda k, g, C, S: k * k * (C // S) ** 2 // g), "its own part"),
-        (lambda C, ks, gs: _count(C, ks, gs, lambda k, g, C, S: k * k * C * (C // S) // g**2), "by G twice"),
-        (lambda C, ks, gs: _count(C, ks, gs, lambda k, g, C, S: k * C * (C // S) // g), "k² weights"),
-        (lambda C, ks, gs: C + _count(C, ks, gs, lambda k, g, C, S: k * k * C * (C // S) // g), "count biases"),
     ],
     "psa-list": [
         (_StillAList, "inside a plain list"),
@@ -138,5 +103,6 @@ RIGHT = {
                    lambda S: torch.tensor([1 / (1 + (S - 1) * E), E / (E + S - 1)]),
                    lambda S: (v for v in (1 / (1 + (S - 1) * E), E / (E + S - 1)))],
     "psa-list": [_Pyramid],
-    "psa-criticise": ["(b)", "b)", "B."],
+    "psa-criticise": ["(c)", "c)", "C."],
+    "psa-tilt": ["(a)", "A."],
 }

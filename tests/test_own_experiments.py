@@ -33,6 +33,7 @@ from attention_lite.lab.experiments import (
     neighbours,
     own,
     painted_over,
+    shares,
     switched_off,
 )
 from attention_lite.lab.runs import TEST_SEED
@@ -50,6 +51,7 @@ SAMPLES = [
     ("outputs", {"task": "one-digit", "model": "external", "seed": 1}),
     ("strengths", {"task": "cued-segmentation", "model": "danet-position", "seed": 1}),
     ("denoising", {"photograph": "china", "seed": 2}),
+    ("forced-shares", {"task": "any-size", "model": "psa-even", "seed": 0}),
 ]
 
 
@@ -355,6 +357,35 @@ def test_a_hidden_unit_fires_where_its_weights_say_so():
     assert (kernels.fired(block, x) == 0).all()
     nn.init.ones_(block.weights[2].W0.weight)
     assert kernels.fired(block, x).flatten().tolist() == [0, 0, 1, 0]
+
+
+@pytest.mark.parametrize("model", ["sk", "psa", "psa-open"])
+def test_forced_weights_take_the_place_of_the_blocks_own_and_leave_no_trace(model):
+    torch.manual_seed(0)
+    net, scenes = scale_net(model).eval(), few("any-size")
+    images = pictures(scenes)
+    read, given = shares.run(net, images)
+    assert torch.equal(read, net(images).argmax(1))
+    torch.testing.assert_close(given.sum(2), torch.ones_like(given[:, :, 0]))
+    again, used = shares.run(net, images, given)
+    assert torch.equal(again, read)
+    assert torch.equal(used, given)
+    _, used = shares.run(net, images, given[:, 0])
+    assert (used == given[:, :1]).all()
+    torch.testing.assert_close(shares.run(net, images)[1], given)
+
+
+def test_tilts_are_the_furthest_that_a_softmax_of_sigmoids_gets():
+    furthest = torch.tensor([1.0, 0, 0, 0]).softmax(0)
+    for m, tilt in zip(shares.TILTED, shares.tilts((3, 4, 8)).values(), strict=True):
+        torch.testing.assert_close(tilt.sum(1), torch.ones(3, 8))
+        assert tilt[:, m].max() == tilt.max() == pytest.approx(furthest[0].item())
+    assert pytest.approx(torch.tensor([0.0, 1, 1, 1]).softmax(0)[0].item()) == shares.LOWEST
+
+
+def test_lost_and_won_scenes_are_counted_apart():
+    right, before = torch.tensor([1, 1, 0, 0, 0]).bool(), torch.tensor([1, 0, 1, 1, 0]).bool()
+    assert shares.outcome(right, before) == {"right": pytest.approx(0.4), "lost": 2, "won": 1}
 
 
 # EMSA

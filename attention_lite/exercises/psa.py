@@ -10,7 +10,6 @@ from torch.nn.functional import conv2d
 from attention_lite.exercises import (
     Wrong,
     ask,
-    call,
     choose,
     exercise,
     expect_shape,
@@ -18,78 +17,30 @@ from attention_lite.exercises import (
     module,
     run,
     same,
-    slip,
 )
 
 _CRITICISE = {
-    "a": "no weight of this block comes near 0.475 in our networks; that 0.27 is not the maximum says nothing about "
-         "the digit.",
-    "c": "an even share is 0.25, not one half: four splits compete. And a larger share would not speak of size either.",
-    "d": "single channels do differ from their mean. But were all of them 0.27, would it tell you the size?",
+    "a": "that 0.27 is not the maximum says nothing about the digit: nor would a weight of 0.4.",
+    "b": "single channels do differ from their mean. But were all of them 0.27, would it tell you the size?",
+    "d": "an even share is 0.25, not one half: four splits compete. And a larger share would not speak of size either.",
+}
+_TILT = {
+    "b": "a batch norm does not ask which kernel a channel comes from. What does it do with a factor?",
+    "c": "what is turned down is not gone. What does a batch norm do with a channel of a fifth of its strength?",
+    "d": "the pictures are of the kind that it was trained on. Which numbers does the rest of the network expect?",
 }
 
 
 @exercise("psa-criticise")
 def check_criticise(answer) -> None:
     """A letter: what is wrong with a claim about a weight."""
-    choose(answer, "b", _CRITICISE)
+    choose(answer, "c", _CRITICISE)
 
 
-@exercise("psa-weights")
-def check_weights(weights) -> None:
-    """weights(F, W1, W2): (B, S, C', H, W), (S, C'/r, C'), (S, C', C'/r) -> (B, S, C'), the splits' weights."""
-    for b, s, c, r, h, w in ((2, 4, 6, 2, 5, 3), (3, 3, 4, 2, 4, 4), (2, 2, 8, 4, 1, 7)):
-        F = torch.randn(b, s, c, h, w) + 0.5
-        W1, W2 = 2 * torch.randn(s, c // r, c), 2 * torch.randn(s, c, c // r)
-        att = call(weights, F, W1, W2)
-        if tuple(att.shape) == (b, s, c, 1, 1):
-            att = att[..., 0, 0]
-        expect_shape(att, (b, s, c), "(B, S, C/S)")
-        right = _gates(F.mean((3, 4)), W1, W2).softmax(1)
-        if not same(att, right):
-            raise Wrong(_what_is_wrong(att, F, W1, W2, right))
-
-
-def _scores(z: Tensor, W1: Tensor, W2: Tensor) -> Tensor:
-    return torch.einsum("bsk,sck->bsc", torch.relu(torch.einsum("bsc,skc->bsk", z, W1)), W2)
-
-
-def _gates(z: Tensor, W1: Tensor, W2: Tensor) -> Tensor:
-    return torch.sigmoid(_scores(z, W1, W2))
-
-
-def _what_is_wrong(att: Tensor, F: Tensor, W1: Tensor, W2: Tensor, right: Tensor) -> str:
-    """The sentence for wrong weights: recognise the usual slips by the numbers they give."""
-    z = F.mean((3, 4))
-    gates, scores = _gates(z, W1, W2), _scores(z, W1, W2)
-    sums = att.sum(1)
-    worst = sums.flatten()[(sums - 1).abs().argmax()].item()
-    over_splits = f"your weights sum to {worst:.2f} over the splits; they should sum to 1."
-    known = {
-        f"{over_splits} Did you normalise over the channels of a split?": gates.softmax(2),
-        f"{over_splits} Did you normalise over the batch?": gates.softmax(0),
-        "these are the gates, each on its own; the softmax is still to come.": gates,
-        "the sigmoid before the softmax is missing. Your weights may go from 0 to 1: that is the open variant.":
-            scores.softmax(1),
-        "you take the softmax first and the sigmoid after it. Your weights do not sum to 1.":
-            torch.sigmoid(scores.softmax(1)),
-        "you use the matrices of the first split for all of them. The paper's splits each have their own.":
-            _gates(z, W1[:1].expand_as(W1), W2[:1].expand_as(W2)).softmax(1),
-        "these are raw scores: the sigmoid and the softmax are still to come.": scores,
-        f"{over_splits} You divide over splits and channels together. Each channel has a softmax of its own.":
-            gates.flatten(1).softmax(1).view_as(gates),
-        "you divide the gates by their sum. A softmax divides exponentials.": gates / gates.sum(1, keepdim=True),
-        "you take the sigmoid twice.": gates.sigmoid().softmax(1),
-        "there is a ReLU too many: after W₂ comes the sigmoid.": scores.relu().sigmoid().softmax(1),
-        "the ReLU between the two matrices is missing.":
-            torch.sigmoid(torch.einsum("bsk,sck->bsc", torch.einsum("bsc,skc->bsk", z, W1), W2)).softmax(1),
-        "your squeeze takes the sum of each channel; it should take the mean over the places.":
-            _gates(F.sum((3, 4)), W1, W2).softmax(1),
-        "your squeeze takes the largest value of each channel; it should take the mean over the places.":
-            _gates(F.amax((3, 4)), W1, W2).softmax(1),
-    }
-    return slip(att, known) or ("your weights differ from softmax(σ(W₂ δ(W₁ z))) by up to "
-                                f"{(att - right).abs().max().item():.2f}.")
+@exercise("psa-tilt")
+def check_tilt(answer) -> None:
+    """A letter: what comes back of a tilt's cost once the batch norms have measured anew."""
+    choose(answer, "a", _TILT)
 
 
 def _bounds(low: float, high: float) -> Callable[[int], tuple[float, float]]:
@@ -119,37 +70,6 @@ formula(
         "a weight of 0 would need a score of −∞. The gates do not get below 0.": lambda S: (0, None),
         "a weight of 1 would need rivals with scores of −∞. The gates do not get below 0.": lambda S: (None, 1),
     }, "Put one gate at the end of its range, and its rivals at the other end.", "the lower bound, the upper bound")
-
-
-def _summed(term: Callable[[int, int, float, int], float]) -> Callable[..., float]:
-    """A count: the sum over the splits of term(k, G, C, S)."""
-    return lambda C, kernels, groups: sum(term(k, g, C, len(kernels)) for k, g in zip(kernels, groups, strict=True))
-
-
-formula(
-    "psa-parameters", "C kernels groups", [
-        (64, [3, 5, 7, 9], [2, 4, 8, 16]), (64, [3, 5, 7, 9], [1, 4, 8, 16]), (48, [3, 5], [1, 8]),
-        (96, [1, 3, 5], [1, 2, 4]), (48, [3, 3, 5], [1, 2, 4])],
-    _summed(lambda k, g, C, S: k * k * C * C / S / g), {
-        "you forget the groups: a filter sees C / G channels.": _summed(lambda k, g, C, S: k * k * C * C / S),
-        "each kernel makes C / S channels, not C.": _summed(lambda k, g, C, S: k * k * C * C / g),
-        "each kernel makes C / S channels, and sees C / G, not C.": _summed(lambda k, g, C, S: k * k * C * C),
-        "each kernel sees the whole map, not its own part.": _summed(lambda k, g, C, S: k * k * (C / S) ** 2 / g),
-        "each kernel sees the whole map, not its own part, in groups.":
-            _summed(lambda k, g, C, S: k * k * (C / S) ** 2),
-        "you divide by G twice. The outputs of all groups together are C / S.":
-            _summed(lambda k, g, C, S: k * k * C * C / S / g**2),
-        "you multiply with G. A filter sees C / G channels: groups make it smaller.":
-            _summed(lambda k, g, C, S: k * k * C * C / S * g),
-        "a k × k kernel has k² weights for each channel it sees.": _summed(lambda k, g, C, S: k * C * C / S / g),
-        "you count biases too. These convolutions have none.":
-            _summed(lambda k, g, C, S: k * k * C * C / S / g + C / S),
-        "that is one filter of each split. There are C / S.": _summed(lambda k, g, C, S: k * k * C / g),
-        "all filters of a split count, and each sees C / G channels. That is k² C / S.":
-            _summed(lambda k, g, C, S: k * k * C / S),
-        "two splits may have kernels of one size. You count one of them.": lambda C, kernels, groups: sum(
-            k * k * C * C / len(kernels) / g for k, g in dict(zip(kernels, groups, strict=True)).items()),
-    }, "A filter sees k² places of C / G channels, and a split has C / S filters.")
 
 
 @exercise("psa-list")

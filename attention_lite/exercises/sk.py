@@ -1,36 +1,39 @@
 """Checks of the exercises of chapter 05, selective kernels."""
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
 
-from attention_lite.exercises import Wrong, ask, call, choose, exercise, expect_shape, formula, same, slip
+from attention_lite.exercises import Wrong, ask, choose, exercise, number, shown
+
+SEED = 1                 # of the network that the chapter takes apart
+SIDE, ALIKE = 24, 12     # pixels: the digit that is faded, and the strong one whose weight it is to get
+NEAR = 0.1               # of the difference between the weights of these two at full opacity
 
 _TWINS = {
     "a": "the weights come from z through A and B. Those two still differ, so their scores differ too.",
-    "c": "mix a thing with itself in any proportion: what comes out?",
-    "d": "the weights sum to one, so they make a mean of the branches, not their sum.",
+    "b": "the weights sum to one, so they make a mean of the branches, not their sum.",
+    "d": "mix a thing with itself in any proportion: what comes out?",
 }
 _CRITICISE = {
-    "a": "that is how a softmax works, and no objection: which of the two rises could still depend on the size.",
-    "c": "small changes can matter; how much they do is a question for an experiment with forced weights. "
-         "It is no objection to what is measured.",
-    "d": "the levels differ, but the first and the third block rise in every training, and an untrained one "
-         "stays flat.",
+    "a": "that would make the difference smaller than it could be, and so the claim too weak, not wrong.",
+    "b": "with two thousand scenes a few hundredths are no chance. The trouble is what is compared, not how often.",
+    "c": "the two can still be mixed in a bad proportion. A sum of one does not say which.",
 }
 
 
 @exercise("sk-twins")
 def check_twins(answer) -> None:
     """A letter: what equal branches do to weights and output."""
-    choose(answer, "b", _TWINS)
+    choose(answer, "c", _TWINS)
 
 
 @exercise("sk-criticise")
 def check_criticise(answer) -> None:
-    """A letter: what is wrong with a claim about selection and size."""
-    choose(answer, "b", _CRITICISE)
+    """A letter: what is wrong with a claim about a trained network's weights."""
+    choose(answer, "d", _CRITICISE)
 
 
 def _scores(z: Tensor, rows: Tensor) -> Tensor:
@@ -38,61 +41,34 @@ def _scores(z: Tensor, rows: Tensor) -> Tensor:
     return torch.einsum("bd,mcd->bmc", z, rows)
 
 
-@exercise("sk-select")
-def check_select(select) -> None:
-    """select(z, rows): (B, d), (M, C, d) -> (B, M, C), the weights of the branches."""
-    for b, m, c, d in ((3, 2, 5, 4), (1, 2, 6, 3), (2, 3, 4, 5), (4, 4, 4, 4)):
-        z, rows = torch.rand(b, d), torch.randn(m, c, d)
-        a = call(select, z, rows)
-        if tuple(a.shape) == (b, m, c, 1, 1):
-            a = a[..., 0, 0]
-        expect_shape(a, (b, m, c), "(B, M, C)")
-        if not same(a, _scores(z, rows).softmax(1)):
-            raise Wrong(_what_is_wrong(a, _scores(z, rows)))
+@exercise("sk-match")
+def check_match(opacity) -> None:
+    """A number: the opacity at which a digit of SIDE pixels gets the weight of a strong one of ALIKE."""
+    o = number(opacity)
+    if not 0 <= o <= 1:
+        raise Wrong(f"an opacity lies between 0 and 1, got {shown(o)}.")
+    target, full, found = _weight(ALIKE, 1.0), _weight(SIDE, 1.0), _weight(SIDE, round(o, 4))
+    if abs(found - target) <= NEAR * (full - target):
+        return
+    compared = f"at {o:g} the mean weight is {found:.3f}, and the strong digit of {ALIKE} pixels has {target:.3f}."
+    if abs(o - (ALIKE / SIDE) ** 2) < 0.02:
+        raise Wrong(f"{compared} You have made the ink the same. It is not the ink that counts.")
+    if o == 1:
+        raise Wrong(f"{compared} At full opacity only the size is left, and the larger digit has the larger weight.")
+    raise Wrong(f"{compared} Your digit is too {'strong' if found > target else 'faint'}.")
 
 
-def _what_is_wrong(a: Tensor, scores: Tensor) -> str:
-    """The sentence for wrong weights: recognise the usual slips by the numbers they give."""
-    sums = a.sum(1)
-    worst = sums.flatten()[(sums - 1).abs().argmax()].item()
-    total = f"your weights of a channel sum to {worst:.2f} over the branches; they should sum to 1"
-    return slip(a, {
-        "these are the raw scores: the softmax is missing.": scores,
-        f"{total}. Did you normalise over the batch?": scores.softmax(0),
-        f"{total}. Did you normalise over the channels?": scores.softmax(2),
-        f"{total} for each channel, and yours do so over branches and channels together.":
-            scores.flatten(1).softmax(1).view_as(scores),
-        f"{total}. A sigmoid of each score is SE's way: here the branches compete.": torch.sigmoid(scores),
-        f"{total}. The exponentials are there; divide them by their sum over the branches.": scores.exp(),
-        "the sign is wrong: the highest score gets the smallest weight.": (-scores).softmax(1),
-        "you divide the scores by their sum. A softmax takes exponentials first; some of yours are negative.":
-            scores / scores.sum(1, keepdim=True),
-        "you take sigmoids before the softmax, as chapter 06 will. SK takes the scores as they are.":
-            scores.sigmoid().softmax(1),
-        "you divide sigmoids by their sum. A softmax divides exponentials.":
-            scores.sigmoid() / scores.sigmoid().sum(1, keepdim=True),
-        "you take a ReLU of the scores. z has been through one; the scores go into the softmax as they are.":
-            scores.relu().softmax(1),
-        "you take the softmax twice.": scores.softmax(1).softmax(1),
-    }) or f"your weights differ from the softmax by up to {(a - scores.softmax(1)).abs().max().item():.2f}. " + (
-        f"{total}." if abs(worst - 1) > 1e-3 else "They do sum to 1 over the branches.")
+@cache
+@torch.no_grad()
+def _weight(side: int, opacity: float) -> float:
+    """The mean weight of the wider kernel in block 1, over 200 test scenes with such a digit."""
+    from attention_lite.lab import AnySize, enlarge, load_checkpoint, pictures
 
-
-formula(
-    "sk-span", "k d", [(5, 4), (3, 1), (3, 2), (5, 2), (7, 3), (1, 6), (9, 5)],
-    lambda k, d: d * (k - 1) + 1, {
-        "the last tap needs no gap after it. There are k taps, but fewer steps between them.": lambda k, d: k * d,
-        "you count the steps from the first tap to the last. Count the places: one more.": lambda k, d: d * (k - 1),
-        "that is right for k = 3 only.": lambda k, d: 2 * d + 1,
-        "you widen one gap. Every step between two taps is d places long.": lambda k, d: k + d - 1,
-        "you widen one gap, and by a place too many. Every step between two taps is d places long.":
-            lambda k, d: k + d,
-        "you widen two gaps. Between k taps there are more of them, unless k = 3.": lambda k, d: k + 2 * (d - 1),
-        "dilation does widen the kernel: it moves the taps apart.": lambda k, d: k,
-        "d is the step from tap to tap. There are d − 1 places in the gap, not d.": lambda k, d: k + d * (k - 1),
-        "you count every place of a k d × k d window. How wide is it?": lambda k, d: (k * d) ** 2,
-        "the first tap has a place, too, and there are k − 1 steps, not k.": lambda k, d: k * d + 1,
-    }, "Draw the taps of one row with their gaps, and count the places from the first to the last.")
+    net = load_checkpoint("any-size", "sk", SEED)[0]
+    scenes = enlarge(AnySize("test").sample(200, seed=2), side)
+    images = pictures(scenes.replace(opacity=torch.full_like(scenes.opacity, opacity)))
+    block = net.blocks[0]
+    return block.middle.attention(block.reduce(net.stem(images)))["kernel"][:, 1].mean().item()
 
 
 def _batch_shifted(z: Tensor, rows: Tensor) -> Tensor:

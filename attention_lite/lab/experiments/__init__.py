@@ -28,6 +28,7 @@ from attention_lite.lab.experiments import (
     neighbours,
     own,
     painted_over,
+    shares,
     slots,
     switched_off,
 )
@@ -77,7 +78,9 @@ EXPERIMENTS: dict[str, Experiment] = {
     "painted-over": Experiment(painted_over.RUNS, painted_over.paint, LAB, own.SETTINGS | {
         "block": painted_over.BLOCK, "lowest": painted_over.LOWEST, "highest": painted_over.HIGHEST}),
     "exchanged-maps": Experiment(painted_over.RUNS, painted_over.exchange, LAB, own.SETTINGS),
-    "size-and-ink": Experiment(kernels.CURVES, kernels.curves, LAB, own.SETTINGS),
+    "size-and-ink": Experiment(kernels.CURVES, kernels.curves, LAB, own.SETTINGS | {
+        "tried_afterwards": [list(pair) for pair in kernels.TRIED_AFTERWARDS]}),
+    "forced-shares": Experiment(shares.RUNS, shares.measure, LAB, own.SETTINGS),
     "hidden-units": Experiment(kernels.HIDDEN, kernels.hidden_units, LAB, own.SETTINGS),
     "fresh-gates": Experiment(kernels.FRESH, kernels.fresh_gates, LAB, {}),
     "strengths": Experiment(switched_off.STRENGTHS, switched_off.strengths, LAB, own.SETTINGS),

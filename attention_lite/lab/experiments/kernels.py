@@ -18,6 +18,8 @@ CURVES = own.runs(TASK, "sk")
 SIDES = (9, 12, 16, 20, 24, 28)
 FAINT = (0.17, 0.316, 0.5, 0.64)                   # opacities of a digit of 16 pixels; 0.316 has the ink of 9 pixels
 SAME_INK = {20: 0.64, 24: 0.444, 28: 0.327}        # opacity at which a digit of this side has the ink of 16 pixels
+# Tried once the rows of those had suggested that side × opacity is what counts.
+TRIED_AFTERWARDS = ((12, 0.75), (16, 0.8), (20, 0.4), (20, 0.9), (24, 0.25), (24, 0.7), (28, 0.5), (28, 0.8))
 HALF_INK = "16 px, opacity 0.5"
 NINE_INK = "16 px, opacity 0.316"
 BLOCKS = 3
@@ -31,7 +33,8 @@ def name_of(side: int, opacity: float) -> str:
 def variants() -> dict[str, Scenes]:
     """The same test scenes with the digit in other sizes and opacities, and without it."""
     scenes = enlarge(own.test_scenes(TASK), 16)
-    kinds = [*((side, 1.0) for side in SIDES), *((16, opacity) for opacity in FAINT), *SAME_INK.items()]
+    kinds = [*((side, 1.0) for side in SIDES), *((16, opacity) for opacity in FAINT), *SAME_INK.items(),
+             *TRIED_AFTERWARDS]
     found = {name_of(side, opacity): enlarge(scenes, side).replace(opacity=torch.full_like(scenes.opacity, opacity))
              for side, opacity in kinds}
     return found | {"no digit": scenes.replace(opacity=torch.zeros_like(scenes.opacity))}
@@ -70,6 +73,9 @@ def curves(task: str, model: str, seed: int) -> dict:
     channels = {name: w.mean(0) for name, w in found.items()}                              # (BLOCKS, C)
     shrink, fade = channels["9 px"] - channels["16 px"], channels[HALF_INK] - channels["16 px"]
     row["shrink and fade"] = [torch.corrcoef(torch.stack([shrink[b], fade[b]]))[0, 1].item() for b in range(BLOCKS)]
+    same = channels[name_of(28, SAME_INK[28])] - channels["16 px"]
+    row["moves in block 1"] = {"shrink": shrink[0].tolist(), "fade": fade[0].tolist(),
+                               "grow, same ink": same[0].tolist()}
     row["told apart"] = {name: [told_apart(found["9 px"][:, b], found[name][:, b]) for b in range(BLOCKS)]
                          for name in (HALF_INK, NINE_INK, "16 px")}
     return row
