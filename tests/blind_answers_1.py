@@ -87,35 +87,6 @@ def kernel_numpy(C):
     return np.int64(2 * np.floor(t / 2) + 1)
 
 
-# chapter 03
-def places_einsum(x, kernel):
-    both = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)
-    k = kernel.shape[-1]
-    patches = F.unfold(both, k, padding=k // 2)
-    return torch.sigmoid(kernel.reshape(1, -1) @ patches).reshape(x.shape[0], *x.shape[2:])
-
-
-def places_class(x, kernel):
-    conv = nn.Conv2d(2, 1, kernel.shape[-1], padding="same", bias=False)
-    conv.weight = nn.Parameter(kernel)
-    return conv(torch.stack([x.mean(1), x.max(1)[0]], 1)).sigmoid()[:, 0]
-
-
-def places_swapped(x, kernel):
-    both = torch.stack([x.amax(1), x.mean(1)], 1)
-    return F.conv2d(both, kernel, padding=kernel.shape[-1] // 2).sigmoid().squeeze(1)
-
-
-def places_no_sigmoid(x, kernel):
-    both = torch.stack([x.mean(1), x.amax(1)], 1)
-    return F.conv2d(both, kernel, padding=kernel.shape[-1] // 2).squeeze(1)
-
-
-def places_no_padding(x, kernel):
-    both = torch.stack([x.mean(1), x.amax(1)], 1)
-    return F.conv2d(both, kernel).sigmoid().squeeze(1)
-
-
 # chapter 05
 def select_loop(z, rows):
     M, C, _ = rows.shape
@@ -550,11 +521,6 @@ ANSWERS = {
                ("b forgotten", r"b\b|half|1/2", lambda C: (lambda t: 2 * math.floor(t / 2) + 1)(
                    math.log2(C) / 2))],
         "right": [("a search", kernel_by_steps), ("numpy integer", kernel_numpy)]},
-    "cbam-places": {
-        "wrong": [("maximum first", r"order|first|swap|mean", places_swapped),
-               ("no sigmoid", r"sigmoid|0 and 1", places_no_sigmoid),
-               ("no padding", r"pad with", places_no_padding)],
-        "right": [("unfold", places_einsum), ("a module", places_class)]},
     "cbam-parameters": {
         "wrong": [("two separate MLPs", r"twice|share|one pair|same", lambda C, r, k: 4 * C * C // r + 2 * k * k),
                ("one plane", r"two|plane|maps", lambda C, r, k: 2 * C * C // r + k * k),

@@ -361,17 +361,11 @@ ANSWERS = {
         "wrong": [("a", r"kernel|wide|order|storage", "a"), ("c", r"sigmoid", "c"),
                   ("d", r"squeeze|where|place", "(d)")],
         "right": [("brackets", "(b)"), ("capital, full stop", "B.")]},
-    "cbam-max-alone": {
-        "wrong": [("a", r"max", "a"), ("c", r"max", "c"), ("more than a letter", r"letter", "neither")],
-        "right": [("bracket", "b)"), ("capital", "B")]},
     "cbam-relabel": {
         "wrong": [("nothing done", r"as it came", lambda kernel: kernel),
                ("turned upside down", r"plane|axis|space|row", lambda kernel: kernel.flip(2)),
                ("everything flipped", r"plane|place|space|axis|also", lambda kernel: kernel.flip((1, 2, 3)))],
         "right": [("index", lambda kernel: kernel[:, [1, 0]]), ("roll", lambda kernel: kernel.roll(1, 1).numpy())]},
-    "cbam-criticise": {
-        "wrong": [("a", r"sum", "a"), ("b", r"untrained", "(B)"), ("d", r"coarse|kernel", "d")],
-        "right": [("brackets", "(c)"), ("blank", "c ")]},
     "bam-output": {
         "wrong": [("product of gates", r"sum|product|multipl|add", output_product), ("no skip", r"x \+|1 \+|skip|add",
                 output_no_skip),

@@ -70,7 +70,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "frame-gates": Experiment(frame_gates.RUNS, frame_gates.measure, LAB, own.SETTINGS | {"shut": frame_gates.SHUT}),
     "painted-over": Experiment(painted_over.RUNS, painted_over.paint, LAB, own.SETTINGS | {
         "block": painted_over.BLOCK, "lowest": painted_over.LOWEST, "highest": painted_over.HIGHEST}),
-    "exchanged-maps": Experiment(painted_over.RUNS, painted_over.exchange, LAB, own.SETTINGS),
+    "exchanged-maps": Experiment(painted_over.EXCHANGED, painted_over.exchange, LAB, own.SETTINGS),
     "size-and-ink": Experiment(kernels.CURVES, kernels.curves, LAB, own.SETTINGS),
     "hidden-units": Experiment(kernels.HIDDEN, kernels.hidden_units, LAB, own.SETTINGS),
     "fresh-gates": Experiment(kernels.FRESH, kernels.fresh_gates, LAB, {}),
