@@ -35,7 +35,7 @@ def on_and_off(gates: Mapping[str, Tensor], on: Tensor, label: str) -> None:
     for (name, g), ax in zip(gates.items(), axes[:, 0], strict=True):
         for part, words in ((on, "on the digit"), (~on, "off it")):
             values = g[..., part].flatten()
-            ax.hist(values, bins=40, range=(0, 1), histtype="step", weights=torch.full_like(values, 1 / len(values)),
+            ax.hist(values, bins=10, range=(0, 1), histtype="step", weights=torch.full_like(values, 1 / len(values)),
                     label=words)
         ax.set(title=name, xlim=(0, 1), ylim=(0, 1), ylabel="share")
     axes[0, 0].legend(loc="upper left")
@@ -76,11 +76,13 @@ def painted(scene: Scenes, orders: Mapping[str, Tensor]) -> None:
 
 def several(columns: int, *panels: tuple[str, Tensor, tuple[float, float], str], digit: Tensor | None = None) -> None:
     """Maps with a scale each: (title, values, limits, palette); with the outline of `digit`, (H, W), if given."""
-    figure, axes = figures.panels(len(panels) // columns, columns, wide := figures.WIDTH / columns, wide - 0.4)
+    side = figures.WIDTH / columns
+    figure, axes = figures.panels(len(panels) // columns, columns, side, side + 0.35)
     for ax, (title, values, limits, palette) in zip(axes.flat, panels, strict=True):
         low, high = float(values.min()) < limits[0], float(values.max()) > limits[1]
         extend = {(0, 1): "max", (1, 0): "min", (1, 1): "both"}.get((low, high), "neither")
-        figures.colour_bar(figure, figures.heat(ax, values, limits, title, palette), ax, "", extend)
+        shown = figures.heat(ax, values, limits, title, palette)
+        figure.colorbar(shown, ax=ax, orientation="horizontal", shrink=0.9, aspect=12, extend=extend)
         if digit is not None:
             figures.outline(ax, digit, tuple(values.shape), "black")
     plt.show()
@@ -95,3 +97,22 @@ def moved_by_the_digit(net: nn.Module, scenes: Scenes, block: int = 2) -> dict[s
     seen, unseen = (painted_over.gated(net, pictures(some), block)[1] for some in (scenes, blank))
     pools = {"mean": lambda x: x.mean((2, 3)), "maximum": lambda x: x.amax((2, 3))}
     return {name: (pool(seen) - pool(unseen)).abs().mean(0) / pool(unseen).std(0) for name, pool in pools.items()}
+
+
+def seen_from(block: nn.Module, features: Tensor, i: int, j: int) -> Tensor:
+    """The places whose features move a BAM's number at place (i, j), in any picture of (n, C, h, w): bool (h, w)."""
+    x = features.detach().clone().requires_grad_()
+    block.attention(x)["spatial_logits"][:, i, j].sum().backward()
+    return x.grad.abs().sum((0, 1)) > 0
+
+
+def told_by_remainder(maps: Tensor, period: int) -> float:
+    """How much of maps' variance, (n, h, w), is told by a place's row and column modulo `period`; by chance 0.
+
+    The mean over the maps of the adjusted coefficient of determination.
+    """
+    height, width = maps.shape[1:]
+    group = (torch.arange(height) % period)[:, None] * period + torch.arange(width) % period
+    flat, group, groups, places = maps.flatten(1), group.flatten(), period ** 2, height * width
+    within = sum(flat[:, group == k].var(1, correction=0) * (group == k).sum() for k in range(groups))
+    return (1 - within / (places - groups) / flat.var(1)).mean().item()

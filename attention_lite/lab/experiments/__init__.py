@@ -112,6 +112,11 @@ def load(path: Path = FILE) -> Results:
     return Results(results)
 
 
+def rows_of(name: str, model: str) -> list[dict]:
+    """The rows of an experiment that look at one model, in the order of their seeds."""
+    return [row for row in load()[name]["rows"] if row["model"] == model]
+
+
 def make(names: list[str], path: Path = FILE, stop: Callable[[], bool] = lambda: False) -> bool:
     """Measure the rows that the file lacks, and write it after each; rows of other settings or versions are made anew.
 

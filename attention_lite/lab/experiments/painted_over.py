@@ -17,6 +17,7 @@ from attention_lite.bam import BAMBlock
 from attention_lite.lab import scoring
 from attention_lite.lab.experiments import own
 from attention_lite.lab.scenes import Scenes, masks
+from attention_lite.lab.training import pictures
 
 TASK = "one-digit-residual"
 RUNS = own.runs(TASK, "cbam", "bam")
@@ -40,6 +41,11 @@ def gated(net: nn.Module, images: Tensor, block: int) -> tuple[nn.Module, Tensor
     net(images)
     handle.remove()
     return gate, caught[0]
+
+
+def last_gets(net: nn.Module, scenes: Scenes) -> Tensor:
+    """The features that the CBAM of the last block gets, (n, C, h, w)."""
+    return gated(net, pictures(scenes), 2)[1]
 
 
 def seen(net: nn.Module, images: Tensor, block: int) -> tuple[Tensor, Tensor]:
