@@ -536,10 +536,6 @@ ANSWERS = {
                ("one side only", r"side|both|left", lambda n, d: n * d + 1)],
         "right": [("measured with ones", lambda n, d: 3 if n * d == 1 else len(range(-n * d, n * d + 1))),
                ("numpy", lambda n, d: np.int32(1) + 2 * np.int32(n) * d)]},
-    "bam-range": {
-        "wrong": [("only one", r"two|both|one BAM|each|alone", "b"), ("no skip", r"1 \+|skip|x", "a"),
-               ("from zero", r"1|skip|less|below", "d")],
-        "right": [("brackets", "(c)"), ("blank and capital", " C ")]},
     "sk-select": {
         "wrong": [("over channels", r"channel", select_over_channels), ("over the batch", r"batch|picture",
                 select_over_batch),

@@ -85,32 +85,6 @@ def count_numpy(stages):
 
 
 # chapter 04
-def output_expand(x, M_c, M_s):
-    B, C, H, W = x.shape
-    gate = torch.sigmoid(M_c.view(B, C, 1, 1).expand_as(x) + M_s.view(B, 1, H, W).expand_as(x))
-    return torch.mul(x, gate).add(x)
-
-
-def output_loops(x, M_c, M_s):
-    y = x.clone()
-    for b in range(x.shape[0]):
-        for c in range(x.shape[1]):
-            y[b, c] *= 1 + 1 / (1 + torch.exp(-(M_c[b, c] + M_s[b])))
-    return y
-
-
-def output_product(x, M_c, M_s):
-    return x * (1 + M_c.sigmoid()[:, :, None, None] * M_s.sigmoid()[:, None])
-
-
-def output_no_skip(x, M_c, M_s):
-    return x * (M_c[:, :, None, None] + M_s[:, None]).sigmoid()
-
-
-def output_two_sigmoids(x, M_c, M_s):
-    return x + x * (M_c.sigmoid()[:, :, None, None] + M_s.sigmoid()[:, None])
-
-
 def rows_loop(H, p, d, n):
     for _ in range(n):
         H = H + 2 * p - 2 * d
@@ -366,19 +340,11 @@ ANSWERS = {
                ("turned upside down", r"plane|axis|space|row", lambda kernel: kernel.flip(2)),
                ("everything flipped", r"plane|place|space|axis|also", lambda kernel: kernel.flip((1, 2, 3)))],
         "right": [("index", lambda kernel: kernel[:, [1, 0]]), ("roll", lambda kernel: kernel.roll(1, 1).numpy())]},
-    "bam-output": {
-        "wrong": [("product of gates", r"sum|product|multipl|add", output_product), ("no skip", r"x \+|1 \+|skip|add",
-                output_no_skip),
-               ("two sigmoids", r"sigmoid", output_two_sigmoids)],
-        "right": [("expand", output_expand), ("loops", output_loops)]},
     "bam-rows": {
         "wrong": [("negative", r"0|negative|nothing", lambda H, p, d, n: H + n * 2 * (p - d)),
                ("once", r"n\b|each|every|convolution", lambda H, p, d, n: max(0, H + 2 * p - 2 * d)),
                ("dilation forgotten", r"dilat|d\b", lambda H, p, d, n: max(0, H + n * (2 * p - 2)))],
         "right": [("loop", rows_loop), ("measured", rows_measured)]},
-    "bam-criticise": {
-        "wrong": [("a", r"sum", "a"), ("c", r"24|places|coarse", "C"), ("d", r"untrained|train", "d)")],
-        "right": [("full stop", "b."), ("brackets", " (b) ")]},
     "sk-span": {
         "wrong": [("k d", r"gap|between|k − 1|k - 1|last", lambda k, d: k * d),
                ("k + d", r"gap|between|each|every|multipl", lambda k, d: k + 2 * (d - 1)),
