@@ -11,11 +11,11 @@ MISTAKES = {
     "cbam-level": [("a", "did fall"), ("c", "all three fall"), ("d", "take the digit away"),
                    ("e", "choose one of the letters")],
     "cbam-blind": [
-        ([], "still reads the 7"),
+        ([], "with 0 places shut"),
         ("all", "expected a list of numbers"),
         ([144], "the numbers 0 to 143"),
         ([(8, 2), (9, 2)], "expected a number"),
-        (DIGIT[:4], "still reads the 7"),
+        (DIGIT[:4], "with 4 places shut"),
         (range(12), "beside the digit"),
         (range(144), "12 will do"),
     ],

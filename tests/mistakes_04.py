@@ -26,7 +26,7 @@ MISTAKES = {
         ([12 * i + j for i in range(11) for j in range(12)], "it is a sieve"),
         (range(144), "all 144 cannot be"),
         ([12 * j + i for i in (2, 6, 10) for j in (3, 7, 11)], "have changed places"),
-        ([v + 13 for v in MOVED if v < 130 and v % 12 < 11] + [40, 44, 48], "are missing"),
+        ([v + 13 for v in MOVED if v < 130 and v % 12 < 11] + [40, 44, 48], "of yours stay."),
         (MOVED[:8], "1 of the places that move are missing."),
         ([*MOVED, 0], "1 of yours stay where they are"),
         ([(2, 3)], "expected a number"),

@@ -6,7 +6,7 @@ SIDE, DILATION, PLACE = 12, 4, (2, 3)      # of the map, of the two convolutions
 
 _BEST = {
     "a": "the share of the whole map differs from training to training just as much: the trouble is elsewhere.",
-    "b": "it is a fair control for what training has done. The trouble is with the other side of the comparison.",
+    "b": "it is a fair control for chance. The trouble is with the other side of the comparison.",
     "c": "true, but it holds for each map that is scored. It does not explain a difference between trainings.",
 }
 
