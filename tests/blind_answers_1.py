@@ -60,35 +60,6 @@ def kernel_numpy(C):
     return np.int64(2 * np.floor(t / 2) + 1)
 
 
-# chapter 03
-def places_einsum(x, kernel):
-    both = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)
-    k = kernel.shape[-1]
-    patches = F.unfold(both, k, padding=k // 2)
-    return torch.sigmoid(kernel.reshape(1, -1) @ patches).reshape(x.shape[0], *x.shape[2:])
-
-
-def places_class(x, kernel):
-    conv = nn.Conv2d(2, 1, kernel.shape[-1], padding="same", bias=False)
-    conv.weight = nn.Parameter(kernel)
-    return conv(torch.stack([x.mean(1), x.max(1)[0]], 1)).sigmoid()[:, 0]
-
-
-def places_swapped(x, kernel):
-    both = torch.stack([x.amax(1), x.mean(1)], 1)
-    return F.conv2d(both, kernel, padding=kernel.shape[-1] // 2).sigmoid().squeeze(1)
-
-
-def places_no_sigmoid(x, kernel):
-    both = torch.stack([x.mean(1), x.amax(1)], 1)
-    return F.conv2d(both, kernel, padding=kernel.shape[-1] // 2).squeeze(1)
-
-
-def places_no_padding(x, kernel):
-    both = torch.stack([x.mean(1), x.amax(1)], 1)
-    return F.conv2d(both, kernel).sigmoid().squeeze(1)
-
-
 # chapter 05
 def leak_one_by_one(select, z, rows):
     together = select(z, rows)
@@ -491,11 +462,6 @@ ANSWERS = {
                ("b forgotten", r"b\b|half|1/2", lambda C: (lambda t: 2 * math.floor(t / 2) + 1)(
                    math.log2(C) / 2))],
         "right": [("a search", kernel_by_steps), ("numpy integer", kernel_numpy)]},
-    "cbam-places": {
-        "wrong": [("maximum first", r"order|first|swap|mean", places_swapped),
-               ("no sigmoid", r"sigmoid|0 and 1", places_no_sigmoid),
-               ("no padding", r"pad with", places_no_padding)],
-        "right": [("unfold", places_einsum), ("a module", places_class)]},
     "cbam-parameters": {
         "wrong": [("two separate MLPs", r"twice|share|one pair|same", lambda C, r, k: 4 * C * C // r + 2 * k * k),
                ("one plane", r"two|plane|maps", lambda C, r, k: 2 * C * C // r + k * k),
@@ -511,10 +477,6 @@ ANSWERS = {
                ("one side only", r"side|both|left", lambda n, d: n * d + 1)],
         "right": [("measured with ones", lambda n, d: 3 if n * d == 1 else len(range(-n * d, n * d + 1))),
                ("numpy", lambda n, d: np.int32(1) + 2 * np.int32(n) * d)]},
-    "bam-range": {
-        "wrong": [("only one", r"two|both|one BAM|each|alone", "b"), ("no skip", r"1 \+|skip|x", "a"),
-               ("from zero", r"1|skip|less|below", "d")],
-        "right": [("brackets", "(c)"), ("blank and capital", " C ")]},
     "sk-leak": {
         "wrong": [("only tests the sums", r"sum|leak|depend", leak_sum_over_branches),
                ("always true", r"always|True|does not depend", leak_exact),

@@ -9,32 +9,6 @@ import torch.nn.functional as F
 
 
 # chapter 04
-def output_expand(x, M_c, M_s):
-    B, C, H, W = x.shape
-    gate = torch.sigmoid(M_c.view(B, C, 1, 1).expand_as(x) + M_s.view(B, 1, H, W).expand_as(x))
-    return torch.mul(x, gate).add(x)
-
-
-def output_loops(x, M_c, M_s):
-    y = x.clone()
-    for b in range(x.shape[0]):
-        for c in range(x.shape[1]):
-            y[b, c] *= 1 + 1 / (1 + torch.exp(-(M_c[b, c] + M_s[b])))
-    return y
-
-
-def output_product(x, M_c, M_s):
-    return x * (1 + M_c.sigmoid()[:, :, None, None] * M_s.sigmoid()[:, None])
-
-
-def output_no_skip(x, M_c, M_s):
-    return x * (M_c[:, :, None, None] + M_s[:, None]).sigmoid()
-
-
-def output_two_sigmoids(x, M_c, M_s):
-    return x + x * (M_c.sigmoid()[:, :, None, None] + M_s.sigmoid()[:, None])
-
-
 def rows_loop(H, p, d, n):
     for _ in range(n):
         H = H + 2 * p - 2 * d
@@ -252,30 +226,16 @@ ANSWERS = {
         "wrong": [("a", r"kernel|wide|order|storage", "a"), ("c", r"sigmoid", "c"),
                   ("d", r"squeeze|where|place", "(d)")],
         "right": [("brackets", "(b)"), ("capital, full stop", "B.")]},
-    "cbam-max-alone": {
-        "wrong": [("a", r"max", "a"), ("c", r"max", "c"), ("more than a letter", r"letter", "neither")],
-        "right": [("bracket", "b)"), ("capital", "B")]},
     "cbam-relabel": {
         "wrong": [("nothing done", r"as it came", lambda kernel: kernel),
                ("turned upside down", r"plane|axis|space|row", lambda kernel: kernel.flip(2)),
                ("everything flipped", r"plane|place|space|axis|also", lambda kernel: kernel.flip((1, 2, 3)))],
         "right": [("index", lambda kernel: kernel[:, [1, 0]]), ("roll", lambda kernel: kernel.roll(1, 1).numpy())]},
-    "cbam-criticise": {
-        "wrong": [("a", r"sum", "a"), ("b", r"untrained", "(B)"), ("d", r"coarse|kernel", "d")],
-        "right": [("brackets", "(c)"), ("blank", "c ")]},
-    "bam-output": {
-        "wrong": [("product of gates", r"sum|product|multipl|add", output_product), ("no skip", r"x \+|1 \+|skip|add",
-                output_no_skip),
-               ("two sigmoids", r"sigmoid", output_two_sigmoids)],
-        "right": [("expand", output_expand), ("loops", output_loops)]},
     "bam-rows": {
         "wrong": [("negative", r"0|negative|nothing", lambda H, p, d, n: H + n * 2 * (p - d)),
                ("once", r"n\b|each|every|convolution", lambda H, p, d, n: max(0, H + 2 * p - 2 * d)),
                ("dilation forgotten", r"dilat|d\b", lambda H, p, d, n: max(0, H + n * (2 * p - 2)))],
         "right": [("loop", rows_loop), ("measured", rows_measured)]},
-    "bam-criticise": {
-        "wrong": [("a", r"sum", "a"), ("c", r"24|places|coarse", "C"), ("d", r"untrained|train", "d)")],
-        "right": [("full stop", "b."), ("brackets", " (b) ")]},
     "sk-twins": {
         "wrong": [("a", r"A\b|rows|matri", "a"), ("d", r"mix a thing with itself", "(d)"),
                   ("b", r"sum to one|one", "b")],

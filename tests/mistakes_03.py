@@ -2,47 +2,22 @@
 
 from fractions import Fraction
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 
-
-def _scores(first, second, kernel):
-    return F.conv2d(torch.stack([first, second], 1), kernel, padding=kernel.shape[-1] // 2)[:, 0]
-
-
-def _gates(first, second, kernel):
-    return torch.sigmoid(_scores(first, second, kernel))
-
-
-def _softmax(x, kernel):
-    scores = _scores(x.mean(1), x.amax(1), kernel)
-    return scores.flatten(1).softmax(1).view_as(scores)
-
-
-def _unpadded(x, kernel):
-    return torch.sigmoid(F.conv2d(torch.stack([x.mean(1), x.amax(1)], 1), kernel))[:, 0]
-
-
-def _mirrored(x, kernel):
-    pools = F.pad(torch.stack([x.mean(1), x.amax(1)], 1), (kernel.shape[-1] // 2,) * 4, mode="reflect")
-    return torch.sigmoid(F.conv2d(pools, kernel))[:, 0]
-
+DIGIT = [98, 110, 109, 97, 123, 112, 111, 100]       # places of the digit, those first that cost most when shut
 
 MISTAKES = {
-    "cbam-max-alone": [("a", "takes a mean"), ("c", "stand out from them"), ("d", "choose one of the letters")],
-    "cbam-criticise": [
-        ("a", "need not sum to one"), ("b", "0.5 everywhere"), ("d", "in most pictures")],
-    "cbam-places": [
-        (lambda x, kernel: _gates(x.amax(1), x.mean(1), kernel), "the maximum first"),
-        (lambda x, kernel: _gates(x.mean(1), x.mean(1), kernel), "the second is the maximum"),
-        (lambda x, kernel: _gates(x.amax(1), x.amax(1), kernel), "the first is the mean"),
-        (lambda x, kernel: _gates(x.sum(1), x.amax(1), kernel), "the sum over the channels"),
-        (lambda x, kernel: _scores(x.mean(1), x.amax(1), kernel), "the sigmoid is missing"),
-        (_softmax, "that is a softmax"),
-        (lambda x, kernel: _gates(x.mean(1), x.amax(1), kernel.flip((2, 3))), "turned by 180°"),
-        (_unpadded, "has shrunk"),
-        (_mirrored, "differ from"),
-        (lambda x, kernel: torch.sigmoid(x.mean((2, 3))), "(B, H, W)"),
+    "cbam-level": [("a", "did fall"), ("c", "all three fall"), ("d", "take the digit away"),
+                   ("e", "choose one of the letters")],
+    "cbam-blind": [
+        ([], "with 0 places shut"),
+        ("all", "expected a list of numbers"),
+        ([144], "the numbers 0 to 143"),
+        ([(8, 2), (9, 2)], "expected a number"),
+        (DIGIT[:4], "with 4 places shut"),
+        (range(12), "beside the digit"),
+        (range(144), "12 will do"),
     ],
     "cbam-relabel": [
         (lambda kernel: kernel.clone(), "as it came"),
@@ -68,6 +43,7 @@ MISTAKES = {
 
 RIGHT = {
     "cbam-parameters": [lambda C, r, k: Fraction(2 * C * C, r) + 2 * k * k, lambda C, r, k: 2 * C * C / r + 2 * k**2.0],
-    "cbam-max-alone": ["(b)", "b.", " B "],
+    "cbam-level": ["(b)", "b.", " B "],
+    "cbam-blind": [set(DIGIT), np.array(DIGIT), torch.tensor(DIGIT), tuple(DIGIT)],
     "cbam-relabel": [lambda kernel: kernel.numpy()[:, ::-1]],
 }

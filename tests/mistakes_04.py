@@ -3,47 +3,7 @@
 import numpy as np
 import torch
 
-
-def _logits(M_c, M_s):
-    return M_c[:, :, None, None], M_s[:, None]
-
-
-def _no_input(x, M_c, M_s):
-    return x * torch.sigmoid(sum(_logits(M_c, M_s)))
-
-
-def _product(x, M_c, M_s):
-    c, s = _logits(M_c, M_s)
-    return x + x * torch.sigmoid(c * s)
-
-
-def _two_sigmoids(x, M_c, M_s):
-    c, s = _logits(M_c, M_s)
-    return x + x * torch.sigmoid(c) * torch.sigmoid(s)
-
-
-def _gates_added(x, M_c, M_s):
-    return x + torch.sigmoid(sum(_logits(M_c, M_s)))
-
-
-def _no_sigmoid(x, M_c, M_s):
-    return x + x * sum(_logits(M_c, M_s))
-
-
-def _broadcast_alone(x, M_c, M_s):
-    return x + x * torch.sigmoid(M_c[:, :, None, None] + M_s)
-
-
-def _places_without_axis(x, M_c, M_s):
-    # What broadcasting does where B = C; elsewhere the shapes do not even fit.
-    c, s = _logits(M_c, M_s)
-    return x + x * torch.sigmoid(c + (M_s if x.shape[0] == x.shape[1] else s))
-
-
-def _channels_on_columns(x, M_c, M_s):
-    c, s = _logits(M_c, M_s)
-    return x + x * torch.sigmoid((M_c[:, None, None] if x.shape[1] == x.shape[3] else c) + s)
-
+MOVED = [12 * i + j for i in (2, 6, 10) for j in (3, 7, 11)]
 
 MISTAKES = {
     "bam-window": [
@@ -58,19 +18,19 @@ MISTAKES = {
         (lambda n, d: None, "returns nothing yet"),
         (7, "expected a function"),
     ],
-    "bam-output": [
-        (_no_input, "keeps the input"),
-        (_product, "as the published code does"),
-        (_two_sigmoids, "a sigmoid of each branch"),
-        (_gates_added, "Gates multiply"),
-        (_no_sigmoid, "can be negative"),
-        (_places_without_axis, "lacks its axis"),
-        (_broadcast_alone, "lacks its axis"),
-        (_channels_on_columns, "along the columns"),
-        (lambda x, M_c, M_s: x, "differs from"),
-        (lambda x, M_c, M_s: M_c, "(B, C, H, W)"),
+    "bam-moves": [
+        ([27], "to the sides, too"),
+        ([12 * i + j for i in (1, 2, 3) for j in (2, 3, 4)], "these are its neighbours"),
+        ([12 * i + j for i in range(5) for j in range(1, 6)], "places around it"),
+        ([27, 31, 75, 79], "two in a row"),
+        ([12 * i + j for i in range(11) for j in range(12)], "it is a sieve"),
+        (range(144), "all 144 cannot be"),
+        ([12 * j + i for i in (2, 6, 10) for j in (3, 7, 11)], "have changed places"),
+        ([v + 13 for v in MOVED if v < 130 and v % 12 < 11] + [40, 44, 48], "of yours stay."),
+        (MOVED[:8], "1 of the places that move are missing."),
+        ([*MOVED, 0], "1 of yours stay where they are"),
+        ([(2, 3)], "expected a number"),
     ],
-    "bam-range": [("a", "adds the gated map"), ("b", "range of one BAM"), ("d", "the factor of each BAM is 1")],
     "bam-rows": [
         (lambda H, p, d, n: H, "the padding p = d"),
         (lambda H, p, d, n: H + n * (2 * p - 2), "right at dilation 1."),
@@ -81,11 +41,12 @@ MISTAKES = {
         (lambda H, p, d, n: H + 2 * p - 2 * d * n, "every convolution pads"),
         (lambda H, p, d, n: H / 2, "Each convolution turns"),
     ],
-    "bam-criticise": [
-        ("a", "need not sum to one"), ("c", "24 × 24 places"), ("d", "speaks for the claim")],
+    "bam-best": [("a", "from training to training"), ("b", "a fair control"), ("c", "difference between trainings"),
+                 ("e", "choose one of the letters")],
 }
 
 RIGHT = {
-    "bam-range": ["(c)", "c)", "C.", "c"],
+    "bam-best": ["(d)", "d)", "D.", "d"],
+    "bam-moves": [set(MOVED), np.array(MOVED), torch.tensor(MOVED)],
     "bam-window": [lambda n, d: np.int32(1) + 2 * np.int32(n) * d, lambda n, d: torch.tensor(2.0 * n * d + 1)],
 }

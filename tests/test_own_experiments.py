@@ -8,7 +8,7 @@ import torch
 from test_experiments import assert_near
 from torch import Tensor, nn
 
-from attention_lite import ChannelAttentionModule
+from attention_lite import BAMBlock, ChannelAttentionModule
 from attention_lite.lab import (
     RECIPES,
     Scenes,
@@ -17,6 +17,7 @@ from attention_lite.lab import (
     draw,
     experiments,
     load_checkpoint,
+    map_figures,
     masks,
     photographs,
     pictures,
@@ -316,6 +317,31 @@ def test_rankings_that_know_nothing_of_a_picture_are_the_same_for_all(monkeypatc
     assert orders["disc in the middle"][0].flatten().argmax() in (65, 66, 77, 78)        # a corner of the middle
     assert torch.equal(orders["another picture's map"][1], orders["own map"][0])
     assert orders["one fixed map"][0] == pytest.approx(orders["own map"].mean(0))
+
+
+def test_near_the_digit_are_its_places_and_their_neighbours_and_no_others():
+    scenes = few("one-digit-residual")
+    near, on = painted_over.near_the_digit(scenes, (12, 12)), scoring.on_grid(masks(scenes)[:, 0], (12, 12))
+    for n, i, j in near.nonzero().tolist():
+        assert on[n, max(0, i - 1):i + 2, max(0, j - 1):j + 2].any()
+    assert near[on].all()
+    assert not near.all(1).any(1).any()
+
+
+def test_remainders_tell_a_map_of_period_four_and_no_other():
+    torch.manual_seed(0)
+    striped, noise = torch.randn(30, 4, 4).repeat(1, 3, 3), torch.randn(30, 12, 12)
+    assert map_figures.told_by_remainder(striped, 4) == pytest.approx(1)
+    assert abs(map_figures.told_by_remainder(striped, 3)) < 0.1
+    assert abs(map_figures.told_by_remainder(noise, 4)) < 0.1
+
+
+def test_a_place_sees_the_lattice_of_its_dilation():
+    torch.manual_seed(0)
+    seen = map_figures.seen_from(BAMBlock(8, 2, dia_val=3).eval(), torch.randn(40, 8, 15, 15), 7, 7)
+    rows, columns = (seen.any(axis).nonzero()[:, 0].tolist() for axis in (1, 0))
+    assert rows == columns == [1, 4, 7, 10, 13]
+    assert seen.sum() == 25
 
 
 # SK and PSA

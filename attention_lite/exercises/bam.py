@@ -1,32 +1,54 @@
 """Checks of the exercises of chapter 04, bottleneck attention (BAM)."""
 
-import torch
-from torch import Tensor
+from attention_lite.exercises import Wrong, choose, exercise, formula, indices
 
-from attention_lite.exercises import Wrong, call, choose, exercise, expect_shape, formula, same, slip
+SIDE, DILATION, PLACE = 12, 4, (2, 3)      # of the map, of the two convolutions, and where a feature is changed
 
-_RANGE = {
-    "a": "a gate alone lies between 0 and 1, but BAM adds the gated map to the input: its factor is 1 + M.",
-    "b": "that is the range of one BAM. The second one multiplies what the first has made.",
-    "d": "the input is kept: with every gate shut the factor of each BAM is 1, not 0.",
-}
-_CRITICISE = {
-    "a": "sigmoid gates need not sum to one; that says nothing about what the network uses.",
-    "c": "24 × 24 places are enough to say whether the map lies on the digit. That is not what is in doubt.",
-    "d": "that the untrained map misses the digit speaks for the claim: training has moved the map there.",
+_BEST = {
+    "a": "the share of the whole map differs from training to training just as much: the trouble is elsewhere.",
+    "b": "it is a fair control for chance. The trouble is with the other side of the comparison.",
+    "c": "true, but it holds for each map that is scored. It does not explain a difference between trainings.",
 }
 
 
-@exercise("bam-range")
-def check_range(answer) -> None:
-    """A letter: the factors that two BAMs in a row can reach."""
-    choose(answer, "c", _RANGE)
+@exercise("bam-best")
+def check_best(answer) -> None:
+    """A letter: what speaks against a claim about one training's map."""
+    choose(answer, "d", _BEST)
 
 
-@exercise("bam-criticise")
-def check_criticise(answer) -> None:
-    """A letter: what speaks against a claim about a map."""
-    choose(answer, "b", _CRITICISE)
+def _reached(steps: tuple[int, ...]) -> set[int]:
+    """The places of the map that lie so many steps from PLACE, down and to the right."""
+    rows, columns = ([v + step for step in steps if 0 <= v + step < SIDE] for v in PLACE)
+    return {SIDE * i + j for i in rows for j in columns}
+
+
+@exercise("bam-moves")
+def check_moves(places) -> None:
+    """Numbers of the places whose M_s moves when the features at PLACE change."""
+    chosen, d = set(indices(places, SIDE * SIDE, "places")), DILATION
+    right = _reached((-2 * d, -d, 0, d, 2 * d))
+    if chosen == right:
+        return
+    slips = {
+        "the dilated convolutions look to the sides, too: more places than this one see it.": _reached((0,)),
+        "these are its neighbours. At dilation 4 the nine weights stand four places apart.": _reached((-1, 0, 1)),
+        "these are the places around it. At dilation 4 the steps are four places long.": _reached((-2, -1, 0, 1, 2)),
+        "that is one dilated convolution. There are two in a row, so two steps are possible.": _reached((-d, 0, d)),
+        "the window reaches so far, but it is a sieve: only every fourth row and column is seen.":
+            _reached(tuple(range(-2 * d, 2 * d + 1))),
+        "all 144 cannot be: from row 2 in steps of four you never come to row 3.": set(range(SIDE * SIDE)),
+        "rows and columns have changed places: place (i, j) has the number 12 i + j.":
+            {SIDE * (v % SIDE) + v // SIDE for v in right},
+        "you count rows and columns from 1. They begin at 0.": {SIDE * (v // SIDE - 1) + v % SIDE - 1 for v in right},
+    }
+    for sentence, wrong in slips.items():
+        if chosen == wrong:
+            raise Wrong(sentence)
+    if missing := right - chosen:
+        raise Wrong(f"{len(missing)} of the places that move are missing"
+                    + (f", and {len(chosen - right)} of yours stay." if chosen - right else "."))
+    raise Wrong(f"all that move are there, but {len(chosen - right)} of yours stay where they are.")
 
 
 formula(
@@ -74,44 +96,3 @@ formula(
         "there is nothing to return 1 for: where no window fits, no row comes out.": lambda H, p, d, n: max(
             1, H + n * (2 * p - 2 * d)),
     }, "Each convolution turns H rows into H + 2p − 2d.")
-
-
-@exercise("bam-output")
-def check_output(output) -> None:
-    """output(x, M_c, M_s): (B, C, H, W), (B, C), (B, H, W) -> (B, C, H, W), what BAM makes of x."""
-    for b, c, h, w in ((3, 3, 4, 3), (2, 5, 3, 4), (1, 4, 2, 6)):      # that in which slips of the axes fit comes first
-        x, M_c, M_s = 1 + torch.rand(b, c, h, w), 2 * torch.randn(b, c), 2 * torch.randn(b, h, w)
-        y = call(output, x, M_c, M_s)
-        expect_shape(y, (b, c, h, w), "(B, C, H, W)")
-        if not same(y, x + x * torch.sigmoid(M_c[:, :, None, None] + M_s[:, None])):
-            raise Wrong(_what_is_wrong(y, x, M_c, M_s))
-
-
-def _what_is_wrong(y: Tensor, x: Tensor, M_c: Tensor, M_s: Tensor) -> str:
-    """The sentence for a wrong output: recognise the usual slips by the numbers they give."""
-    c, s = M_c[:, :, None, None], M_s[:, None]
-    M = torch.sigmoid(c + s)
-    two = "you take a sigmoid of each branch. There is one sigmoid, and it comes after the sum."
-    logits = "you multiply the logits, as the published code does. The paper adds them."
-    slips = [
-        ("your gates are right, but BAM keeps the input: it returns x + x · M.", x * M),
-        (logits, x * torch.sigmoid(c * s)), (logits, x + x * torch.sigmoid(c * s)),
-        (two, x * (c.sigmoid() + s.sigmoid())), (two, x + x * (c.sigmoid() + s.sigmoid())),
-        (two, x * c.sigmoid() * s.sigmoid()), (two, x + x * c.sigmoid() * s.sigmoid()),
-        (two, x + x * (c.sigmoid() + s.sigmoid()) / 2),
-        ("you take the sigmoid twice. Once, after the sum, is enough.", x + x * (c.sigmoid() + s.sigmoid()).sigmoid()),
-        ("you add the gates to x. Gates multiply: add x · M.", x + M),
-        ("the sigmoid is missing: your factor can be negative.", x + x * (c + s)),
-        ("the sigmoid is missing, and the input is not kept: it is x + x · σ(M_c + M_s).", x * (c + s)),
-        ("the branch of the places is missing.", x + x * c.sigmoid().expand_as(x)),
-        ("the branch of the channels is missing.", x + x * s.sigmoid().expand_as(x)),
-        ("these are the gates M. The output is x + x · M.", M),
-    ]
-    if x.shape[0] == x.shape[1]:
-        slips.append(("M_s lacks its axis for the channels. Broadcasting lines its first axis, the pictures, up with "
-                      "the channels, and does not complain when B = C.", x + x * torch.sigmoid(c + M_s)))
-    if x.shape[1] == x.shape[3]:
-        slips.append(("M_c lies along the columns of the picture: its channels have to stand on axis 1. Broadcasting "
-                      "does not complain when C = W.", x + x * torch.sigmoid(M_c[:, None, None] + s)))
-    return slip(y, iter(slips)) or ("your result differs from x + x · σ(M_c + M_s) by up to "
-                                    f"{(y - x - x * M).abs().max().item():.2f}.")

@@ -1,78 +1,66 @@
 """Checks of the exercises of chapter 03, CBAM."""
 
+from functools import cache
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from attention_lite.exercises import Wrong, call, choose, exercise, expect_shape, formula, same, slip
+from attention_lite.exercises import Wrong, call, choose, exercise, expect_shape, formula, indices, same, slip
 
-_MAX_ALONE = {
-    "a": "that takes a mean. How many places are as bright as the brightest does not change the maximum.",
-    "c": "a gate that sees the maximum alone knows nothing of the other places, so nothing can stand out from them.",
-}
-_CRITICISE = {
-    "a": "true, but no objection: gates are sigmoids, and a map need not sum to one to be bright in the right place.",
-    "b": "an untrained map is about 0.5 everywhere, so it does not point at the digit. The control is passed.",
-    "d": "the kernel's 7 places are smaller than the map, and the peak does lie on the digit in most pictures.",
+FEW = 12                 # shut places that are enough
+
+_LEVEL = {
+    "a": "the shortcuts let much pass, but the accuracy did fall: something can be concluded. The question is what.",
+    "c": "all three fall. Whatever is said of it must explain that, and more trainings would not.",
+    "d": "gates of 0 take the digit away with the message: that control is worse.",
 }
 
 
-@exercise("cbam-max-alone")
-def check_max_alone(answer) -> None:
-    """A letter: what a gate with the maximum alone says of one bright place and of many."""
-    choose(answer, "b", _MAX_ALONE)
+@exercise("cbam-level")
+def check_level(answer) -> None:
+    """A letter: what is wrong with setting all gates to 1 as a control."""
+    choose(answer, "b", _LEVEL)
 
 
-@exercise("cbam-criticise")
-def check_criticise(answer) -> None:
-    """A letter: what is wrong with a claim about a map."""
-    choose(answer, "c", _CRITICISE)
+@exercise("cbam-blind")
+def check_blind(places) -> None:
+    """Numbers of places: shut in the last block without a shortcut, they make the network misread the 7."""
+    chosen = indices(places, 144, "places")
+    read, share = _read_with_shut(tuple(chosen))
+    if read == 7:
+        where = "" if _on_the_digit(chosen) else " Most of them lie beside the digit: shut those that it covers."
+        raise Wrong(f"with {len(chosen)} places shut the network still reads the 7, probability {share:.2f}." + where)
+    if len(chosen) > FEW:
+        raise Wrong(f"with {len(chosen)} places shut it reads a {read}. {FEW} will do: which of yours can be spared?")
 
 
-@exercise("cbam-places")
-def check_places(gates) -> None:
-    """gates(x, kernel): (B, C, H, W), (1, 2, k, k) -> (B, H, W), the gates of places; kernel: mean, then maximum."""
-    for b, c, h, w, k in ((2, 5, 8, 9, 3), (1, 4, 9, 7, 7), (3, 2, 5, 5, 5)):
-        x, kernel = torch.randn(b, c, h, w) + 0.3, torch.randn(1, 2, k, k) / k
-        g = call(gates, x, kernel)
-        if g.dim() == 4 and g.shape[1] == 1:
-            g = g[:, 0]
-        if g.shape == (b, h - k + 1, w - k + 1):
-            raise Wrong(f"your map has shrunk to {tuple(g.shape[1:])}: pad with (k - 1) / 2 zeros on each side, "
-                        "so that each place keeps its gate.")
-        expect_shape(g, (b, h, w), "(B, H, W)")
-        right = torch.sigmoid(_scores(x.mean(1), x.amax(1), kernel))
-        if not same(g, right):
-            raise Wrong(_what_is_wrong(g, x, kernel, right))
+def _on_the_digit(chosen: list[int]) -> bool:
+    near = _scene()[2]
+    return 2 * sum(bool(near[place]) for place in chosen) >= len(chosen)
 
 
-def _scores(first: Tensor, second: Tensor, kernel: Tensor) -> Tensor:
-    """The convolution's scores (B, H, W) of two maps (B, H, W)."""
-    return F.conv2d(torch.stack([first, second], 1), kernel, padding=kernel.shape[-1] // 2)[:, 0]
+@torch.no_grad()
+def _read_with_shut(chosen: tuple[int, ...]) -> tuple[int, float]:
+    """What the network reads, and the probability of the 7, when these places of its last block are shut."""
+    net, y, _ = _scene()
+    y = y.clone().flatten(2)
+    y[:, :, list(chosen)] = 0
+    scores = net.head(torch.relu(y).amax(2)).softmax(1)[0]
+    return int(scores.argmax()), float(scores[7])
 
 
-def _what_is_wrong(g: Tensor, x: Tensor, kernel: Tensor, right: Tensor) -> str:
-    """The sentence for wrong gates of places: recognise the usual slips by the numbers they give."""
-    mean, top, sigmoid = x.mean(1), x.amax(1), torch.sigmoid
-    scores = _scores(mean, top, kernel)
-    return slip(g, {
-        "you pool the maximum first and the mean second; this kernel's first plane is for the mean.":
-            sigmoid(_scores(top, mean, kernel)),
-        "both your maps are the mean over the channels; the second is the maximum.":
-            sigmoid(_scores(mean, mean, kernel)),
-        "both your maps are the maximum over the channels; the first is the mean.": sigmoid(_scores(top, top, kernel)),
-        "your first map is the sum over the channels; it is the mean.": sigmoid(_scores(x.sum(1), top, kernel)),
-        "your second map is the smallest value over the channels; it is the largest.":
-            sigmoid(_scores(mean, x.amin(1), kernel)),
-        "the sigmoid is missing: your gates are raw scores, and some lie outside (0, 1).": scores,
-        "your gates sum to 1 over the places: that is a softmax. CBAM's gates are sigmoids, each on its own.":
-            scores.flatten(1).softmax(1).view_as(scores),
-        "your kernel is turned by 180°. What networks call a convolution does not turn it.":
-            sigmoid(_scores(mean, top, kernel.flip((2, 3)))),
-        "there is a ReLU too many: between the convolution and the sigmoid there is nothing.": sigmoid(scores.relu()),
-        "the mean's plane alone is used. The maximum has one, too.": sigmoid(_scores(mean, 0 * top, kernel)),
-        "the maximum's plane alone is used. The mean has one, too.": sigmoid(_scores(0 * mean, top, kernel)),
-    }) or f"your gates differ from σ(u) by up to {(g - right).abs().max().item():.2f}."
+@cache
+@torch.no_grad()
+def _scene() -> tuple[torch.nn.Module, Tensor, Tensor]:
+    """The network without shortcuts, what its last gates let pass of the first saucer, and which places are near."""
+    from attention_lite.lab import OneDigit, load_checkpoint, pictures
+    from attention_lite.lab.experiments.painted_over import gated, near_the_digit
+
+    net = load_checkpoint("one-digit-residual", "cbam-plain", 0)[0].requires_grad_(False)
+    test = OneDigit("test").sample(200, seed=2)
+    scene = test[[test.photographs.index("coffee")]]
+    gate, features = gated(net, pictures(scene), 2)
+    return net, gate(features), near_the_digit(scene, (12, 12)).flatten()
 
 
 @exercise("cbam-relabel")

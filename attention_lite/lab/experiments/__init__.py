@@ -77,7 +77,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "neighbours": Experiment(neighbours.RUNS, neighbours.measure, LAB, own.SETTINGS | {"orders": neighbours.ORDERS}),
     "painted-over": Experiment(painted_over.RUNS, painted_over.paint, LAB, own.SETTINGS | {
         "block": painted_over.BLOCK, "lowest": painted_over.LOWEST, "highest": painted_over.HIGHEST}),
-    "exchanged-maps": Experiment(painted_over.RUNS, painted_over.exchange, LAB, own.SETTINGS),
+    "exchanged-maps": Experiment(painted_over.EXCHANGED, painted_over.exchange, LAB, own.SETTINGS),
     "size-and-ink": Experiment(kernels.CURVES, kernels.curves, LAB, own.SETTINGS | {
         "tried_afterwards": [list(pair) for pair in kernels.TRIED_AFTERWARDS]}),
     "forced-shares": Experiment(shares.RUNS, shares.measure, LAB, own.SETTINGS),
@@ -119,6 +119,11 @@ def load(path: Path = FILE) -> Results:
         if len(rows) > len(experiment.runs):
             raise ValueError(f"{path.name}: {name} must hold {len(experiment.runs)} rows, got {len(rows)}")
     return Results(results)
+
+
+def rows_of(name: str, model: str) -> list[dict]:
+    """The rows of an experiment that look at one model, in the order of their seeds."""
+    return [row for row in load()[name]["rows"] if row["model"] == model]
 
 
 def make(names: list[str], path: Path = FILE, stop: Callable[[], bool] = lambda: False) -> bool:

@@ -1,0 +1,118 @@
+"""Figures of chapters 03 and 04: gates of places beside their pictures, and pictures painted over by them."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from attention_lite import figures
+from attention_lite.extras import extra
+from attention_lite.lab.experiments import painted_over
+from attention_lite.lab.scenes import Scenes, draw, masks
+from attention_lite.lab.training import pictures
+
+with extra("book"):
+    import matplotlib.pyplot as plt
+
+
+def beside_pictures(scenes: Scenes, maps: Mapping[str, Tensor], label: str,
+                    limits: tuple[float, float] = (0, 1), side: float = 1.4) -> None:
+    """A row for each scene: the picture, and maps of it, (n, h, w), with the digit's outline; one scale for all."""
+    figure, axes = figures.panels(len(scenes), 1 + len(maps), side, side)
+    images, digits = draw(scenes, 4).permute(0, 2, 3, 1), masks(scenes)[:, 0] > 0.5
+    for i, row in enumerate(axes):
+        figures.picture(row[0], images[i])
+        for ax, (name, values) in zip(row[1:], maps.items(), strict=True):
+            shown = figures.heat(ax, values[i], limits, name if i == 0 else "")
+            figures.outline(ax, digits[i], tuple(values.shape[1:]), "black")
+    figures.colour_bar(figure, shown, axes, label)
+    plt.show()
+
+
+def on_and_off(gates: Mapping[str, Tensor], on: Tensor, label: str) -> None:
+    """A histogram for each of the named gates, (…, n, h, w): those where `on`, (n, h, w), is true, and the others."""
+    _, axes = figures.panels(len(gates), 1, figures.WIDTH, 1.3)
+    for (name, g), ax in zip(gates.items(), axes[:, 0], strict=True):
+        for part, words in ((on, "on the digit"), (~on, "off it")):
+            values = g[..., part].flatten()
+            ax.hist(values, bins=10, range=(0, 1), histtype="step", weights=torch.full_like(values, 1 / len(values)),
+                    label=words)
+        ax.set(title=name, xlim=(0, 1), ylim=(0, 1), ylabel="share")
+    axes[0, 0].legend(loc="upper left")
+    axes[-1, 0].set_xlabel(label)
+    plt.show()
+
+
+def two_ways(net: nn.Module, scenes: Scenes, block: int = 2) -> None:
+    """For each scene: the gates of places of a residual block, and how much its branch and its shortcut carry."""
+    last = net.blocks[block]
+    with torch.no_grad():
+        x = net.stem(pictures(scenes))
+        for earlier in net.blocks[:block]:
+            x = earlier(x)
+        branch = last.convs(x)
+        carried = {"the gates": last.gate.attention(branch)["spatial"],
+                   "the branch": last.gate(branch).abs().mean(1), "the shortcut": last.skip(x).abs().mean(1)}
+    figure, axes = figures.panels(len(scenes), 3, 1.6, 1.6)
+    for i, row in enumerate(axes):
+        for ax, (name, v) in zip(row, carried.items(), strict=True):
+            gates = name == "the gates"
+            shown = figures.heat(ax, v[i], (0, 1 if gates else 2), name if i == 0 else "",
+                                 figures.MAP if gates else "magma")
+    figures.colour_bar(figure, shown, axes, "activity", extend="max")
+    plt.show()
+
+
+def painted(scene: Scenes, orders: Mapping[str, Tensor]) -> None:
+    """One scene, painted over where each order, (1, h, w), is lowest, and below where it is highest."""
+    image = draw(scene, 4)
+    _, axes = figures.panels(2, len(orders), 1.83, 1.9)
+    for column, (name, order) in zip(axes.T, orders.items(), strict=True):
+        for ax, share, lowest in zip(column, (painted_over.LOWEST, painted_over.HIGHEST), (True, False), strict=True):
+            kept = painted_over.painted(torch.ones_like(image), order, share, lowest)
+            figures.picture(ax, (image * kept + 0.5 * (1 - kept))[0].permute(1, 2, 0), name if lowest else "")
+    plt.show()
+
+
+def several(columns: int, *panels: tuple[str, Tensor, tuple[float, float], str], digit: Tensor | None = None) -> None:
+    """Maps with a scale each: (title, values, limits, palette); with the outline of `digit`, (H, W), if given."""
+    side = figures.WIDTH / columns
+    figure, axes = figures.panels(len(panels) // columns, columns, side, side + 0.35)
+    for ax, (title, values, limits, palette) in zip(axes.flat, panels, strict=True):
+        low, high = float(values.min()) < limits[0], float(values.max()) > limits[1]
+        extend = {(0, 1): "max", (1, 0): "min", (1, 1): "both"}.get((low, high), "neither")
+        shown = figures.heat(ax, values, limits, title, palette)
+        figure.colorbar(shown, ax=ax, orientation="horizontal", shrink=0.9, aspect=12, extend=extend)
+        if digit is not None:
+            figures.outline(ax, digit, tuple(values.shape), "black")
+    plt.show()
+
+
+def moved_by_the_digit(net: nn.Module, scenes: Scenes, block: int = 2) -> dict[str, Tensor]:
+    """How far the digit moves the mean and the maximum of each channel that the block's gates get: (C,) each.
+
+    On average over the scenes; the unit is the standard deviation among the same scenes without a digit.
+    """
+    blank = scenes.replace(opacity=torch.zeros_like(scenes.opacity))
+    seen, unseen = (painted_over.gated(net, pictures(some), block)[1] for some in (scenes, blank))
+    pools = {"mean": lambda x: x.mean((2, 3)), "maximum": lambda x: x.amax((2, 3))}
+    return {name: (pool(seen) - pool(unseen)).abs().mean(0) / pool(unseen).std(0) for name, pool in pools.items()}
+
+
+def seen_from(block: nn.Module, features: Tensor, i: int, j: int) -> Tensor:
+    """The places whose features move a BAM's number at place (i, j), in any picture of (n, C, h, w): bool (h, w)."""
+    x = features.detach().clone().requires_grad_()
+    block.attention(x)["spatial_logits"][:, i, j].sum().backward()
+    return x.grad.abs().sum((0, 1)) > 0
+
+
+def told_by_remainder(maps: Tensor, period: int) -> float:
+    """How much of maps' variance, (n, h, w), is told by a place's row and column modulo `period`; by chance 0.
+
+    The mean over the maps of the adjusted coefficient of determination.
+    """
+    height, width = maps.shape[1:]
+    group = (torch.arange(height) % period)[:, None] * period + torch.arange(width) % period
+    flat, group, groups, places = maps.flatten(1), group.flatten(), period ** 2, height * width
+    within = sum(flat[:, group == k].var(1, correction=0) * (group == k).sum() for k in range(groups))
+    return (1 - within / (places - groups) / flat.var(1)).mean().item()
