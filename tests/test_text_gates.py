@@ -7,7 +7,15 @@ import pytest
 import torch
 
 from attention_lite import SEAttention
-from attention_lite.lab import direction_gates, photographs, pretrained, printed, text_answers, text_controls, text_gates
+from attention_lite.lab import (
+    direction_gates,
+    photographs,
+    pretrained,
+    printed,
+    text_answers,
+    text_controls,
+    text_gates,
+)
 
 GATES = {"a": torch.rand(6) * 0.8 + 0.1, "b": torch.rand(4)}
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from attention_lite import figures
 from attention_lite.extras import extra
-from attention_lite.lab.text_gates import SIDE, square
+from attention_lite.lab.text_gates import SIDE, TEXT, TEXTS, square
 
 with extra("book"):
     import matplotlib.pyplot as plt
@@ -18,8 +18,8 @@ Results = Mapping[str, Mapping[str, Sequence[float]]]    # {picture: {source: [a
 
 
 def show(ax: Axes, picture: np.ndarray, text: Tensor | np.ndarray, title: str = "") -> None:
-    """Draw a picture in grey, in its colours and under a yellow marker where the map says text."""
-    shade = np.kron(np.asarray(text), np.ones((SIDE // len(text),) * 2))[..., None]
+    """Draw a picture in grey, in its colours and under a yellow marker where the map is above TEXT."""
+    shade = np.kron(np.asarray(text) > TEXT, np.ones((SIDE // len(text),) * 2))[..., None]
     colours = square(picture, SIDE) / 255
     grey = np.repeat(colours.mean(2, keepdims=True), 3, 2) * 0.75 + 0.25
     marked = 0.35 * colours + 0.65 * np.array([1.0, 0.85, 0.0])
@@ -52,15 +52,19 @@ def by_source(*parts: tuple[str, Results, Results]) -> None:
 
 def open_and_found(points: Mapping[str, Mapping[str, tuple[float, float]]]) -> None:
     """How open others' gates leave what a picture shuts, and the IoU, {picture: {donor: (gate, IoU)}}: a plot each."""
-    figure, axes = plt.subplots(2, 2, figsize=(6.4, 5), sharex=True, sharey=True)
+    figure, axes = plt.subplots(2, 2, figsize=(6.4, 5.2), sharex=True, sharey=True)
     for ax, (picture, donors) in zip(axes.flat, points.items(), strict=True):
-        for donor, (gate, score) in donors.items():
-            ax.plot(gate, score, "o", color=figures.CYCLE[0])
-            ax.annotate(donor, (gate, score), (4, 4), textcoords="offset points", fontsize=8)
-        ax.set(title=picture, xlim=(-0.02, 0.4), ylim=(-0.08, 1.15), yticks=(0, 0.5, 1))
+        for kind, colour, mark in (("with text", figures.CYCLE[1], "s"), ("without text", figures.CYCLE[0], "o")):
+            of = [point for donor, point in donors.items() if (donor in TEXTS) == (kind == "with text")]
+            ax.plot(*zip(*of, strict=True), mark, color=colour, alpha=0.75, label=f"donor {kind}")
+        for donor, away in (("temple", (2, -13)), ("flower", (4, 5)), ("cat", (5, -10)), ("cup", (2, 7))):
+            ax.annotate(donor, donors[donor], away, textcoords="offset points", fontsize=9)
+        ax.set(title=picture, xlim=(-0.02, 0.4), ylim=(-0.12, 1.1), yticks=(0, 0.5, 1))
         ax.grid(alpha=0.3)
-    figure.supxlabel("mean of the donor's gates where this picture's are 0")
-    figure.supylabel("IoU with its own map")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=2)
+    figure.supxlabel("mean of the donor's gates where this picture's are 0", fontsize="medium")
+    figure.supylabel("IoU with its own map", fontsize="medium")
 
 
 def differences(named: Mapping[str, tuple[float, float, float]], label: str) -> None:
