@@ -57,7 +57,7 @@ def open_and_found(points: Mapping[str, Mapping[str, tuple[float, float]]]) -> N
         for kind, colour, mark in (("with text", figures.CYCLE[1], "s"), ("without text", figures.CYCLE[0], "o")):
             of = [point for donor, point in donors.items() if (donor in TEXTS) == (kind == "with text")]
             ax.plot(*zip(*of, strict=True), mark, color=colour, alpha=0.75, label=f"donor {kind}")
-        for donor, away in (("temple", (2, -13)), ("flower", (4, 5)), ("cat", (5, -10)), ("cup", (2, 7))):
+        for donor, away in (("temple", (-22, -15)), ("flower", (4, 5)), ("cat", (5, -10)), ("cup", (2, 7))):
             ax.annotate(donor, donors[donor], away, textcoords="offset points", fontsize=9)
         ax.set(title=picture, xlim=(-0.02, 0.4), ylim=(-0.12, 1.1), yticks=(0, 0.5, 1))
         ax.grid(alpha=0.3)
