@@ -206,15 +206,6 @@ def distance_in_pixels(A, side):
 
 
 # chapter 13
-def level_numpy(s, t):
-    s, t = np.array(s), np.array(t)
-    return t / t.mean() * s.mean()
-
-
-def level_sums(s, t):
-    return torch.mul(t, s.sum() / t.sum())
-
-
 ANSWERS = {
     "average-light": {
         "wrong": [("the two exchanged", r"length|difference|doubl|lift", {"doubled": "distance", "lifted": "cosine"}),
@@ -313,11 +304,6 @@ ANSWERS = {
     "transformer-criticise": {
         "wrong": [("a", r"pixel|patch|weight", "a"), ("b", r"overlay|side|weight", "b"), ("d", r"sum|scale", "(d)")],
         "right": [("brackets", "(c)"), ("capital", "C")]},
-    "gates-level": {
-        "wrong": [("added instead", r"add|shift|multipl|times", lambda s, t: t + s.mean() - t.mean()),
-               ("the wrong picture's", r"foreign|own|t\b|pattern", lambda s, t: s * t.mean() / s.mean()),
-               ("only the mean", r"all|same|pattern|t\b", lambda s, t: torch.full_like(t, s.mean().item()))],
-        "right": [("numpy", level_numpy), ("sums", level_sums)]},
     "gates-explain": {
         "wrong": [("a", r"forced act as computed", "a"), ("b", r"sum", "B"), ("d", r"larger|size", "d)")],
         "right": [("brackets", "(c)"), ("capital", "C.")]},

@@ -34,13 +34,6 @@ MISTAKES = {
         (_dice, "known as Dice"), (lambda a, b: torch.minimum(a, b).sum() / torch.maximum(a, b).sum(), "threshold is"),
         (lambda a, b: ((a > 0.3) & (b > 0.3)).sum(), "number of shared places"),
         (lambda a, b: 0.5, "you get"), (lambda a, b: a > 0.3, "expected a number")],
-    "gates-level": [
-        (lambda s, t: t + s.mean() - t.mean(), "you add a number"),
-        (lambda s, t: s * t.mean() / s.mean(), "bring s to the level of t"),
-        (lambda s, t: s.mean().expand_as(t), "pattern is gone"),
-        (lambda s, t: t * s.max() / t.max(), "largest value of s"),
-        (lambda s, t: t / t.mean(), "so the mean is 1"),
-        (lambda s, t: t, "as they came"), (lambda s, t: t * 1.5, "and the gates must still be")],
     "gates-rescue": [
         (["stage 2"], "no block of the name"), (3, "expected a list of names"),
         (["smooths.0.se"], "is asked for"), (["stages.1.1.se", "stages.2.1.se", "stages.2.3.se"], "Fewer will do")],

@@ -7,7 +7,15 @@ import pytest
 import torch
 
 from attention_lite import SEAttention
-from attention_lite.lab import direction_gates, photographs, pretrained, printed, text_answers, text_gates
+from attention_lite.lab import (
+    direction_gates,
+    photographs,
+    pretrained,
+    printed,
+    text_answers,
+    text_controls,
+    text_gates,
+)
 
 GATES = {"a": torch.rand(6) * 0.8 + 0.1, "b": torch.rand(4)}
 
@@ -50,9 +58,9 @@ def test_bad_input_is_named(call, message):
         call()
 
 
-@pytest.mark.parametrize("stored", [text_answers.stored, direction_gates.stored])
+@pytest.mark.parametrize("stored", [text_answers.stored, text_controls.stored, direction_gates.stored])
 def test_a_missing_file_names_the_command(stored, tmp_path):
-    with pytest.raises(ValueError, match=r"make it with: python -m attention_lite\.lab text-gates"):
+    with pytest.raises(ValueError, match=r"make (it|them) with: python -m attention_lite\.lab text-gates"):
         stored(tmp_path / "none.npz")
 
 
@@ -97,12 +105,30 @@ def test_controls_change_one_thing_each():
         assert torch.equal(mixed[name].sort().values, s.sort().values)
         assert not torch.equal(mixed[name], s)
         torch.testing.assert_close(text_gates.levelled(GATES)[name], s.mean().expand(len(s)))
-        assert (text_gates.opened(GATES, mixed)[name] >= s).all()
-        assert (text_gates.shut(GATES, mixed)[name] <= s).all()
-        both = torch.stack([text_gates.opened(GATES, mixed)[name], text_gates.shut(GATES, mixed)[name]])
-        torch.testing.assert_close(both.sum(0), s + mixed[name])
     torch.testing.assert_close(level["a"], GATES["a"])
     torch.testing.assert_close(level["b"], GATES["b"] / 2)
+    high = text_gates.at_level(GATES, {name: torch.ones_like(s) for name, s in GATES.items()})
+    assert all(s.max() == 1 and (s <= 1).all() for s in high.values())       # as a hard sigmoid's, never above 1
+
+
+def test_zeros_are_shut_in_the_stages_alone_and_the_random_ones_are_as_many():
+    rng = torch.Generator().manual_seed(3)
+    gates, like = ({name: torch.rand(40, generator=rng) for name in ("stages.1", "laterals.0")} for _ in range(2))
+    like["stages.1"][:9], like["laterals.0"][:9], gates["stages.1"][5:7] = 0, 0, 0
+    zeros = text_gates.with_zeros(gates, like)
+    assert (zeros["stages.1"][:9] == 0).all()
+    assert torch.equal(zeros["stages.1"][9:], gates["stages.1"][9:])
+    for draw in (text_gates.with_random_zeros, text_gates.with_zeros_alike):
+        for seed in range(5):
+            other = draw(gates, like, seed)
+            assert torch.equal(other["laterals.0"], gates["laterals.0"])
+            shut = (other["stages.1"] == 0) & (gates["stages.1"] > 0)
+            assert shut.sum() == 7                                            # two of the nine were shut already
+            assert torch.equal(other["stages.1"][~shut], gates["stages.1"][~shut])
+        assert not torch.equal(draw(gates, like, 0)["stages.1"], draw(gates, like, 1)["stages.1"])
+    assert (other["stages.1"][7:9] > 0).all()                                 # zeros alike fall on none of `like`'s
+    apart = gates["stages.1"][shut].sum() - gates["stages.1"][:9].sum()
+    assert abs(apart) < 7 * 0.15
 
 
 def test_the_mean_of_the_rest_has_seen_neither_the_picture_nor_its_kin():
@@ -123,7 +149,7 @@ def test_stored_answers_are_whole_small_and_come_back_as_they_were_saved(tmp_pat
         (name, source) for name in text_answers.SINGLE for source in stored.sources
         if source in text_answers.SINGLE_SOURCES]
     assert stored.alone["page", "cat"].shape == stored.spared["page", "cat"].shape == (13, places, places)
-    assert stored.gates.shape == (p, s, sum(stored.channels.values())) == (9, 18, 1392)
+    assert stored.gates.shape == (p, s, sum(stored.channels.values())) == (9, 19, 1392)
     assert stored.inside.shape == (p, stored.channels[text_answers.INSIDE], 40, 40)
     text_answers.save(stored, text_answers.watched(), tmp_path / "again.npz")
     again = text_answers.stored(tmp_path / "again.npz")
@@ -194,20 +220,37 @@ def test_a_sample_of_the_stored_answers_is_what_the_network_answers(net):
     assert near(text_gates.look(net, x["page"], rest)[0], stored.spared["page", "cat"][1])
 
 
-def test_words_under_others_gates_are_counted_on_the_stored_maps_and_the_network(net):
-    stored = text_answers.stored()
-    rows = text_gates.shares_under(net, stored, "cup sign", orders=2)
-    for source in ("cat", "all 1", "cat's, own level"):
-        found, drawn = stored.words("cup sign", source)
-        assert rows[source] == [found / drawn]
-    assert rows["same kind"] == [1.0]
-    assert len(rows["other text"]) == 2
-    assert len(rows["no text"]) == 4
-    x = photographs.picture(stored.pictures["cup sign"], text_gates.SIDE)
-    own = text_gates.look(net, x)[1]
-    second = text_gates.found(net, "cup sign", x, text_gates.shuffled(own, 1))
-    assert rows["own, shuffled"] == [stored.words("cup sign", "own, shuffled")[0] / 6, second[0] / second[1]]
-    in_bytes = stored.maps[2, :3]
+@torch.no_grad()
+def test_a_sample_of_the_stored_controls_is_what_the_network_answers(net):
+    name, stored = "rocket sign", text_controls.stored()
+    seen = {who: text_gates.look(net, photographs.picture(picture, text_gates.SIDE))
+            for who, picture in text_gates.book_pictures().items()}
+    x = photographs.picture(text_gates.book_pictures()[name], text_gates.SIDE)
+    kept = {(row["whose"], row["gates"], row["draw"]): row for row in stored if row["picture"] == name}
+    own = {who: gates for who, (_, gates) in seen.items()}
+    forced = {(whose, how, draw): gates for whose, how, draw, gates in text_controls.gates(name, own)}
+    assert list(kept) == list(forced)
+    assert len(stored) == 4 * len(kept)
+    for key in list(kept)[::5]:
+        text = text_gates.look(net, x, forced[key])[0]
+        assert text_gates.words_found(text, printed.words_of(name)) == kept[key]["words"], key
+        assert text_gates.iou(text, seen[name][0]) == pytest.approx(kept[key]["iou"], abs=0.02), key
+        assert (text > text_gates.TEXT).float().mean().item() == pytest.approx(kept[key]["text"], abs=0.002), key
+
+
+def test_scores_by_source_are_those_of_the_stored_rows_and_answers():
+    answers, rows = text_answers.stored(), text_controls.by_source("cup", ("as they are", "random zeros"), "iou")
+    words = text_controls.by_donor("words")
+    for name in text_gates.TEXTS:
+        assert rows[name]["as they are"] == [pytest.approx(answers.iou(name, "cup"), abs=0.02)]
+        assert len(rows[name]["random zeros"]) == len(words[name]["own, shuffled"]) == text_controls.DRAWS
+        assert words[name]["same kind"] == [1.0]
+        assert len(words[name]["other text"]) == 2
+        for source in text_controls.ONES:
+            found, drawn = answers.words(name, source)
+            assert words[name][source] == [found / drawn]
+    assert text_controls.by_donor("iou")["page"]["cat"] == [answers.iou("page", "cat")]
+    in_bytes = answers.maps[2, :3]
     assert text_gates.shares(in_bytes, "cup sign") == text_gates.shares(in_bytes / 255, "cup sign")
 
 

@@ -1,4 +1,4 @@
-"""Checks of the exercises of chapter 13, gates that a text reader lives by."""
+"""Checks of the exercises of chapter 13, whose gates a text reader needs."""
 
 from collections.abc import KeysView
 from functools import cache
@@ -9,14 +9,10 @@ from torch import Tensor
 from attention_lite.exercises import (
     Wrong,
     ask,
-    call,
     choose,
     close,
     exercise,
-    expect_shape,
     number,
-    same,
-    slip,
 )
 
 ENOUGH = 0.7             # of the second page's text, found again
@@ -72,39 +68,6 @@ def check_overlap(overlap) -> None:
 def _overlap_at(a: Tensor, b: Tensor, threshold: float) -> float:
     A, B = a > threshold, b > threshold
     return ((A & B).sum() / (A | B).sum()).item()
-
-
-@exercise("gates-level")
-def check_level(level) -> None:
-    """level(s, t): gates (C,), (C,) -> t times the one number that gives them the mean of s."""
-    for channels in (6, 24):
-        s, t = torch.rand(channels) * 0.5 + 0.3, torch.rand(channels) * 0.4 + 0.1
-        got = call(level, s, t)
-        expect_shape(got, (channels,), "(C,)")
-        if same(got, t * s.mean() / t.mean()):
-            continue
-        sentence = slip(got, {
-            "you add a number to every gate. Closed gates then open, and the pattern is another.":
-                t + s.mean() - t.mean(),
-            "you bring s to the level of t. It is t, the foreign gates, that shall get the mean of s.":
-                s * t.mean() / s.mean(),
-            "the pattern is gone: all of your gates are the same.": s.mean().expand(channels),
-            "your gates have the largest value of s, not its mean.": t * s.max() / t.max(),
-            "your gates have the median of s, not its mean.": t * s.median() / t.median(),
-            "you only divide by the mean of t, so the mean is 1. Multiply with the mean of s.": t / t.mean(),
-            "you only multiply with the mean of s. Divide by the mean of t first.": t * s.mean(),
-            "it is upside down: multiply with the mean of s, and divide by that of t.": t * t.mean() / s.mean(),
-            "those are the foreign gates as they came.": t,
-            "those are this picture's own gates.": s,
-            "your gates have the length of s, the root of the sum of squares, not its mean.": t * s.norm() / t.norm(),
-            "you multiply each gate with another number. One number is asked for.": t * s / t.mean(),
-            "you bring spread and mean of t to those of s. One number is asked for, and nothing added.":
-                (t - t.mean()) / t.std() * s.std() + s.mean(),
-        })
-        if sentence:
-            raise Wrong(f"{sentence} The mean of your gates is {got.mean():.3f}, that of s {s.mean():.3f}.")
-        raise Wrong(f"the mean of your gates is {got.mean().item():.3f}, that of s {s.mean().item():.3f}; and the "
-                    f"gates must still be to one another as those of t are.")
 
 
 @exercise("gates-rescue")

@@ -16,6 +16,7 @@ from attention_lite.lab import (
     regions,
     remaking,
     text_answers,
+    text_controls,
     truth_results,
 )
 from attention_lite.lab.experiments import EXPERIMENTS
@@ -177,7 +178,10 @@ def _text_gates(options: argparse.Namespace) -> int:
     print(f"{direction_gates.LINES} lines of text -> {classified}", flush=True)
     detected, found = options.folder / text_answers.FILE.name, text_answers.answers()
     text_answers.save(found, text_answers.watch_all(), detected)
-    print(f"{len(found.pictures)} pictures, {len(found.sources)} sources of gates -> {detected}")
+    print(f"{len(found.pictures)} pictures, {len(found.sources)} sources of gates -> {detected}", flush=True)
+    controls, rows = options.folder / text_controls.FILE.name, list(text_controls.rows())
+    text_controls.save(rows, controls)
+    print(f"{len(rows)} rows -> {controls}")
     return 0
 
 

@@ -235,8 +235,8 @@ def _stack(net: TextDetector, x: Tensor, forced: Any) -> np.ndarray:
 
 
 def _rows(forced: list[Gates]) -> np.ndarray:
-    """(S, C). Gates brought to another's level may pass 1; they are forced so, and kept as 1."""
-    return np.stack([torch.cat(list(gates.values())).clamp(0, 1).numpy() for gates in forced])
+    """(S, C)."""
+    return np.stack([torch.cat(list(gates.values())).numpy() for gates in forced])
 
 
 def _in_bytes(gates: np.ndarray) -> np.ndarray:

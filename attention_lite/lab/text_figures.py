@@ -6,7 +6,7 @@ from torch import Tensor
 
 from attention_lite import figures
 from attention_lite.extras import extra
-from attention_lite.lab.text_gates import SIDE, square
+from attention_lite.lab.text_gates import SIDE, TEXT, TEXTS, square
 
 with extra("book"):
     import matplotlib.pyplot as plt
@@ -14,46 +14,57 @@ with extra("book"):
     from matplotlib.axes import Axes
 
 
+Results = Mapping[str, Mapping[str, Sequence[float]]]    # {picture: {source: [a value each]}}
+
+
 def show(ax: Axes, picture: np.ndarray, text: Tensor | np.ndarray, title: str = "") -> None:
-    """Draw a picture in grey, in its colours and under a yellow marker where the map says text."""
-    shade = np.kron(np.asarray(text), np.ones((SIDE // len(text),) * 2))[..., None]
+    """Draw a picture in grey, in its colours and under a yellow marker where the map is above TEXT."""
+    shade = np.kron(np.asarray(text) > TEXT, np.ones((SIDE // len(text),) * 2))[..., None]
     colours = square(picture, SIDE) / 255
     grey = np.repeat(colours.mean(2, keepdims=True), 3, 2) * 0.75 + 0.25
     marked = 0.35 * colours + 0.65 * np.array([1.0, 0.85, 0.0])
     figures.picture(ax, grey * (1 - shade) + marked * shade, title)
 
 
-def words_under(results: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
-    """Shares of words found under each source, {picture: {source: [share, …]}}: a row a source."""
-    _, ax = plt.subplots(figsize=(5.4, 5.2))
-    for i, (name, rows) in enumerate(results.items()):
-        for y, shares in enumerate(rows.values()):
-            ax.plot(shares, [y + 0.18 * (i - 1.5)] * len(shares), "os^D"[i], color=figures.CYCLE[i], markersize=5,
-                    alpha=0.7, label=name if y == 0 else None)
-    ax.set(xlim=(-0.05, 1.05), xlabel="share of words found", xticks=(0, 0.5, 1))
-    ax.grid(alpha=0.3)
-    _rows(ax, list(next(iter(results.values()))))
-    _key(ax)
+def by_source(*parts: tuple[str, Results, Results]) -> None:
+    """Two scores under each source of gates, a row a source, a mark a picture: a part is its title and both scores."""
+    counts = [len(next(iter(words.values()))) for _, words, _ in parts]
+    figure, axes = plt.subplots(len(parts), 2, figsize=(6.4, 1.0 + 0.37 * sum(counts)), sharex=True, sharey="row",
+                                squeeze=False, height_ratios=counts)
+    for pair, (title, *scores) in zip(axes, parts, strict=True):
+        for ax, results in zip(pair, scores, strict=True):
+            for i, (name, rows) in enumerate(results.items()):
+                for y, values in enumerate(rows.values()):
+                    ax.plot(values, [y + 0.19 * (i - 1.5)] * len(values), "os^D"[i], color=figures.CYCLE[i],
+                            markersize=4, alpha=0.75, linestyle="none", label=name if y == 0 else None)
+            names = list(next(iter(results.values())))
+            for y in range(1, len(names)):
+                ax.axhline(y - 0.5, color="0.5", linewidth=0.4)
+            ax.set(xlim=(-0.06, 1.06), xticks=(0, 0.5, 1), ylim=(len(names) - 0.5, -0.5))
+            ax.set_yticks(range(len(names)), names)
+        if title:
+            pair[0].set_title(title, loc="left")
+    for ax, label in zip(axes[-1], ("share of words found", "IoU with its own map"), strict=True):
+        ax.set_xlabel(label)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=4)
 
 
-def moving_and_bringing_back(moves: Mapping[str, float], shares: Mapping[str, Mapping[str, float]],
-                             named: Sequence[str] = ("stages.1.1", "smooths.3", "laterals.0")) -> None:
-    """How far each block's gates move, and the words found if it is spared, {picture: {block: share}}: a plot each."""
-    _, axes = plt.subplots(len(shares), 1, figsize=(5.4, 2.6 * len(shares)), sharex=True)
-    for ax, (picture, found) in zip(axes, shares.items(), strict=True):
-        for part, mark, colour in zip(("stages", "laterals", "smooths"), "os^", figures.CYCLE, strict=False):
-            blocks = [block for block in found if block.startswith(part)]
-            ax.plot([moves[block] for block in blocks], [found[block] for block in blocks], mark, color=colour,
-                    alpha=0.75, label=part)
-        for block, share in found.items():
-            if (name := block.removesuffix(".se")) in named:
-                below = share > 0.5                     # the upper ones have neighbours at their right
-                ax.annotate(name, (moves[block], share), (0, -8) if below else (8, 0), textcoords="offset points",
-                            ha="center" if below else "left", va="top" if below else "center")
-        ax.set(title=picture, xlim=(0.1, 1.05), ylim=(-0.1, 1.1), yticks=(0, 0.5, 1), ylabel="share of words found")
+def open_and_found(points: Mapping[str, Mapping[str, tuple[float, float]]]) -> None:
+    """How open others' gates leave what a picture shuts, and the IoU, {picture: {donor: (gate, IoU)}}: a plot each."""
+    figure, axes = plt.subplots(2, 2, figsize=(6.4, 5.2), sharex=True, sharey=True)
+    for ax, (picture, donors) in zip(axes.flat, points.items(), strict=True):
+        for kind, colour, mark in (("with text", figures.CYCLE[1], "s"), ("without text", figures.CYCLE[0], "o")):
+            of = [point for donor, point in donors.items() if (donor in TEXTS) == (kind == "with text")]
+            ax.plot(*zip(*of, strict=True), mark, color=colour, alpha=0.75, label=f"donor {kind}")
+        for donor, away in (("temple", (-22, -15)), ("flower", (4, 5)), ("cat", (5, -10)), ("cup", (2, 7))):
+            ax.annotate(donor, donors[donor], away, textcoords="offset points", fontsize=9)
+        ax.set(title=picture, xlim=(-0.02, 0.4), ylim=(-0.12, 1.1), yticks=(0, 0.5, 1))
         ax.grid(alpha=0.3)
-    axes[-1].set_xlabel("how far its gates move")
-    _key(axes[0])
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=2)
+    figure.supxlabel("mean of the donor's gates where this picture's are 0", fontsize="medium")
+    figure.supylabel("IoU with its own map", fontsize="medium")
 
 
 def differences(named: Mapping[str, tuple[float, float, float]], label: str) -> None:
@@ -70,8 +81,3 @@ def differences(named: Mapping[str, tuple[float, float, float]], label: str) -> 
 def _rows(ax: Axes, names: Sequence[str]) -> None:
     ax.set_yticks(range(len(names)), names)
     ax.invert_yaxis()
-
-
-def _key(ax: Axes) -> None:
-    handles, labels = ax.get_legend_handles_labels()
-    ax.figure.legend(handles, labels, loc="outside upper center", ncols=2 + len(labels) % 2)

@@ -1,10 +1,9 @@
 """Other pictures' gates forced on a text detector: the pictures, the sources of gates, and two scores of what is found.
 
-What the detector answers under all of them is stored: see `text_answers`.
+What the detector answers under all of them is stored: see `text_answers`, and `text_controls` for those that are drawn.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,9 +14,6 @@ from attention_lite import force_gates, record_attention
 from attention_lite.lab import photographs, printed
 from attention_lite.networks import TextDetector
 
-if TYPE_CHECKING:
-    from attention_lite.lab.text_answers import Answers
-
 SIDE = 320               # pixels of the square that the detector gets
 POOL = 2                 # pixels of a map that become one place, by their mean
 TEXT = 0.3               # a place is text if its probability is above this, as where the detector is used
@@ -27,8 +23,10 @@ TEXTS = ("page", "page two", "cup sign", "rocket sign")
 KIN = {"page": ("page two",), "page two": ("page",), "cup sign": ("rocket sign", "cup"),
        "rocket sign": ("cup sign",), "cup": ("cup sign",)}
 FOREIGN = "cat"          # the picture whose gates are also given in parts
-MADE = ("mean of the rest", "all ½", "all 1", "own, shuffled", "own, one a block", "cat's where more open",
-        "cat's where more shut", "cat's, own level", "own, cat's level")
+STAGES = "stages"        # the blocks whose names start so can shut a channel; those of the neck add what they gate
+NEAREST = 6              # channels from which one that is about as open is drawn
+MADE = ("mean of the rest", "all ½", "all 1", "own, shuffled", "own, one a block", "cat's, one a block",
+        "own, cat's level", "cat's, own level", "cat's, own zeros", "cat's, random zeros")
 
 Gates = dict[str, Tensor]
 
@@ -69,18 +67,40 @@ def levelled(gates: Gates) -> Gates:
 
 
 def at_level(gates: Gates, like: Gates) -> Gates:
-    """The gates of each block times one number, so that their mean is that of `like`'s."""
-    return {name: s * (like[name].mean() / s.mean()) for name, s in gates.items()}
+    """The gates of each block times the number that brings their mean to that of `like`'s, and none above 1."""
+    return {name: (s * (like[name].mean() / s.mean())).clamp(max=1) for name, s in gates.items()}
 
 
-def opened(gates: Gates, others: Gates) -> Gates:
-    """The larger of two gates, channel by channel: the others' wherever they are more open."""
-    return {name: torch.maximum(s, others[name]) for name, s in gates.items()}
+def with_zeros(gates: Gates, like: Gates) -> Gates:
+    """The same gates, but 0 in the STAGES wherever those of `like` are 0."""
+    return {name: torch.where(like[name] == 0, 0.0, s) if name.startswith(STAGES) else s for name, s in gates.items()}
 
 
-def shut(gates: Gates, others: Gates) -> Gates:
-    """The smaller of two gates, channel by channel: the others' wherever they are more shut."""
-    return {name: torch.minimum(s, others[name]) for name, s in gates.items()}
+def with_random_zeros(gates: Gates, like: Gates, seed: int) -> Gates:
+    """The same gates with as many of each block newly at 0 as `with_zeros` has, at random channels that were open."""
+    rng, zeros = torch.Generator().manual_seed(seed), with_zeros(gates, like)
+    return {name: _shut(s, int(((zeros[name] == 0) & (s > 0)).sum()), rng) for name, s in gates.items()}
+
+
+def with_zeros_alike(gates: Gates, like: Gates, seed: int) -> Gates:
+    """The same again, but each channel that is shut has a gate about as open as one that `with_zeros` shuts.
+
+    It is one of the six nearest among those that are open in `like` too, so none that `with_zeros` shuts is taken.
+    """
+    rng, zeros = torch.Generator().manual_seed(seed), with_zeros(gates, like)
+    kept = {name: s.clone() for name, s in gates.items()}
+    for name, s in gates.items():
+        free = (like[name] > 0) & (s > 0)
+        for channel in ((zeros[name] == 0) & (s > 0)).nonzero()[:, 0]:
+            near = (s - s[channel]).abs().masked_fill(~free, torch.inf).argsort()[:min(NEAREST, int(free.sum()))]
+            taken = near[torch.randint(len(near), (1,), generator=rng)]
+            kept[name][taken], free[taken] = 0, False
+    return kept
+
+
+def _shut(s: Tensor, count: int, rng: torch.Generator) -> Tensor:
+    is_open = s.nonzero()[:, 0]
+    return s.index_fill(0, is_open[torch.randperm(len(is_open), generator=rng)[:count]], 0)
 
 
 def mean_of_rest(picture: str, own: Mapping[str, Gates]) -> Gates:
@@ -99,8 +119,8 @@ def sources(picture: str, own: Mapping[str, Gates]) -> list[Gates]:
     mine, foreign = own[picture], own[FOREIGN]
     made = [mean_of_rest(picture, own), *({block: torch.full_like(s, value) for block, s in mine.items()}
                                           for value in (0.5, 1.0)),
-            shuffled(mine), levelled(mine), opened(mine, foreign), shut(mine, foreign), at_level(foreign, mine),
-            at_level(mine, foreign)]
+            shuffled(mine), levelled(mine), levelled(foreign), at_level(mine, foreign), at_level(foreign, mine),
+            with_zeros(foreign, mine), with_random_zeros(foreign, mine, list(own).index(picture))]
     return [*own.values(), *made]
 
 
@@ -130,31 +150,10 @@ def words_found(text: Tensor | np.ndarray, words: np.ndarray) -> int:
     return count
 
 
-def found(net: TextDetector, name: str, x: Tensor, forced: Mapping[str, Tensor | float]) -> tuple[int, int]:
-    """How many words of `name`, one of TEXTS, the detector finds under forced gates (see `look`), and of how many."""
-    drawn = printed.words_of(name)
-    return words_found(look(net, x, forced)[0], drawn), len(drawn)
-
-
 def shares(maps: Iterable[np.ndarray], name: str) -> list[float]:
     """The share of the words of `name` that each of these maps, (h, w) in [0, 1] or uint8 for 255ths, finds."""
     drawn = printed.words_of(name)
     return [words_found(text / 255 if text.dtype == np.uint8 else text, drawn) / len(drawn) for text in maps]
-
-
-def shares_under(net: TextDetector, stored: "Answers", name: str, orders: int = 5) -> dict[str, list[float]]:
-    """The share of the words of `name`, one of TEXTS, found under others' gates, by kind, and those that are MADE.
-
-    Its own gates are shuffled in several orders: the first is stored, the others are asked of the network.
-    """
-    kin = KIN[name][0]
-    rows = {"same kind": (kin,), FOREIGN: (FOREIGN,), "other text": set(TEXTS) - {name, kin},
-            "no text": ("cup", "flower", "temple", "astronaut"), **{made: (made,) for made in MADE}}
-    maps = {row: [stored.map(name, source) for source in sources] for row, sources in rows.items()}
-    x = photographs.picture(stored.pictures[name], SIDE)
-    own = look(net, x)[1]
-    maps["own, shuffled"] += [look(net, x, shuffled(own, seed))[0].numpy() for seed in range(1, orders)]
-    return {row: shares(of, name) for row, of in maps.items()}
 
 
 # Pictures -------------------------------------------------------------------------------------------------------
