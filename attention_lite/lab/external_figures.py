@@ -93,7 +93,7 @@ def show_sums(rows: Sequence[dict], beside: Mapping[str, Sequence[float]], chanc
               for source in sums.SOURCES}
     shares |= {name: {KINDS["asked"]: values} for name, values in beside.items()}
     _, ax = plt.subplots(figsize=(figures.WIDTH, 4.2))
-    figures.seed_dots(ax, shares, chance=chance)
+    figures.seed_dots(ax, shares, "by whose sums", chance)
     plt.show()
 
 
@@ -114,7 +114,8 @@ def show_few(rows: Sequence[dict]) -> None:
 def show_ablation(parts: Mapping[str, Sequence[dict]], rows: Sequence[dict]) -> None:
     """Accuracy as trained and with W_O at zero, task by task; and how often a chosen slot points at the disc."""
     _, axes = figures.panels(2, 1, figures.WIDTH, 2.3)
-    figures.seed_dots(axes[0, 0], {task: {how: [row[how] for row in part] for how in ("as trained", "W_O = 0")}
+    figures.seed_dots(axes[0, 0], {task: {label: [row[label.replace("$", "")] for row in part]
+                                          for label in ("as trained", "$W_O$ = 0")}
                                    for task, part in parts.items()}, "accuracy")
     figures.seed_dots(axes[1, 0], {name: {"": [row[key] for row in rows]} for name, key in (
         ("trained", "points"), ("before training", "points before training"))},
