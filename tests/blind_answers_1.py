@@ -7,7 +7,6 @@ follow it.
 
 import copy
 import math
-from fractions import Fraction
 
 import numpy as np
 import torch
@@ -303,36 +302,6 @@ def reduce_wrong_padding(x, size, w, b, s):
 
 
 # chapter 10
-def normalise_numpy(L):
-    L = L.numpy()
-    A = np.exp(L - L.max(0))
-    A /= A.sum(0)
-    return A / A.sum(1, keepdims=True)
-
-
-def normalise_logs(L):
-    return L.log_softmax(0).softmax(1)
-
-
-def normalise_logs_by_hand(L):
-    L = L - torch.logsumexp(L, 0, keepdim=True)
-    L = L - torch.logsumexp(L, 1, keepdim=True)
-    return torch.exp(L)
-
-
-def normalise_order(L):
-    A = L.softmax(1)
-    return A / A.sum(0, keepdim=True)
-
-
-def normalise_once(L):
-    return L.softmax(0)
-
-
-def normalise_two_softmaxes(L):
-    return L.softmax(0).softmax(1)
-
-
 def sums_loop(X, M_k, M_v, log_Z):
     out = torch.zeros(len(X), M_v.shape[1], dtype=X.dtype)
     for i, x in enumerate(X):
@@ -537,18 +506,6 @@ ANSWERS = {
         "wrong": [("shifted by c", r"sum|zero|norm", "a"), ("depends on the query", r"sum|row|zero|norm|every", "c"),
                ("the weights change", r"value|weights", "d")],
         "right": [("capital", "B"), ("letter and dot", "b.")]},
-    "external-normalise": {
-        "wrong": [("the other order", r"order|first|places|slots", normalise_order),
-               ("once", r"row|sum|second", normalise_once),
-               ("two softmaxes", r"second|softmax|divid|exponent", normalise_two_softmaxes)],
-        "right": [("log_softmax and softmax", normalise_logs), ("logsumexp twice", normalise_logs_by_hand)]},
-    "external-cost": {
-        "wrong": [("W_O at one head", r"W_O|single|one head", lambda N, d, S, h: 4 * N * d * S + 2 * N * d * d),
-               ("multiply-adds", r"half|two|addition", lambda N, d, S, h: 2 * N * d * S + (N * d * d if h > 1 else 0)),
-               ("times heads", r"h |heads|d/h|share", lambda N, d, S, h: 4 * N * d * S * h + (
-                   2 * N * d * d if h > 1 else 0))],
-        "right": [("per head", lambda N, d, S, h: h * 2 * (2 * N * (d // h) * S) + (h > 1) * 2 * N * d**2),
-               ("Fraction", lambda N, d, S, h: Fraction(4 * N * S * d, h) * h + (2 * N * d * d if h != 1 else 0))]},
     "external-sums": {
         "wrong": [("own sums", r"own|given|log_Z", sums_own),
                   ("rows not normalised", r"row|sum|normalis", sums_no_rows),

@@ -131,42 +131,6 @@ def ratio_measured(H, W, h, megabytes):
 
 
 # chapter 10
-def heads_loop(X, M_k, M_v, W_O, h):
-    out = []
-    for part in torch.chunk(X, h, 1):
-        A = (part @ M_k.T).softmax(0)
-        A = A / A.sum(1, keepdim=True)
-        out.append(A @ M_v)
-    out = torch.cat(out, 1)
-    return out if h == 1 else out @ W_O.T
-
-
-def heads_batched(X, M_k, M_v, W_O, h):
-    f = X.reshape(len(X), h, -1)
-    A = torch.einsum("nhc,sc->nhs", f, M_k).log_softmax(0).softmax(2)
-    y = torch.einsum("nhs,sc->nhc", A, M_v).reshape(len(X), -1)
-    return F.linear(y, W_O)
-
-
-def heads_one_norm(X, M_k, M_v, W_O, h):
-    f = X.reshape(len(X), h, -1)
-    A = torch.einsum("nhc,sc->nhs", f, M_k).softmax(0)
-    A = A / A.sum((1, 2), keepdim=True)
-    return torch.einsum("nhs,sc->nhc", A, M_v).reshape(len(X), -1) @ W_O.T
-
-
-def heads_interleaved(X, M_k, M_v, W_O, h):
-    f = X.reshape(len(X), -1, h).transpose(1, 2)
-    A = torch.einsum("nhc,sc->nhs", f, M_k).log_softmax(0).softmax(2)
-    return torch.einsum("nhs,sc->nhc", A, M_v).reshape(len(X), -1) @ W_O.T
-
-
-def heads_no_mix(X, M_k, M_v, W_O, h):
-    f = X.reshape(len(X), h, -1)
-    A = torch.einsum("nhc,sc->nhs", f, M_k).log_softmax(0).softmax(2)
-    return torch.einsum("nhs,sc->nhc", A, M_v).reshape(len(X), -1)
-
-
 # chapter 12
 def centres(side):
     i = torch.arange(side)
@@ -277,11 +241,6 @@ ANSWERS = {
                ("mebibytes", r"10\^6|10⁶|1024|2\^20|million", lambda H, W, h, megabytes: ratio_with(conv_keys)(
                    H, W, h, megabytes * 2**20 / 1e6))],
         "right": [("formula", ratio_with(conv_keys)), ("measured, float", ratio_measured)]},
-    "external-heads": {
-        "wrong": [("normalised over all heads", r"head|own|each", heads_one_norm),
-               ("heads interleaved", r"first|next|interleav|every|neighbour", heads_interleaved),
-               ("no W_O", r"W_O|mix", heads_no_mix)],
-        "right": [("none for one head", heads_loop), ("W_O always", heads_batched)]},
     "external-loud": {
         "wrong": [("a", r"row|column|sum|differ", "a"), ("b", r"column|places|other|slot|sum", "b)"),
                   ("text", r"letter",

@@ -35,6 +35,7 @@ from attention_lite.lab.experiments import (
     own,
     painted_over,
     shares,
+    sums,
     switched_off,
 )
 from attention_lite.lab.runs import TEST_SEED
@@ -446,3 +447,39 @@ def test_scenes_on_other_grounds_are_the_same_digits_on_that_sides_photographs()
     assert torch.equal(draw(scenes.replace(grounds="test")), draw(scenes))
     large: Tensor = draw(moved[:3], 2)
     assert (nn.functional.avg_pool2d(large, 2) - draw(moved[:3])).abs().mean() < 0.02
+
+
+# Sums
+
+
+def test_a_block_that_gets_its_own_sums_is_the_block():
+    net, scenes = load_checkpoint("cued-search", "external", 0)[0], few("cued-search")
+    with torch.no_grad():
+        x = net.stem(pictures(scenes))
+        found = sums.passed(net, x, sums.log_sums(net, x))
+        torch.testing.assert_close(found, net.block(x), rtol=0, atol=1e-4)
+        assert torch.equal(sums.answers(net, found), scoring.predictions(net, scenes))
+
+
+def test_exchanged_sums_are_the_others_in_these_numbers_alone():
+    one, other = torch.zeros(2, 3, 4), torch.arange(24.0).view(2, 3, 4) + 1
+    found = sums.exchanged(one, other, torch.tensor([0, 6]))
+    assert found.flatten(1).nonzero().tolist() == [[0, 0], [0, 6], [1, 0], [1, 6]]
+    assert found[1, 1, 2] == other[1, 1, 2]
+    assert not one.any()
+
+
+def test_a_recoloured_disc_asks_for_the_next_digit_and_its_twin_is_another_scene():
+    scenes = few("cued-search")
+    now = sums.recoloured(scenes)
+    assert torch.equal(now.target, (scenes.target + 1) % 3)
+    assert torch.equal(now.disc_colour[:1], ask_for(scenes[:1], int(now.target[0])).disc_colour)
+    twin = sums.nearest_disc(now)
+    assert (twin != torch.arange(len(now))).all()
+
+
+def test_the_slots_peak_is_counted_on_the_disc():
+    found = sums.at_the_disc(load_checkpoint("cued-search", "external", 0)[0], few("cued-search"))
+    assert found.shape == (128,)
+    assert found.min() >= 0
+    assert found.max() <= 1

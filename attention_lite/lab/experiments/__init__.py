@@ -30,6 +30,7 @@ from attention_lite.lab.experiments import (
     painted_over,
     shares,
     slots,
+    sums,
     switched_off,
 )
 from attention_lite.lab.files import read_results, write_whole
@@ -85,6 +86,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "fresh-gates": Experiment(kernels.FRESH, kernels.fresh_gates, LAB, {}),
     "strengths": Experiment(switched_off.STRENGTHS, switched_off.strengths, LAB, own.SETTINGS),
     "outputs": Experiment(switched_off.OUTPUTS, switched_off.outputs, LAB, own.SETTINGS),
+    "sums": Experiment(sums.RUNS, sums.measure, LAB, own.SETTINGS),
     "loudness": Experiment(loudness.RUNS, loudness.measure, LAB, own.SETTINGS),
     "grounds": Experiment(grounds.RUNS, grounds.measure, LAB, own.SETTINGS),
     "other-gates": Experiment(ablations.GATES, ablations.measure, None, own.SETTINGS),
