@@ -17,6 +17,7 @@ from tqdm import tqdm
 from attention_lite.lab import truth
 from attention_lite.lab.experiments import (
     ablations,
+    cues,
     frame_gates,
     gates,
     grounds,
@@ -77,6 +78,8 @@ EXPERIMENTS: dict[str, Experiment] = {
     "strengths": Experiment(switched_off.STRENGTHS, switched_off.strengths, LAB, own.SETTINGS),
     "outputs": Experiment(switched_off.OUTPUTS, switched_off.outputs, LAB, own.SETTINGS),
     "loudness": Experiment(loudness.RUNS, loudness.measure, LAB, own.SETTINGS),
+    "cues": Experiment(cues.RUNS, cues.measure, LAB, own.SETTINGS | {
+        "scales": cues.SCALES, "forbidden": list(cues.FORBIDDEN)}),
     "grounds": Experiment(grounds.RUNS, grounds.measure, LAB, own.SETTINGS),
     "other-gates": Experiment(ablations.GATES, ablations.measure, None, own.SETTINGS),
     "other-starts": Experiment(ablations.STARTS, ablations.measure, None, own.SETTINGS),
