@@ -147,53 +147,6 @@ class PyramidChain(nn.Module):
 
 
 # chapter 07
-def head_loops(Q, K, V):
-    out = []
-    for q in Q:
-        scores = [float(sum(a * b for a, b in zip(q.tolist(), k.tolist(), strict=True))) / math.sqrt(len(q)) for k in K]
-        m = max(scores)
-        e = [math.exp(s - m) for s in scores]
-        out.append(sum(w / sum(e) * v for w, v in zip(e, V, strict=True)))
-    return torch.stack(out)
-
-
-def head_torch(Q, K, V):
-    return F.scaled_dot_product_attention(Q[None, None], K[None, None], V[None, None])[0, 0]
-
-
-def head_root_of_tokens(Q, K, V):
-    return (Q @ K.T / math.sqrt(len(K))).softmax(-1) @ V
-
-
-def head_unscaled(Q, K, V):
-    return (Q @ K.T).softmax(-1) @ V
-
-
-def head_wrong_axis(Q, K, V):
-    return (Q @ K.T / Q.shape[-1] ** 0.5).softmax(0) @ V
-
-
-def mask_where(scores, allowed):
-    return torch.softmax(torch.where(allowed, scores, torch.tensor(-INF)), 1)
-
-
-def mask_after(scores, allowed):
-    e = torch.exp(scores - scores.max()) * allowed
-    return e / e.sum(1, keepdim=True)
-
-
-def mask_zero_scores(scores, allowed):
-    return (scores * allowed).softmax(-1)
-
-
-def mask_unnormalised(scores, allowed):
-    return scores.softmax(-1) * allowed
-
-
-def mask_hundred(scores, allowed):
-    return scores.masked_fill(~allowed, -100).softmax(-1)
-
-
 def temperature_weights(sa, T):
     new = copy.deepcopy(sa)
     with torch.no_grad():
@@ -464,16 +417,6 @@ ANSWERS = {
                ("still in place", r"writes into the map", PyramidInPlace),
                ("later kernels see earlier splits", r"whole|input|earlier|before|original", PyramidChain)],
         "right": [("ModuleList", PyramidList), ("add_module", PyramidNamed)]},
-    "self-attention-head": {
-        "wrong": [("divided by the root of N", r"root|d_k|scale|divi", head_root_of_tokens),
-               ("not scaled", r"root|d_k|scale|divi", head_unscaled),
-               ("softmax over queries", r"axis|keys|quer", head_wrong_axis)],
-        "right": [("loops of floats", head_loops), ("torch's own", head_torch)]},
-    "self-attention-mask": {
-        "wrong": [("scores to zero", r"zero|0|-inf|−∞|infin", mask_zero_scores),
-               ("masked after the softmax", r"after|sum|normalis", mask_unnormalised),
-               ("−100", r"-100|−100|infin|−∞|finite|exactly", mask_hundred)],
-        "right": [("where", mask_where), ("renormalised", mask_after)]},
     "self-attention-temperature": {
         "wrong": [("in place", r"stay|itself|chang|copy", temperature_in_place),
                ("both divided", r"twice|both|T²|square", temperature_both),

@@ -27,21 +27,6 @@ def rows_measured(H, p, d, n):
     return torch.tensor(x.shape[2])
 
 
-# chapter 06
-# chapter 07
-def split_list(x, h):
-    return torch.stack(x.chunk(h, dim=-1), dim=1)
-
-
-def split_loop(x, h):
-    B, N, D = x.shape
-    d = D // h
-    y = torch.zeros(B, h, N, d, dtype=x.dtype)
-    for i in range(h):
-        y[:, i] = x[..., i * d:(i + 1) * d]
-    return y
-
-
 # chapter 08
 def position_conv(x, W_Q, W_K, W_V, alpha):
     q, k, v = (F.conv2d(x, W[:, :, None, None]).flatten(2) for W in (W_Q, W_K, W_V))
@@ -201,12 +186,6 @@ ANSWERS = {
     "psa-criticise": {
         "wrong": [("a", r"largest|possible|maximum|far", "a"), ("d", r"half", "(d)"), ("b", r"mean|single", "B")],
         "right": [("brackets", "(c)"), ("capital", "C)")]},
-    "self-attention-split": {
-        "wrong": [("bare view", r"view|token|transpos|mix", lambda x, h: x.reshape(x.shape[0], h, x.shape[1], -1)),
-               ("no transpose", r"shape|transpos|axes|axis", lambda x, h: x.unflatten(-1, (h, -1))),
-               ("strided heads", r"every|next|neighbour|interleav|first", lambda x, h: x.unflatten(-1, (-1, h)).permute(
-                   0, 3, 1, 2))],
-        "right": [("chunks", split_list), ("a loop", split_loop)]},
     "self-attention-permute": {
         "wrong": [("a", r"quer|row", "a"), ("c", r"travels with", "(c)"), ("text", r"letter", "nothing")],
         "right": [("brackets", "(b)"), ("capital", "B")]},

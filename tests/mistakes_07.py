@@ -1,77 +1,19 @@
 """Mistakes that people make in the exercises of chapter 07, and a part of the sentence that each must get."""
 
 import copy
-import math
 
 import torch
 
 
-def _no_scaling(Q, K, V):
-    return (Q @ K.T).softmax(-1) @ V
+def _by_hand(query, key):
+    """(W_Q, W_K) of four rows: what colour and kind count in the query and in the key."""
+    def matrix(colour, digit, disc):
+        W = torch.zeros(4, 5)
+        W[:3, :3] = colour * torch.eye(3)
+        W[3, 3:] = torch.tensor([digit, disc])
+        return W
 
-
-def _over_the_queries(Q, K, V):
-    return (Q @ K.T / math.sqrt(Q.shape[-1])).softmax(0) @ V
-
-
-def _divides_by_d(Q, K, V):
-    return (Q @ K.T / Q.shape[-1]).softmax(-1) @ V
-
-
-def _by_root_of(size):
-    return lambda Q, K, V: (Q @ K.T / math.sqrt(size(Q, K, V))).softmax(-1) @ V
-
-
-def _forgets_the_values(Q, K, V):
-    return (Q @ K.T / math.sqrt(Q.shape[-1])).softmax(-1)
-
-
-def _no_softmax(Q, K, V):
-    return Q @ K.T / math.sqrt(Q.shape[-1]) @ V
-
-
-def _view_only(x, h):
-    return x.view(x.shape[0], h, x.shape[1], -1)
-
-
-def _no_transpose(x, h):
-    return x.unflatten(-1, (h, -1))
-
-
-def _interleaved(x, h):
-    return x.unflatten(-1, (-1, h)).permute(0, 3, 1, 2)
-
-
-def _keeps_the_width(x, h):
-    return x.unsqueeze(1).expand(-1, h, -1, -1)
-
-
-def _after_the_softmax(scores, allowed):
-    return scores.softmax(-1) * allowed
-
-
-def _inverted(scores, allowed):
-    return scores.masked_fill(allowed, -1e9).softmax(-1)
-
-
-def _filled(low):
-    return lambda scores, allowed: scores.masked_fill(~allowed, low).softmax(-1)
-
-
-def _inverted_with_infinity(scores, allowed):
-    return scores.masked_fill(allowed, -math.inf).softmax(-1)
-
-
-def _minus_one(scores, allowed):
-    return scores.masked_fill(~allowed, -1.0).softmax(-1)
-
-
-def _zero_score(scores, allowed):
-    return (scores * allowed).softmax(-1)
-
-
-def _nothing_masked(scores, allowed):
-    return scores.softmax(-1)
+    return matrix(*query), matrix(*key)
 
 
 def _changes_the_given(sa, T):
@@ -111,36 +53,25 @@ def _scaled(factors, bias=True):
 
 
 MISTAKES = {
-    "self-attention-head": [
-        (_no_scaling, "the scaling is missing"),
-        (_over_the_queries, "did you normalise over the queries"),
-        (_divides_by_d, "divided by 8.00, d_k itself"),
-        (_by_root_of(lambda Q, K, V: len(K)), "the root of the number of keys"),
-        (_by_root_of(lambda Q, K, V: V.shape[1]), "the root of the width of the values"),
-        (_forgets_the_values, "those are the weights"),
-        (_no_softmax, "Did you forget the softmax"),
-    ],
-    "self-attention-split": [
-        (_view_only, "without moving them"),
-        (_no_transpose, "swap the axes N and h"),
-        (_interleaved, "one in every 3"),
-        (_keeps_the_width, "expected (B, h, N, d)"),
-    ],
-    "self-attention-mask": [
-        (_after_the_softmax, "Mask before the softmax"),
-        (_inverted, "lies on keys that are forbidden to it"),
-        (_minus_one, "a forbidden key still gets the weight"),
-        (_zero_score, "a forbidden key still gets the weight"),
-        (_nothing_masked, "there is no mask"),
-        (_inverted_with_infinity, "the query that may attend to every key"),
-        (_filled(-100.0), "not low enough beside every score"),
-        (_filled(-1000.0), "not low enough beside every score"),
-        (_filled(-1e4), "not low enough beside every score"),
+    "self-attention-by-hand": [
+        (_by_hand((16.0, 0.0, 0.0), (1.0, 0.0, 0.0)), "of its weight for itself"),
+        (_by_hand((16.0, 8.0, 8.0), (1.0, 1.0, 1.0)), "of its weight for itself"),
+        (_by_hand((0.0, 16.0, 0.0), (0.0, 0.0, 1.0)), "but so do the others"),
+        (_by_hand((2.0, 1.0, 0.0), (1.0, 0.0, 1.0)), "on the 20 places of ground"),
+        (_by_hand((13.0, 3.0, 0.0), (1.0, 0.0, 1.0)), "at least 0.9 and at most 0.1"),
+        (tuple(W[:, :3] for W in _by_hand((16.0, 8.0, 0.0), (1.0, 0.0, 1.0))), "with one d_k"),
+        (torch.zeros(4, 5), "expected the two matrices"),
     ],
     "self-attention-permute": [
         ("a", "one row for each *query*"),
         ("c", "travels with its own key"),
+        ("d", "each key keeps its score"),
         (2, "choose one of the letters"),
+    ],
+    "self-attention-criticise": [
+        ("a", "two or three hundredths"),
+        ("b", "the plot has all five trainings"),
+        ("c", "no less of a loss"),
     ],
     "self-attention-temperature": [
         (_changes_the_given, "changes the block that it was given"),
@@ -159,5 +90,7 @@ MISTAKES = {
 RIGHT = {
     "self-attention-permute": ["(b)", "b)", "B."],
     "self-attention-temperature": [_built()],
-    "self-attention-mask": [lambda scores, allowed: scores.masked_fill(~allowed, -math.inf).softmax(-1).numpy()],
+    "self-attention-criticise": ["(d)", "D."],
+    "self-attention-by-hand": [[W.numpy() for W in _by_hand((16.0, 8.0, 0.0), (1.0, 0.0, 1.0))],
+                               _by_hand((-32.0, 18.0, 0.0), (-1.0, 0.0, 1.0))],
 }

@@ -14,6 +14,7 @@ from attention_lite.lab import (
     Scenes,
     ask_for,
     checkpoints,
+    disc_mask,
     draw,
     experiments,
     load_checkpoint,
@@ -26,6 +27,7 @@ from attention_lite.lab import (
 )
 from attention_lite.lab.experiments import (
     EXPERIMENTS,
+    cues,
     denoising,
     frame_gates,
     gates,
@@ -50,6 +52,7 @@ def few(task: str) -> Scenes:
 SAMPLES = [
     ("hidden-units", {"task": "any-size", "model": "psa", "seed": 0, "trained": True}),
     ("frame-gates", {"task": "context-gating", "model": "se", "seed": 1}),
+    ("cues", {"task": "cued-search", "model": "none", "seed": 1}),
     ("outputs", {"task": "one-digit", "model": "external", "seed": 1}),
     ("strengths", {"task": "cued-segmentation", "model": "danet-position", "seed": 1}),
     ("denoising", {"photograph": "china", "seed": 2}),
@@ -469,13 +472,9 @@ def test_exchanged_sums_are_the_others_in_these_numbers_alone():
     assert not one.any()
 
 
-def test_a_recoloured_disc_asks_for_the_next_digit_and_its_twin_is_another_scene():
-    scenes = few("cued-search")
-    now = sums.recoloured(scenes)
-    assert torch.equal(now.target, (scenes.target + 1) % 3)
-    assert torch.equal(now.disc_colour[:1], ask_for(scenes[:1], int(now.target[0])).disc_colour)
-    twin = sums.nearest_disc(now)
-    assert (twin != torch.arange(len(now))).all()
+def test_a_recoloured_discs_twin_is_another_scene():
+    now = own.recoloured(few("cued-search"))
+    assert (sums.nearest_disc(now) != torch.arange(len(now))).all()
 
 
 def test_the_slots_peak_is_counted_on_the_disc():
@@ -483,3 +482,45 @@ def test_the_slots_peak_is_counted_on_the_disc():
     assert found.shape == (128,)
     assert found.min() >= 0
     assert found.max() <= 1
+
+
+# Cued search under other cues
+
+
+def test_a_recoloured_disc_asks_for_the_next_digit():
+    scenes = few("cued-search")
+    again = own.recoloured(scenes)
+    assert torch.equal(again.target, (scenes.target + 1) % 3)
+    assert (again.disc_colour == again.colour[torch.arange(40), again.target]).all()
+    changed = (draw(again) != draw(scenes)).any(1)                      # (n, y, x)
+    assert not (changed & (disc_mask(scenes) == 0)).any()
+
+
+def test_as_many_places_of_the_ground_are_forbidden_as_of_the_disc_and_none_of_a_thing():
+    where = cues.forbidden(few("cued-search"))
+    assert (where["ground"].sum((1, 2)) <= where["disc"].sum((1, 2))).all()
+    assert where["ground"].sum() > 0.95 * where["disc"].sum()
+    assert not (where["ground"] & (where["disc"] | where["a digit"])).any()
+    assert (cues.on_disc(few("cued-search")) <= where["disc"]).all()
+
+
+def test_forbidding_nothing_changes_nothing_and_what_is_forbidden_gets_no_weight():
+    net, scenes = own.load("cued-search", "self-attention", 0), few("cued-search")
+    nothing = torch.zeros(40, 12, 12, dtype=torch.bool)
+    assert torch.equal(cues.answers_without(net, scenes, nothing), scoring.predictions(net, scenes))
+    with cues.forbidding(net, cues.around(cues.on_disc(scenes))):
+        handle = net.block.block.register_forward_hook(
+            lambda block, args, kwargs, _: found.append(block.attention(*args, **kwargs)["position"]), with_kwargs=True)
+        found: list[Tensor] = []
+        net(pictures(scenes))
+        handle.remove()
+    maps = scoring.query_maps(found[0].detach(), cues.covered(scenes), cues.GRID)
+    assert scoring.mass_on(maps, cues.on_disc(scenes)[:, None]).max() == 0
+
+
+def test_maps_that_need_no_network_sum_to_one_and_fall_with_the_distance():
+    scenes = few("cued-search")
+    for make in (cues.nearness, cues.likeness_of_colour):
+        A = make(scenes, 1.0)
+        torch.testing.assert_close(A.sum(3), torch.ones(40, 1, 144))
+        assert (A.diagonal(dim1=2, dim2=3) == A.amax(3)).all()

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from attention_lite.lab import truth
 from attention_lite.lab.experiments import (
     ablations,
+    cues,
     denoising,
     frame_gates,
     gates,
@@ -88,6 +89,8 @@ EXPERIMENTS: dict[str, Experiment] = {
     "outputs": Experiment(switched_off.OUTPUTS, switched_off.outputs, LAB, own.SETTINGS),
     "sums": Experiment(sums.RUNS, sums.measure, LAB, own.SETTINGS),
     "loudness": Experiment(loudness.RUNS, loudness.measure, LAB, own.SETTINGS),
+    "cues": Experiment(cues.RUNS, cues.measure, LAB, own.SETTINGS | {
+        "scales": cues.SCALES, "forbidden": list(cues.FORBIDDEN)}),
     "grounds": Experiment(grounds.RUNS, grounds.measure, LAB, own.SETTINGS),
     "other-gates": Experiment(ablations.GATES, ablations.measure, None, own.SETTINGS),
     "other-starts": Experiment(ablations.STARTS, ablations.measure, None, own.SETTINGS),

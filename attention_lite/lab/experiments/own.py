@@ -31,6 +31,12 @@ def load(task: str, model: str, seed: int) -> nn.Module:
     return checkpoints.load_checkpoint(task, model, seed)[0]
 
 
+def recoloured(scenes: Scenes) -> Scenes:
+    """The same scenes with the disc in the next digit's colour, so that this one is asked for."""
+    asked = (scenes.target + 1) % 3
+    return scenes.replace(disc_colour=scenes.colour[torch.arange(len(scenes)), asked], target=asked)
+
+
 @cache
 def test_scenes(task: str) -> Scenes:
     """The scenes that every figure of a checkpoint is taken on."""

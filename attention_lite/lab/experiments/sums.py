@@ -19,12 +19,6 @@ SOURCES = ("its own", "the old picture's", "another picture's", "the mean")
 FEW = (1, 2, 4, 8)       # of the sums, those that the disc moves most
 
 
-def recoloured(scenes: Scenes) -> Scenes:
-    """The same scenes, the disc in the colour of the next digit: that one is asked for now."""
-    following = (scenes.target + 1) % 3
-    return scenes.replace(disc_colour=scenes.colour[torch.arange(len(scenes)), following], target=following)
-
-
 def tokens(net: nn.Module, features: Tensor) -> Tensor:
     """What the block compares with its slots: the stem's features (n, C, H, W) -> (n, N, C), normalised."""
     return net.block.norm(features.flatten(2).transpose(1, 2))
@@ -62,7 +56,7 @@ def nearest_disc(scenes: Scenes) -> Tensor:
 def moved_most(net: nn.Module, scenes: Scenes) -> Tensor:
     """The numbers of the sums, head by head, from the one that a recoloured disc moves most on average: (h S,)."""
     old, new = (own.gathered(part, lambda images: log_sums(net, net.stem(images)))
-                for part in (scenes, recoloured(scenes)))
+                for part in (scenes, own.recoloured(scenes)))
     return (new - old).abs().mean(0).flatten().argsort(descending=True)
 
 
@@ -95,7 +89,7 @@ def measure(task: str, model: str, seed: int) -> dict:
     "points": of all slots the one that does best on validation scenes, by the network and before its training.
     """
     net, scenes = own.load(task, model, seed), own.test_scenes(task)
-    known, now = own.validation_scenes(task), recoloured(scenes)
+    known, now = own.validation_scenes(task), own.recoloured(scenes)
     old = own.gathered(scenes, lambda images: log_sums(net, net.stem(images)))
     new = own.gathered(now, lambda images: log_sums(net, net.stem(images)))
     mean = own.gathered(known, lambda images: log_sums(net, net.stem(images))).mean(0)
