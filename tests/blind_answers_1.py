@@ -184,41 +184,6 @@ def temperature_multiplied(sa, T):
     return new
 
 
-# chapter 08
-def channel_bmm(x, beta):
-    B, C, H, W = x.shape
-    t = x.reshape(B, C, H * W)
-    S = torch.bmm(t, t.permute(0, 2, 1))
-    S = S - S.amax(-1, keepdim=True)
-    R = S.exp() / S.exp().sum(-1, keepdim=True)
-    return x + beta * torch.bmm(R, t).reshape(B, C, H, W)
-
-
-def channel_loop(x, beta):
-    out = []
-    for picture in x:
-        t = picture.flatten(1)
-        out.append(picture + beta * ((t @ t.T).softmax(1) @ t).view_as(picture))
-    return torch.stack(out)
-
-
-def channel_published(x, beta):
-    t = x.flatten(2)
-    S = t @ t.mT
-    R = (S.amax(-1, keepdim=True) - S).softmax(-1)
-    return x + beta * (R @ t).view_as(x)
-
-
-def channel_no_skip(x, beta):
-    t = x.flatten(2)
-    return beta * ((t @ t.mT).softmax(-1) @ t).view_as(x)
-
-
-def channel_scaled(x, beta):
-    t = x.flatten(2)
-    return x + beta * ((t @ t.mT / math.sqrt(t.shape[-1])).softmax(-1) @ t).view_as(x)
-
-
 # chapter 09
 def reduce_conv(x, size, w, b, s):
     B, _, C = x.shape
@@ -422,11 +387,6 @@ ANSWERS = {
                ("both divided", r"twice|both|T²|square", temperature_both),
                ("multiplied", r"must flatten", temperature_multiplied)],
         "right": [("keys divided", temperature_weights), ("a new block, state loaded", temperature_state)]},
-    "danet-channel": {
-        "wrong": [("published sign", r"sign|publish|unlike|minus", channel_published),
-               ("no skip", r"x \+|add|skip|input", channel_no_skip),
-               ("divided by a root", r"root|divid|scal", channel_scaled)],
-        "right": [("bmm", channel_bmm), ("a loop over pictures", channel_loop)]},
     "danet-start": {
         "wrong": [("none", r"gradient|alpha|α", "a"), ("all", r"α|alpha|zero|multipl", "d"),
                   ("W_V", r"α|alpha|zero", "c")],

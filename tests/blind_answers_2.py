@@ -27,45 +27,6 @@ def rows_measured(H, p, d, n):
     return torch.tensor(x.shape[2])
 
 
-# chapter 08
-def position_conv(x, W_Q, W_K, W_V, alpha):
-    q, k, v = (F.conv2d(x, W[:, :, None, None]).flatten(2) for W in (W_Q, W_K, W_V))
-    A = torch.softmax(torch.einsum("bci,bcj->bij", q, k), -1)
-    return x + alpha * torch.einsum("bij,bcj->bci", A, v).reshape(x.shape)
-
-
-def position_loop(x, W_Q, W_K, W_V, alpha):
-    B, C, H, W = x.shape
-    y = x.clone()
-    for b in range(B):
-        t = x[b].reshape(C, H * W).T
-        A = ((t @ W_Q.T) @ (t @ W_K.T).T).softmax(1)
-        y[b] += alpha * (A @ (t @ W_V.T)).T.reshape(C, H, W)
-    return y
-
-
-def position_parts(x, W_Q, W_K, W_V):
-    t = x.flatten(2).transpose(1, 2)
-    return t @ W_Q.T, t @ W_K.T, t @ W_V.T
-
-
-def position_scaled(x, W_Q, W_K, W_V, alpha):
-    q, k, v = position_parts(x, W_Q, W_K, W_V)
-    A = (q @ k.mT / math.sqrt(x.shape[1])).softmax(-1)
-    return x + alpha * (A @ v).mT.reshape(x.shape)
-
-
-def position_view_back(x, W_Q, W_K, W_V, alpha):
-    q, k, v = position_parts(x, W_Q, W_K, W_V)
-    return x + alpha * ((q @ k.mT).softmax(-1) @ v).reshape(x.shape)
-
-
-def position_untransposed(x, W_Q, W_K, W_V, alpha):
-    t = x.flatten(2).transpose(1, 2)
-    A = ((t @ W_Q) @ (t @ W_K).mT).softmax(-1)
-    return x + alpha * (A @ (t @ W_V)).mT.reshape(x.shape)
-
-
 # chapter 09
 def transform_by_hand(S, T):
     mixed = torch.stack([sum(T[i, j] * S[:, j] for j in range(len(T))) for i in range(len(T))], 1)
@@ -189,11 +150,6 @@ ANSWERS = {
     "self-attention-permute": {
         "wrong": [("a", r"quer|row", "a"), ("c", r"travels with", "(c)"), ("text", r"letter", "nothing")],
         "right": [("brackets", "(b)"), ("capital", "B")]},
-    "danet-position": {
-        "wrong": [("divided by a root", r"root|divid|scal", position_scaled),
-               ("back without a transpose", r"swap its axes|transpos", position_view_back),
-               ("matrices not transposed", r"transpos|row|W_Q|\.T|matri", position_untransposed)],
-        "right": [("1 × 1 convolutions", position_conv), ("a loop", position_loop)]},
     "danet-sign": {
         "wrong": [("one less", r"sum|exp|1 −|1 -|divid|invers|reciprocal", lambda P: 1 - P),
                ("reciprocals only", r"sum", lambda P: 1 / P),

@@ -1,6 +1,5 @@
 """Checks of the exercises of chapter 08, dual attention."""
 
-import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -14,117 +13,30 @@ _START = {
     "c": "W_V acts only through α A V. With α = 0, what does a small change of W_V change in the output?",
     "d": "with α = 0 a change of W_Q, W_K or W_V changes nothing in the output, so their gradients are zero.",
 }
+_SHARPER = {
+    "a": "painting all three digits alike takes weights that do not tell the disc's colours apart. Does a factor of 4 "
+         "change which channel has the largest score?",
+    "b": "the table would have to be another one for that. How large is the largest weight of a row before, and how "
+         "large after?",
+    "c": "a softmax of larger scores is sharper. But how much was there left to sharpen? Look at the largest weights.",
+}
+_ZERO = {
+    "a": "both numbers are IoU, of the same scenes. It is their causes that differ, not their unit.",
+    "b": "a fall from 0.8 to 0 in each training needs no more scenes. What else changed with β?",
+    "d": "a small β would take the same thing away, but for a rest. What thing? And who was trained with it?",
+}
 
 
-@exercise("danet-position")
-def check_position(position_attention) -> None:
-    """position_attention(x, W_Q, W_K, W_V, alpha): (B, C, H, W), three times (C, C), a number -> (B, C, H, W)."""
-    for b, c, h, w in ((2, 6, 3, 5), (3, 4, 4, 2), (1, 9, 3, 3)):
-        x, alpha = torch.randn(b, c, h, w), 0.7
-        matrices = [1.5 * torch.randn(c, c) / math.sqrt(c) for _ in range(3)]
-        y = call(position_attention, x, *matrices, alpha)
-        if tuple(y.shape) == (b, c, w, h) != (b, c, h, w):
-            raise Wrong(f"your result has shape {(b, c, w, h)}: rows and columns have changed places. The place "
-                        "(row, column) is token row · W + column.")
-        expect_shape(y, (b, c, h, w), "(B, C, H, W)")
-        if not same(y, _position(x, *matrices, alpha)):
-            raise Wrong(slip(y, _position_slips(x, *matrices, alpha))
-                        or _mixes_pictures(position_attention, x, *matrices, alpha)
-                        or f"your result differs from x + α A V by up to "
-                           f"{(y - _position(x, *matrices, alpha)).abs().max():.2f}.")
+@exercise("danet-sharper")
+def check_sharper(choice) -> None:
+    """What becomes of the IoU if the scores between channels are four times as large: a letter."""
+    choose(choice, "d", _SHARPER)
 
 
-def _position(x: Tensor, W_Q: Tensor, W_K: Tensor, W_V: Tensor, alpha: float, *, width: float = 1.0,
-              residual: bool = True) -> Tensor:
-    X = x.flatten(2).transpose(1, 2)
-    A = ((X @ W_Q.T) @ (X @ W_K.T).transpose(1, 2) / math.sqrt(width)).softmax(-1)
-    read = (A @ (X @ W_V.T)).transpose(1, 2).unflatten(2, x.shape[2:])
-    return residual * x + alpha * read
-
-
-def _position_slips(x: Tensor, W_Q: Tensor, W_K: Tensor, W_V: Tensor,
-                    alpha: float) -> Iterator[tuple[str, Tensor]]:
-    """The usual slips: what to say of each, and what it gives."""
-    b, c, h, w = x.shape
-    X = x.flatten(2).transpose(1, 2)
-    scores, V = (X @ W_Q.T) @ (X @ W_K.T).transpose(1, 2), X @ W_V.T
-    tokens = x.reshape(b, h * w, c)                       # relabelled, not moved
-    mixed = (((tokens @ W_Q.T) @ (tokens @ W_K.T).transpose(1, 2)).softmax(-1) @ (tokens @ W_V.T)).reshape(x.shape)
-    by_columns = (scores.softmax(-1) @ V).transpose(1, 2).reshape(b, c, w, h).transpose(2, 3)
-
-    def done(read: Tensor) -> Tensor:
-        return x + alpha * read.transpose(1, 2).unflatten(2, (h, w))
-
-    yield ("your tokens are not places: a view of (B, C, H, W) as (B, N, C) cuts the list of numbers elsewhere. "
-           "Flatten the places, then swap the axes.", x + alpha * mixed)
-    yield ("the places come back in another order: the result of token row · W + column belongs to (row, column).",
-           x + alpha * by_columns)
-    yield ("what was read is relabelled instead of moved: it is (B, N, C), so swap its axes before you cut N into "
-           "rows and columns.", x + alpha * (scores.softmax(-1) @ V).reshape(x.shape))
-    yield "the columns of your weights sum to 1: the softmax runs over the keys i, not the queries j.", done(
-        scores.softmax(1) @ V)
-    yield "queries and keys have changed roles: row j of the scores is query j against all keys.", done(
-        scores.transpose(1, 2).softmax(-1) @ V)
-    yield "α multiplies the input as well. Only what was read is weighed by it.", alpha * _position(
-        x, W_Q, W_K, W_V, 1.0)
-    yield "the softmax is missing: these are the bare scores.", done(scores @ V)
-    yield "W_Q and W_K have changed roles: queries come from W_Q.", _position(x, W_K, W_Q, W_V, alpha)
-    yield "W_V alone is used the wrong way round: row o of it makes number o of a value, so X W_Vᵀ.", _position(
-        x, W_Q, W_K, W_V.T, alpha)
-    yield "DANet does not divide the scores by the root of N either.", _position(x, W_Q, W_K, W_V, alpha, width=h * w)
-    yield "DANet does not divide the scores by √C.", _position(x, W_Q, W_K, W_V, alpha, width=c)
-    yield "you return what was read, α A V. The input is still to be added.", _position(
-        x, W_Q, W_K, W_V, alpha, residual=False)
-    yield "α is missing: you add all of what was read.", _position(x, W_Q, W_K, W_V, 1.0)
-    yield "the matrices are used the wrong way round: row o of W_Q makes number o of a query, so X W_Qᵀ.", _position(
-        x, W_Q.T, W_K.T, W_V.T, alpha)
-    yield "the values are missing: you average the tokens themselves. Make V with W_V first.", _position(
-        x, W_Q, W_K, torch.eye(c), alpha)
-
-
-@exercise("danet-channel")
-def check_channel(channel_attention) -> None:
-    """channel_attention(x, beta): (B, C, H, W) and a number -> (B, C, H, W)."""
-    for b, c, h, w in ((2, 5, 3, 4), (3, 4, 2, 5), (1, 6, 3, 3)):
-        x, beta = 0.5 * torch.randn(b, c, h, w), 0.6
-        y = call(channel_attention, x, beta)
-        expect_shape(y, (b, c, h, w), "(B, C, H, W)")
-        right = x + beta * _read(x, lambda T: T)
-        if not same(y, right):
-            raise Wrong(slip(y, _channel_slips(x, beta))
-                        or _mixes_pictures(channel_attention, x, beta)
-                        or f"your result differs from x + β R x by up to {(y - right).abs().max():.2f}.")
-
-
-def _read(x: Tensor, change: Callable[[Tensor], Tensor], axis: int = -1) -> Tensor:
-    """R x, with the scores changed on their way to the softmax."""
-    F = x.flatten(2)
-    return (change(F @ F.transpose(1, 2)).softmax(axis) @ F).unflatten(2, x.shape[2:])
-
-
-def _channel_slips(x: Tensor, beta: float) -> Iterator[tuple[str, Tensor]]:
-    """The usual slips: what to say of each, and what it gives."""
-    F, N = x.flatten(2), x.shape[2] * x.shape[3]
-    unit = F / F.norm(dim=2, keepdim=True)
-    places = (F @ (F.transpose(1, 2) @ F).softmax(1)).unflatten(2, x.shape[2:])
-    yield "the sign is that of the published code: your channels read from those least like them.", x + beta * _read(
-        x, lambda T: -T)
-    yield "the columns of your weights sum to 1: row j belongs to the channel that reads.", x + beta * _read(
-        x, lambda T: T, axis=1)
-    yield f"you compare places, {N} × {N}; compare channels, {x.shape[1]} × {x.shape[1]}.", x + beta * places
-    yield "you return what was read, β R x. The input is still to be added.", beta * _read(x, lambda T: T)
-    yield "β is missing: you add all of what was read.", x + _read(x, lambda T: T)
-    yield "the scores are divided by √C: the paper takes the bare products.", x + beta * _read(
-        x, lambda T: T / math.sqrt(x.shape[1]))
-    yield "β multiplies the input as well. Only what was read is weighed by it.", beta * (x + _read(x, lambda T: T))
-    yield "the softmax is missing: these are the bare products.", x + beta * (
-        F @ F.transpose(1, 2) @ F).unflatten(2, x.shape[2:])
-    yield "the scores are divided by √N: the paper takes the bare products.", x + beta * _read(
-        x, lambda T: T / math.sqrt(N))
-    yield "the scores are divided by N: the paper takes the bare products, a sum over places, not a mean.", (
-        x + beta * _read(x, lambda T: T / N))
-    yield "your channels are scaled to length 1 before they are compared: the paper takes the bare products.", (
-        x + beta * ((unit @ unit.transpose(1, 2)).softmax(-1) @ F).unflatten(2, x.shape[2:]))
+@exercise("danet-zero")
+def check_zero(choice) -> None:
+    """The strongest objection to a network with beta at zero: a letter."""
+    choose(choice, "c", _ZERO)
 
 
 @exercise("danet-sign")
@@ -214,10 +126,3 @@ formula(
             _channel_part(lambda C, N: 4 * C**3),
     }, "Position: three projections, 2 N C² each, the scores and the reading, 2 N² C each. Channel: 2 N C² twice.",
     "position, channel")
-
-
-def _mixes_pictures(function: Callable, x: Tensor, *rest: Tensor | float) -> str | None:
-    """A sentence, if the first picture's result depends on the other pictures of the batch."""
-    if len(x) == 1 or same(call(function, x, *rest)[:1], call(function, x[:1], *rest)):
-        return None
-    return "the result of a picture changes with the other pictures of the batch: each has weights of its own."

@@ -1,7 +1,8 @@
 """Parts of the lab's trained networks set to zero: does the network use what its block reads?
 
 DANet adds what its branches read times alpha and beta, and blocks of tokens add it through W_O. With the number or the
-matrix at zero the block hands on its input, and all else is as it was trained.
+matrix at zero the block hands on its input, and all else is as it was trained. DANet's weights between channels are
+also exchanged for those of the same scene with another disc: do they alone carry what the disc asks for?
 """
 
 import copy
@@ -13,6 +14,9 @@ from attention_lite.danet import ChannelAttentionModule
 from attention_lite.lab import scoring
 from attention_lite.lab.experiments import own
 from attention_lite.lab.runs import figure_of
+from attention_lite.lab.scenes import Scenes, disc_mask, masks, target_mask
+from attention_lite.lab.training import pictures
+from attention_lite.recording import record_attention
 
 PARTS_OF_DANET = ("danet", "danet-position", "danet-channel", "danet-channel-published")
 READERS = ("self-attention", "emsa", "external")
@@ -47,8 +51,45 @@ def sharpened(net: nn.Module, factor: float) -> nn.Module:
     return changed
 
 
+def recoloured(scenes: Scenes) -> Scenes:
+    """The same scenes, each with its disc in the colour of the next digit, which is asked for now."""
+    following = (scenes.target + 1) % scenes.label.shape[1]
+    return scenes.replace(disc_colour=scenes.colour[torch.arange(len(scenes)), following], target=following)
+
+
+@torch.no_grad()
+def exchanged(net: nn.Module, scenes: Scenes, others: Scenes) -> torch.Tensor:
+    """What `net` paints of `scenes`, its weights between channels those of `others`: bool (n, S, S)."""
+    changed, regions = copy.deepcopy(net), []
+    (module,) = (m for m in changed.modules() if isinstance(m, ChannelAttentionModule))
+    find, kept = module.attention, {}
+    module.attention = lambda x: kept.setdefault("of the others", find(x))
+    for i in range(0, len(scenes), 250):
+        changed(pictures(others[i:i + 250]))
+        regions.append(changed(pictures(scenes[i:i + 250])) > 0)
+        kept.clear()
+    return torch.cat(regions)
+
+
+@torch.no_grad()
+def weight_on_the_disc(net: nn.Module, scenes: Scenes) -> float:
+    """The mean weight on the disc of the places on the digit that is asked for."""
+    weights = []
+    for i in range(0, len(scenes), 250):
+        part = scenes[i:i + 250]
+        with record_attention(net) as maps:
+            net(pictures(part))
+        found = next(m["position"] for name, m in maps.items() if name != "block" and "position" in m)
+        grid = (round(found.shape[-1] ** 0.5),) * 2
+        asked = scoring.on_grid(masks(part)[torch.arange(len(part)), part.target], grid)
+        weights.append(scoring.mass_on(scoring.query_maps(found, asked, grid),
+                                       scoring.on_grid(disc_mask(part), grid)[:, None]))
+    return torch.cat(weights).mean().item()
+
+
 def strengths(task: str, model: str, seed: int) -> dict:
-    """One row: alpha and beta at the end, and the IoU with each at zero, or with other scores between channels."""
+    """One row: alpha and beta at the end, and the IoU with each at zero, or with other scores between channels; the
+    weight on the disc; and the IoU with the next digit and the one before, where the disc asks for the next."""
     net, scenes = own.load(task, model, seed), own.test_scenes(task)
     ends = {name.split(".")[-1]: p.item() for name, p in net.named_parameters() if p.dim() == 0}
     row = ends | {"scenes": len(scenes), "as trained": scoring.iou(net, scenes)}
@@ -56,9 +97,16 @@ def strengths(task: str, model: str, seed: int) -> dict:
         row[f"{name} = 0"] = scoring.iou(without(net, name), scenes)
     if len(ends) == 2:
         row["both = 0"] = scoring.iou(without(net, *ends), scenes)
+    if "alpha" in ends:
+        row["weight on the disc"] = weight_on_the_disc(net, scenes)
+    asks_next = recoloured(scenes)
+    digits = {"next": target_mask(asks_next) > 0.5, "before": target_mask(scenes) > 0.5}
+    painted = {"recoloured": scoring.painted(net, asks_next)}
     if "beta" in ends:
+        painted["weights of the recoloured"] = exchanged(net, scenes, asks_next)
         row |= {name: scoring.iou(sharpened(net, factor), scenes) for name, factor in SHARPER.items()}
-    return row
+    return row | {name: {digit: scoring.overlap(region, truth).mean().item() for digit, truth in digits.items()}
+                  for name, region in painted.items()}
 
 
 def outputs(task: str, model: str, seed: int) -> dict:

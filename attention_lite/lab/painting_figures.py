@@ -1,0 +1,137 @@
+"""Figures of chapter 08: what networks paint, from where its branches read, and what each training needs."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from attention_lite import figures
+from attention_lite.extras import extra
+from attention_lite.lab import scoring
+from attention_lite.lab.checkpoints import load_checkpoint
+from attention_lite.lab.scenes import Scenes, draw, masks, target_mask
+
+with extra("book"):
+    import matplotlib.pyplot as plt
+
+SCALE, DARK = 4, 0.25               # of the pictures; and how much light is left where nothing is painted
+MARKS, LINES = "os^Dv", ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))       # one a training
+EVERY = 50                          # steps between two numbers of a training's record
+
+
+def painted(scenes: Scenes, rows: Mapping[str, Tensor], titles: Sequence[str] = (), *,
+                 pictures: bool = True) -> None:
+    """Scenes in columns, and below each a row for each region (n, S, S), by name: only what is painted stays light.
+
+    The number in a corner is its IoU with the digit that is asked for.
+    """
+    crisp = draw(scenes, SCALE).permute(0, 2, 3, 1)
+    first = int(pictures)
+    _, axes = figures.panels(len(rows) + first, len(scenes), 1.75, 1.75)
+    for ax, image in zip(axes[0], crisp, strict=True) if pictures else ():
+        figures.picture(ax, image)
+    for line, (name, region) in zip(axes[first:], rows.items(), strict=True):
+        light = region.repeat_interleave(SCALE, 1).repeat_interleave(SCALE, 2)[..., None]
+        fits = scoring.overlap(region, target_mask(scenes) > 0.5)
+        for ax, image, fit in zip(line, crisp * (DARK + (1 - DARK) * light), fits, strict=True):
+            figures.picture(ax, image)
+            ax.text(0.04, 0.96, f"{fit:.2f}", transform=ax.transAxes, va="top", color="white")
+        _name(line[0], name)
+    for ax, title in zip(axes[0], titles, strict=False):
+        ax.set_title(title)
+    plt.show()
+
+
+def reading(scene: Scenes, weights: Tensor, digits: Sequence[int], limit: float = 0.2) -> None:
+    """The picture, and where the places of each of these digits read, on average: weights (N, N)."""
+    grid = (round(len(weights) ** 0.5),) * 2
+    where, crisp = scoring.on_grid(masks(scene), grid)[0], draw(scene, SCALE)[0].permute(1, 2, 0)
+    figure, axes = figures.panels(1, 1 + len(digits), 1.83, 2.1)
+    figures.picture(axes[0, 0], crisp, "the picture")
+    for ax, digit in zip(axes[0, 1:], digits, strict=True):
+        read = scoring.query_maps(weights[None, None], where[None, digit], grid)[0, 0]
+        shown = figures.glow(ax, crisp, read, limit, f"the {int(scene.label[0, digit])} reads")
+    figures.colour_bar(figure, shown, axes, "weight", extend="max")
+    plt.show()
+
+
+def strengths(task: str, model: str, seeds: Sequence[int]) -> None:
+    """The paths of alpha and beta in training, a line a training."""
+    figure, axes = figures.panels(1, 2, 2.75, 2.4)
+    for ax, name in zip(axes[0], ("alpha", "beta"), strict=True):
+        for seed, line in zip(seeds, LINES, strict=False):
+            path = load_checkpoint(task, model, seed)[1]["scalars"][name]
+            ax.plot([EVERY * i for i in range(len(path))], path, linestyle=line, label=f"training {seed}")
+        ax.axhline(0, color="0.6", linewidth=1)
+        ax.set(title=rf"$\{name}$", xlabel="step", ylim=(-0.6, 0.6))
+    axes[0, 1].set_yticks([])
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    plt.show()
+
+
+def tables(weights: Tensor, names: Sequence[str], most: int = 10) -> None:
+    """The first table of weights between channels, (n, C, C), and how much each channel is read in all n, by name.
+
+    The channels that are read most come first.
+    """
+    read = weights.mean(1)                                             # (n, C)
+    order = read.amax(0).argsort(descending=True)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(5.8, 2.4), width_ratios=(1, 1.1))
+    figures.heat(left, weights[0][:, order][order], (0, 1), names[0])
+    shown = figures.heat(right, read[:, order[:most]], (0, 1), "how much it is read")
+    right.set_axis_on()
+    right.set(aspect="auto", yticks=range(len(names)), yticklabels=names, xticks=range(most),
+              xticklabels=order[:most].tolist(), xlabel="channel")
+    figures.colour_bar(figure, shown, (left, right), "weight")
+    plt.show()
+
+
+def channel(scene: Scenes, maps: Mapping[str, Tensor], names: Sequence[str], limit: float = 3.0) -> None:
+    """Maps (rows, N) of one channel, by title, a row for each name, with the outlines of the scene's digits."""
+    figure, axes = figures.panels(len(names), len(maps), 1.75, 1.75)
+    grid = (round(next(iter(maps.values())).shape[1] ** 0.5),) * 2
+    for i, (line, name) in enumerate(zip(axes, names, strict=True)):
+        _name(line[0], name)
+        for ax, map_ in zip(line, maps.values(), strict=True):
+            shown = figures.heat(ax, map_[i].unflatten(0, grid), (-limit, limit), cmap="PuOr_r")
+            for digit in masks(scene)[0] > 0.5:
+                figures.outline(ax, digit, grid, "black")
+    for ax, title in zip(axes[0], maps, strict=True):
+        ax.set_title(title)
+    figures.colour_bar(figure, shown, axes, "activity", extend="both")
+    plt.show()
+
+
+def trainings(rows: Mapping[str, Sequence[float]], label: str, limits: tuple[float, float],
+                   marked: float) -> None:
+    """A row for each measure, by name, and a line through them for each training; `marked` is drawn dotted."""
+    _, ax = plt.subplots(figsize=(4.2, 1 + 0.35 * len(rows)))
+    for i, values in enumerate(torch.tensor(list(rows.values())).T.tolist()):
+        ax.plot(values, range(len(rows)), marker=MARKS[i], linewidth=1, markersize=7, alpha=0.8, label=f"training {i}")
+    ax.axvline(marked, color="0.6", linewidth=1, linestyle=":", zorder=0)
+    ax.set(xlim=limits, ylim=(len(rows) - 0.5, -0.5), yticks=range(len(rows)), yticklabels=list(rows), xlabel=label)
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    plt.show()
+
+
+def dots(rows: Mapping[str, Mapping[str, Sequence[float]]], title: str, chance: float | None = None) -> None:
+    """`figures.seed_dots` in a figure of its own, high enough for its rows."""
+    series = len({name for row in rows.values() for name in row})
+    _, ax = plt.subplots(figsize=(figures.WIDTH, 0.9 + (0.5 if series > 1 else 0.33) * len(rows)))
+    figures.seed_dots(ax, rows, title, chance)
+    plt.show()
+
+
+def map_and_loss(dots: Mapping[str, Sequence[tuple[float, float]]], even: float) -> None:
+    """A dot a training: the weight on the disc, and the IoU lost without alpha; `even` weights are drawn dotted."""
+    _, ax = plt.subplots(figsize=(4.6, 2.8))
+    for (name, points), mark in zip(dots.items(), MARKS, strict=False):
+        ax.plot(*zip(*points, strict=True), mark, label=name, markersize=7, alpha=0.8)
+    ax.axvline(even, color="0.6", linewidth=1, linestyle=":", zorder=0)
+    ax.set(xlim=(-0.03, 1.03), ylim=(-0.1, 1), xlabel="weight on the disc", ylabel="IoU lost without α")
+    ax.legend()
+    plt.show()
+
+
+def _name(ax: plt.Axes, name: str) -> None:
+    ax.text(-0.06, 0.5, name, transform=ax.transAxes, rotation=90, ha="right", va="center")
