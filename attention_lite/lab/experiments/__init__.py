@@ -17,6 +17,7 @@ from tqdm import tqdm
 from attention_lite.lab import truth
 from attention_lite.lab.experiments import (
     ablations,
+    coarse_keys,
     frame_gates,
     gates,
     grounds,
@@ -77,6 +78,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "strengths": Experiment(switched_off.STRENGTHS, switched_off.strengths, LAB, own.SETTINGS),
     "outputs": Experiment(switched_off.OUTPUTS, switched_off.outputs, LAB, own.SETTINGS),
     "loudness": Experiment(loudness.RUNS, loudness.measure, LAB, own.SETTINGS),
+    "coarse-keys": Experiment(coarse_keys.RUNS, coarse_keys.measure, LAB, own.SETTINGS | {"known": coarse_keys.KNOWN}),
     "grounds": Experiment(grounds.RUNS, grounds.measure, LAB, own.SETTINGS),
     "other-gates": Experiment(ablations.GATES, ablations.measure, None, own.SETTINGS),
     "other-starts": Experiment(ablations.STARTS, ablations.measure, None, own.SETTINGS),
