@@ -185,40 +185,6 @@ def temperature_multiplied(sa, T):
 
 
 # chapter 09
-def reduce_conv(x, size, w, b, s):
-    B, _, C = x.shape
-    m = x.transpose(1, 2).reshape(B, C, *size)
-    m = F.conv2d(m, w, b, stride=s, padding=s // 2, groups=C)
-    t = m.flatten(2).transpose(1, 2)
-    return (t - t.mean(-1, keepdim=True)) / torch.sqrt(t.var(-1, unbiased=False, keepdim=True) + 1e-5)
-
-
-def reduce_module(x, size, w, b, s):
-    C = x.shape[-1]
-    conv = nn.Conv2d(C, C, s + 1, s, s // 2, groups=C)
-    conv.weight.data, conv.bias.data = w, b
-    y = conv(x.unflatten(1, size).permute(0, 3, 1, 2))
-    return F.layer_norm(y.permute(0, 2, 3, 1).reshape(len(x), -1, C), (C,))
-
-
-def reduce_view(x, size, w, b, s):
-    B, _, C = x.shape
-    m = F.conv2d(x.reshape(B, C, *size), w, b, stride=s, padding=s // 2, groups=C)
-    return F.layer_norm(m.flatten(2).transpose(1, 2), (C,))
-
-
-def reduce_no_norm(x, size, w, b, s):
-    C = x.shape[-1]
-    m = F.conv2d(x.transpose(1, 2).unflatten(2, size), w, b, stride=s, padding=s // 2, groups=C)
-    return m.flatten(2).transpose(1, 2)
-
-
-def reduce_wrong_padding(x, size, w, b, s):
-    C = x.shape[-1]
-    m = F.conv2d(x.transpose(1, 2).unflatten(2, size), w, b, stride=s, padding=(s + 1) // 2, groups=C)
-    return F.layer_norm(m.flatten(2).transpose(1, 2), (C,))
-
-
 # chapter 10
 def sums_loop(X, M_k, M_v, log_Z):
     out = torch.zeros(len(X), M_v.shape[1], dtype=X.dtype)
@@ -400,11 +366,6 @@ ANSWERS = {
         "right": [("a list of floats", lambda C, H, W: [float(6 * H * W * C * C + 4 * (H * W)**2 * C),
                                                      4.0 * C * C * H * W]),
                ("factored", lambda C, H, W: (2 * C * H * W * (3 * C + 2 * H * W), 2 * (C * C * H * W * 2)))]},
-    "emsa-reduce": {
-        "wrong": [("view instead of transpose", r"transpos|token|row|channel", reduce_view),
-               ("no norm", r"norm", reduce_no_norm),
-               ("padding (s + 1) // 2", r"padding|shape", reduce_wrong_padding)],
-        "right": [("norm by hand", reduce_conv), ("a module", reduce_module)]},
     "emsa-shift": {
         "wrong": [("shifted by c", r"sum|zero|norm", "a"), ("depends on the query", r"sum|row|zero|norm|every", "c"),
                ("the weights change", r"value|weights", "d")],

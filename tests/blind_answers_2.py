@@ -28,30 +28,6 @@ def rows_measured(H, p, d, n):
 
 
 # chapter 09
-def transform_by_hand(S, T):
-    mixed = torch.stack([sum(T[i, j] * S[:, j] for j in range(len(T))) for i in range(len(T))], 1)
-    A = mixed.softmax(-1)
-    mean = A.mean((2, 3), keepdim=True)
-    return (A - mean) / torch.sqrt(((A - mean)**2).mean((2, 3), keepdim=True) + 1e-5)
-
-
-def transform_torch(S, T):
-    return F.instance_norm(F.conv2d(S, T[:, :, None, None]).softmax(3))
-
-
-def transform_rows(S, T):
-    A = torch.einsum("ij,bjnm->binm", T, S).softmax(-1)
-    return (A - A.mean(-1, keepdim=True)) / (A.var(-1, unbiased=False, keepdim=True) + 1e-5).sqrt()
-
-
-def transform_no_norm(S, T):
-    return torch.einsum("ij,bjnm->binm", T, S).softmax(-1)
-
-
-def transform_after(S, T):
-    return F.instance_norm(torch.einsum("ij,bjnm->binm", T, S.softmax(-1)))
-
-
 def ratio_with(keys):
     def least_ratio(H, W, h, megabytes):
         s = 1
@@ -165,10 +141,6 @@ ANSWERS = {
                                                      stride=s, padding=s // 2).shape[2:]),
                ("a tensor", lambda H, W, s: torch.tensor([H, W]).add(2 * (s // 2) - s - 1).div(
                    s, rounding_mode="floor") + 1)]},
-    "emsa-transform": {
-        "wrong": [("norm row by row", r"row|whole|map", transform_rows), ("no norm", r"norm|mean", transform_no_norm),
-               ("mixed after the softmax", r"before|after|softmax", transform_after)],
-        "right": [("by hand", transform_by_hand), ("torch's own", transform_torch)]},
     "emsa-ratio": {
         "wrong": [("H W / s²", r"round|keys|convolution|whole|up", ratio_with(lambda H, W, s: H * W / s**2)),
                ("H × H map of the keys", r"key|N'|shrunken|both|square", ratio_with(

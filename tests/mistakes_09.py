@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 
 def _side(side, s):
@@ -33,84 +32,24 @@ def _how_many(H, W, s):
     return _side(H, s) * _side(W, s)
 
 
-def _map(x, size):
-    return x.transpose(1, 2).unflatten(2, size)
+def _multiplied(W_O, sigma):
+    return W_O * sigma.repeat_interleave(W_O.shape[1] // len(sigma))
 
 
-def _conv(map_, w, b, s):
-    return F.conv2d(map_, w, b, stride=s, padding=s // 2, groups=len(w)).flatten(2).transpose(1, 2)
+def _in_turns(W_O, sigma):
+    return W_O / sigma.repeat(W_O.shape[1] // len(sigma))
 
 
-def _no_norm(x, size, w, b, s):
-    return _conv(_map(x, size), w, b, s)
+def _one_for_all(W_O, sigma):
+    return W_O / sigma.mean()
 
 
-def _view(x, size, w, b, s):
-    return F.layer_norm(_conv(x.reshape(len(x), -1, *size), w, b, s), x.shape[-1:])
+def _variance(W_O, sigma):
+    return W_O / sigma.square().repeat_interleave(W_O.shape[1] // len(sigma))
 
 
-def _norm_first(x, size, w, b, s):
-    return _conv(_map(F.layer_norm(x, x.shape[-1:]), size), w, b, s)
-
-
-def _norm_over_places(x, size, w, b, s):
-    return F.instance_norm(_conv(_map(x, size), w, b, s).transpose(1, 2)).transpose(1, 2)
-
-
-def _still_a_map(x, size, w, b, s):
-    y = F.conv2d(_map(x, size), w, b, stride=s, padding=s // 2, groups=len(w))
-    return F.layer_norm(y.flatten(2).transpose(1, 2), x.shape[-1:]).transpose(1, 2)
-
-
-def _no_bias(x, size, w, b, s):
-    return F.layer_norm(_conv(_map(x, size), w, None, s), x.shape[-1:])
-
-
-def _unpadded(x, size, w, b, s):
-    y = F.conv2d(_map(x, size), w, b, stride=s, groups=len(w)).flatten(2).transpose(1, 2)
-    return F.layer_norm(y, x.shape[-1:])
-
-
-def _half_the_kernel(x, size, w, b, s):
-    k = w.shape[-1]
-    y = F.conv2d(_map(x, size), w, b, stride=s, padding=k // 2, groups=len(w)).flatten(2).transpose(1, 2)
-    return F.layer_norm(y, x.shape[-1:])
-
-
-def _mixed(S, T):
-    return torch.einsum("mg,bgij->bmij", T, S)
-
-
-def _no_instance_norm(S, T):
-    return _mixed(S, T).softmax(-1)
-
-
-def _mixes_weights(S, T):
-    return F.instance_norm(_mixed(S.softmax(-1), T))
-
-
-def _transposed(S, T):
-    return F.instance_norm(_mixed(S, T.T).softmax(-1))
-
-
-def _over_queries(S, T):
-    return F.instance_norm(_mixed(S, T).softmax(-2))
-
-
-def _row_by_row(S, T):
-    return F.layer_norm(_mixed(S, T).softmax(-1), S.shape[-1:])
-
-
-def _all_heads(S, T):
-    return F.layer_norm(_mixed(S, T).softmax(-1), S.shape[1:])
-
-
-def _norm_before(S, T):
-    return F.instance_norm(_mixed(S, T)).softmax(-1)
-
-
-def _no_mixing(S, T):
-    return F.instance_norm(S.softmax(-1))
+def _turned(W_O, sigma):
+    return (W_O / sigma.repeat_interleave(W_O.shape[1] // len(sigma))).T
 
 
 def _ratio(fits):
@@ -134,25 +73,19 @@ MISTAKES = {
         (_not_whole, "sizes are whole numbers"),
         (_how_many, "expected 2 numbers"),
     ],
-    "emsa-reduce": [
-        (_no_norm, "the layer norm over the channels is still to come"),
-        (_view, "without moving a number"),
-        (_norm_first, "the norm comes last"),
-        (_norm_over_places, "normalises each token over its channels"),
-        (_still_a_map, "the channels come second"),
-        (_no_bias, "the bias b of the convolution is missing"),
-        (_unpadded, "there is no padding"),
-        (_half_the_kernel, "is another number when s is odd"),
+    "emsa-fold": [
+        (_multiplied, "you multiply by sigma"),
+        (_in_turns, "come head by head"),
+        (_one_for_all, "each head has its own sigma"),
+        (_variance, "divides by its root"),
+        (lambda W_O, sigma: W_O, "nothing is folded in"),
+        (_turned, "(C, h·d_v)"),
     ],
-    "emsa-transform": [
-        (_no_instance_norm, "the instance norm is missing"),
-        (_mixes_weights, "It is the scores that are mixed"),
-        (_transposed, "your matrix is transposed"),
-        (_over_queries, "your softmax runs over the queries"),
-        (_row_by_row, "all queries together"),
-        (_all_heads, "Each head's map has its own spread"),
-        (_norm_before, "take the softmax afterwards"),
-        (_no_mixing, "the heads are not mixed"),
+    "emsa-fewer": [
+        ("a", "on the same 2,000 scenes"),
+        ("b", "the sentence is about this one"),
+        ("d", "a burden"),
+        (3, "choose one of the letters"),
     ],
     "emsa-shift": [
         ("a", "What does a row sum to now"),
@@ -174,6 +107,10 @@ MISTAKES = {
 }
 
 RIGHT = {
+    "emsa-fold": [lambda W_O, sigma: (W_O.unflatten(1, (len(sigma), -1)) / sigma[:, None]).flatten(1),
+                  lambda W_O, sigma: torch.cat([
+                      part / s for part, s in zip(W_O.chunk(len(sigma), 1), sigma, strict=True)], 1)],
+    "emsa-fewer": ["(c)", "C"],
     "emsa-shift": ["(b)", "b)", "B."],
     "emsa-size": [lambda H, W, s: np.array([_side(H, s), _side(W, s)]), lambda H, W, s: [_side(H, s), _side(W, s)],
                   lambda H, W, s: torch.empty(_side(H, s), _side(W, s)).shape],

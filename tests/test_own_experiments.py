@@ -27,6 +27,7 @@ from attention_lite.lab import (
 )
 from attention_lite.lab.experiments import (
     EXPERIMENTS,
+    coarse_keys,
     cues,
     denoising,
     frame_gates,
@@ -53,6 +54,7 @@ SAMPLES = [
     ("hidden-units", {"task": "any-size", "model": "psa", "seed": 0, "trained": True}),
     ("frame-gates", {"task": "context-gating", "model": "se", "seed": 1}),
     ("cues", {"task": "cued-search", "model": "none", "seed": 1}),
+    ("coarse-keys", {"task": "cued-search", "model": "emsa-4", "seed": 0}),
     ("outputs", {"task": "one-digit", "model": "external", "seed": 1}),
     ("strengths", {"task": "cued-segmentation", "model": "danet-position", "seed": 1}),
     ("denoising", {"photograph": "china", "seed": 2}),
@@ -432,6 +434,47 @@ def test_sizes_of_outputs_are_those_that_reach_the_last_projection():
     torch.testing.assert_close(normed, caught[0].square().mean((1, 2)))
     assert (plain < values).all()                        # averages of values are smaller than the values
     assert (loud > 1).all()
+
+
+# Coarse keys
+
+
+@pytest.mark.parametrize(("side", "first", "last"), [(12, 1, 1), (6, 4, 4), (3, 9, 25)])
+def test_keys_share_their_weight_among_the_places_nearest_to_their_window(side, first, last):
+    counts = coarse_keys.key_of(side).bincount()
+    assert counts.sum() == 144
+    assert (counts[0], counts[-1]) == (first, last)
+    torch.testing.assert_close(coarse_keys.spread(torch.eye(side * side)).sum(1), torch.ones(side * side))
+
+
+def test_equal_weights_give_the_disc_its_share_and_one_key_at_most_the_best():
+    scenes = few("cued-search")
+    for side in (12, 6, 3):
+        keys = coarse_keys.disc_of_keys(scenes, side)
+        equal = torch.full((len(scenes), 1, 144, side * side), 1 / side ** 2)
+        torch.testing.assert_close(coarse_keys.weight_on_disc(equal, scenes)[:, 0], keys.mean(1))
+        assert ((keys >= 0) & (keys <= 1 + 1e-6)).all()
+
+
+@torch.no_grad()
+def test_a_block_with_its_own_norm_given_back_answers_as_before():
+    net, images = own.load("cued-search", "emsa", 1), pictures(few("cued-search"))
+    whole = net(images)
+    with coarse_keys.normed_by(net, lambda A, sigma: (A - 1 / A.shape[-1]) / sigma):
+        torch.testing.assert_close(net(images), whole, atol=1e-3, rtol=1e-3)
+    with coarse_keys.normed_by(net, lambda A, sigma: A):
+        assert not torch.allclose(net(images), whole, atol=0.1)
+    assert torch.equal(net(images), whole)
+    A = coarse_keys.softmaxed(net, images)
+    torch.testing.assert_close(A.sum(-1), torch.ones(A.shape[:-1]))
+
+
+def test_a_recoloured_disc_asks_for_the_next_digit():
+    scenes = few("cued-search")
+    other = coarse_keys.recoloured(scenes)
+    assert (other.target == (scenes.target + 1) % 3).all()
+    assert torch.equal(other.disc_colour, scenes.colour[torch.arange(len(scenes)), other.target])
+    assert torch.equal(other.label, scenes.label)
 
 
 # Grounds

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from attention_lite.exercises import Wrong, call, choose, exercise, expect_shape, formula, same, slip
@@ -43,143 +42,33 @@ formula(
     }, "Write out where the windows of s + 1 places begin.", "rows, columns")
 
 
-@exercise("emsa-reduce")
-def check_reduce(reduce) -> None:
-    """reduce(x, size, w, b, s): tokens (B, H·W, C), kernels (C, 1, s + 1, s + 1) -> (B, N', C), normalised."""
-    for batch, C, size, s in ((2, 5, (6, 4), 2), (1, 7, (8, 8), 4), (3, 4, (5, 7), 2), (2, 7, (8, 5), 3)):
-        x = torch.randn(batch, size[0] * size[1], C) + 0.5
-        w, b = torch.randn(C, 1, s + 1, s + 1), torch.randn(C)
-        rows, columns = (_shrunken(side, s) for side in size)
-        result = call(reduce, x, size, w, b, s)
-        if tuple(result.shape) in ((batch, C, rows, columns), (batch, C, rows * columns)):
-            raise Wrong(f"your result has shape {tuple(result.shape)}: the channels come second, as in a map. "
-                        "Tokens have them last: flatten the places, then transpose.")
-        if tuple(result.shape) != (batch, rows * columns, C):
-            _refuse_padding(result, size, s)
-        expect_shape(result, (batch, rows * columns, C), "(B, N', C)")
-        right = _reduce(x, size, w, b, s)
-        if not same(result, right):
-            raise Wrong(_wrong_reduction(result, x, size, w, b, s))
+@exercise("emsa-fold")
+def check_fold(folded) -> None:
+    """folded(W_O, sigma): (C, h·d_v), (h,) -> the matrix that does for A - 1/N' what W_O does for the normed map."""
+    for C, h, d_v in ((5, 3, 4), (7, 2, 5), (6, 4, 4)):
+        W_O, sigma = torch.randn(C, h * d_v), 0.02 + torch.rand(h)
+        result = call(folded, W_O.clone(), sigma.clone())
+        expect_shape(result, (C, h * d_v), "(C, h·d_v)")
+        right = W_O / sigma.repeat_interleave(d_v)
+        if not same(result, right, 1e-4):
+            raise Wrong(_wrong_fold(result, W_O, sigma, d_v))
 
 
-def _as_map(x: Tensor, size: tuple[int, int]) -> Tensor:
-    return x.transpose(1, 2).unflatten(2, size)
-
-
-def _conv(map_: Tensor, w: Tensor, b: Tensor | None, s: int) -> Tensor:
-    """Depth-wise convolution, and back to tokens: (B, C, H, W) -> (B, N', C)."""
-    return F.conv2d(map_, w, b, stride=s, padding=s // 2, groups=len(w)).flatten(2).transpose(1, 2)
-
-
-def _reduce(x: Tensor, size: tuple[int, int], w: Tensor, b: Tensor, s: int) -> Tensor:
-    y = _conv(_as_map(x, size), w, b, s)
-    return F.layer_norm(y, y.shape[-1:])
-
-
-def _wrong_reduction(result: Tensor, x: Tensor, size: tuple[int, int], w: Tensor, b: Tensor, s: int) -> str:
-    """The sentence for wrong tokens: recognise the usual slips by the numbers they give."""
-    C = x.shape[-1]
-    y = _conv(_as_map(x, size), w, b, s)
-    viewed = _conv(x.reshape(len(x), C, *size), w, b, s)
-    padded = F.conv2d(_as_map(x, size), w, b, stride=s, padding=(s + 1) // 2, groups=C).flatten(2).transpose(1, 2)
-    spread = (y - y.mean(2, keepdim=True)) / (y.std(2, keepdim=True) + 1e-5)
+def _wrong_fold(result: Tensor, W_O: Tensor, sigma: Tensor, d_v: int) -> str:
+    """The sentence for a wrong matrix: recognise the usual slips by the numbers they give."""
+    own, inside = sigma.repeat_interleave(d_v), W_O.unflatten(1, (len(sigma), d_v))
     return slip(result, {
-        "these are the shrunken tokens, not yet normalised: the layer norm over the channels is still to come.": y,
-        "you reshape (B, N, C) to (B, C, H, W) without moving a number, which mixes tokens and channels up. Transpose "
-        "first, then unflatten the places.": F.layer_norm(viewed, (C,)),
-        "you reshape (B, N, C) to (B, C, H, W) without moving a number, and the layer norm is missing, too.": viewed,
-        "you normalise before the convolution. Its output is what needs it: the norm comes last.":
-            _conv(_as_map(F.layer_norm(x, (C,)), size), w, b, s),
-        "you normalise each channel over the places. A layer norm normalises each token over its channels.":
-            (y - y.mean(1, keepdim=True)) / (y.var(1, unbiased=False, keepdim=True) + 1e-5).sqrt(),
-        "you normalise all tokens together. A layer norm normalises each token over its channels.":
-            F.layer_norm(y, y.shape[1:]),
-        "the bias b of the convolution is missing.": F.layer_norm(_conv(_as_map(x, size), w, None, s), (C,)),
-        "your kernels are turned by half a turn. What deep learning calls a convolution does not turn them.":
-            F.layer_norm(_conv(_as_map(x, size), w.flip(2, 3), b, s), (C,)),
-        "rows and columns are swapped: the tokens stand row by row.":
-            F.layer_norm(_conv(_as_map(x, size).transpose(2, 3), w, b, s), (C,)),
-        "the padding is s // 2. Half the kernel, (s + 1) // 2, is another number when s is odd.":
-            F.layer_norm(padded, (C,)),
-        "a layer norm divides by the root of the mean square, Σ / C. Yours divides by Σ / (C − 1), as torch.std does.":
-            spread,
-        "you take the mean away, but do not divide by the spread.": y - y.mean(2, keepdim=True),
-        "what comes out of the convolution is the result; a ReLU is not asked for.": F.layer_norm(y.relu(), (C,)),
-    }) or f"your tokens differ from LN(DWConv(x)) by up to {(result - F.layer_norm(y, (C,))).abs().max().item():.2f}."
-
-
-def _refuse_padding(result: Tensor, size: tuple[int, int], s: int) -> None:
-    """Refuse a result that has as many tokens as a convolution with another padding would leave."""
-    for padding, words in ((0, "there is no padding in your convolution"),
-                           ((s + 1) // 2, "you pad by half the kernel, (s + 1) // 2")):
-        rows, columns = ((side + 2 * padding - s - 1) // s + 1 for side in size)
-        if result.dim() == 3 and result.shape[1] == rows * columns:
-            raise Wrong(f"from {size[0]} × {size[1]} places at s = {s} you get {rows * columns} tokens: {words}. It is "
-                        f"s // 2 = {s // 2}. The result should have "
-                        f"(B, N', C) with N' = {_shrunken(size[0], s) * _shrunken(size[1], s)}.")
-
-
-@exercise("emsa-transform")
-def check_transform(transform) -> None:
-    """transform(S, T): scaled scores (B, h, N, N'), matrix (h, h) -> IN(softmax(mixed)), of the scores' shape."""
-    for shape in ((2, 3, 5, 4), (1, 2, 9, 6), (2, 4, 3, 7)):
-        S, T = 2 * torch.randn(shape), torch.randn(shape[1], shape[1])
-        result = call(transform, S, T)
-        expect_shape(result, shape, "(B, h, N, N')")
-        mixed = torch.einsum("mg,bgij->bmij", T, S)
-        if not same(result, _norm(mixed.softmax(-1), (2, 3)), 1e-3):
-            raise Wrong(_wrong_transform(result, S, T))
-
-
-def _norm(A: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """Subtract the mean and divide by the spread, both over `axes`."""
-    var = A.var(axes, unbiased=False, keepdim=True)
-    return (A - A.mean(axes, keepdim=True)) / (var + 1e-5).sqrt()
-
-
-def _wrong_transform(result: Tensor, S: Tensor, T: Tensor) -> str:
-    """The sentence for wrong weights: recognise the usual slips by the numbers they give."""
-    mixed = torch.einsum("mg,bgij->bmij", T, S)
-    turned = torch.einsum("gm,bgij->bmij", T, S)
-    A = mixed.softmax(-1)
-    known = {
-        "each of your rows still sums to 1: the instance norm is missing.": A,
-        "you mix the weights, after the softmax. It is the scores that are mixed.":
-            _norm(torch.einsum("mg,bgij->bmij", T, S.softmax(-1)), (2, 3)),
-        "your matrix is transposed: head m gets the sum of T[m, g] times the scores of head g.":
-            _norm(turned.softmax(-1), (2, 3)),
-        "your softmax runs over the queries. Each query's weights over the keys come out of it.":
-            _norm(mixed.softmax(-2), (2, 3)),
-        "you normalise each row on its own. The spread is that of a head's whole map, all queries together.":
-            _norm(A, (3,)),
-        "you normalise all heads together. Each head's map has its own spread.": _norm(A, (1, 2, 3)),
-        "you normalise over the batch as well: another picture would change this one's map.": _norm(A, (0, 2, 3)),
-        "your softmax runs over the heads. Each query's weights over the keys come out of it.":
-            _norm(mixed.softmax(1), (2, 3)),
-        "you take the mean away, but do not divide by the spread.": A - A.mean((2, 3), keepdim=True),
-        "you normalise each column on its own. The spread is that of a head's whole map.": _norm(A, (2,)),
-        "you divide by the spread, but do not take the mean away.":
-            A / (A.var((2, 3), unbiased=False, keepdim=True) + 1e-5).sqrt(),
-        "you divide the scores by the root of the number of heads. They are divided already.":
-            _norm((mixed / len(T) ** 0.5).softmax(-1), (2, 3)),
-        "your matrix is put through a softmax. It is used as it is.":
-            _norm(torch.einsum("mg,bgij->bmij", T.softmax(-1), S).softmax(-1), (2, 3)),
-        "the softmax is missing: these are the mixed scores, normalised.": _norm(mixed, (2, 3)),
-        "your matrix is transposed, and the instance norm is missing.": turned.softmax(-1),
-        "you mix the weights, after the softmax, and the instance norm is missing.":
-            torch.einsum("mg,bgij->bmij", T, S.softmax(-1)),
-        "the heads are not mixed.": _norm(S.softmax(-1), (2, 3)),
-        "you normalise the scores and take the softmax afterwards. The norm comes last.":
-            _norm(mixed, (2, 3)).softmax(-1),
-    }
-    sentence = slip(result, known, 1e-3)
-    if sentence:
-        return sentence
-    sums = result.sum(-1).abs().max().item()
-    if sums > 1e-2:
-        return f"after the instance norm every row should sum to 0; one of yours sums to {sums:.2f} away from it."
-    return (f"your rows sum to 0, but the weights differ by up to "
-            f"{(result - _norm(A, (2, 3))).abs().max().item():.2f}. Is it the variance over all N·N'?")
+        "you multiply by sigma. The norm divides by it, so W_O must, too.": W_O * own,
+        "your factors take turns column by column. The columns of W_O come head by head: d_v of head 0, then d_v of "
+        "head 1.": W_O / sigma.repeat(d_v),
+        "this is W_O as it was: nothing is folded in.": W_O,
+        "one factor for all heads will not do: each head has its own sigma.": W_O / sigma.mean(),
+        "you divide by the variance. The norm divides by its root, which sigma is already.": W_O / own.square(),
+        "sigma is the root already: do not take it again.": W_O / own.sqrt(),
+        "the heads stand in the other order: head 0 has the first d_v columns.":
+            (inside / sigma.flip(0)[:, None]).flatten(1),
+    }, 1e-4) or (f"your matrix is off by up to {(result - W_O / own).abs().max().item():.2f}. Which columns of W_O "
+                 f"meet the output of head m, and what was it divided by?")
 
 
 _SHIFT = {
@@ -194,6 +83,19 @@ _SHIFT = {
 def check_shift(choice) -> None:
     """What adding one vector to every value does to the output of EMSA with its transform: a letter."""
     choose(choice, "b", _SHIFT)
+
+
+_FEWER = {
+    "a": "both rows were counted on the same 2,000 scenes, and a third and all are far apart.",
+    "b": "that may be so on another task. But the sentence is about this one.",
+    "d": "a block that uses its keys badly would still be a block to which many keys are a burden.",
+}
+
+
+@exercise("emsa-fewer")
+def check_fewer(choice) -> None:
+    """What speaks most against "many keys make this task hard": a letter."""
+    choose(choice, "c", _FEWER)
 
 
 def _keys(H: int, W: int, s: int) -> int:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from attention_lite.lab import truth
 from attention_lite.lab.experiments import (
     ablations,
+    coarse_keys,
     cues,
     denoising,
     frame_gates,
@@ -91,6 +92,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "loudness": Experiment(loudness.RUNS, loudness.measure, LAB, own.SETTINGS),
     "cues": Experiment(cues.RUNS, cues.measure, LAB, own.SETTINGS | {
         "scales": cues.SCALES, "forbidden": list(cues.FORBIDDEN)}),
+    "coarse-keys": Experiment(coarse_keys.RUNS, coarse_keys.measure, LAB, own.SETTINGS | {"known": coarse_keys.KNOWN}),
     "grounds": Experiment(grounds.RUNS, grounds.measure, LAB, own.SETTINGS),
     "other-gates": Experiment(ablations.GATES, ablations.measure, None, own.SETTINGS),
     "other-starts": Experiment(ablations.STARTS, ablations.measure, None, own.SETTINGS),
