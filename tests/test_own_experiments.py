@@ -469,14 +469,6 @@ def test_a_block_with_its_own_norm_given_back_answers_as_before():
     torch.testing.assert_close(A.sum(-1), torch.ones(A.shape[:-1]))
 
 
-def test_a_recoloured_disc_asks_for_the_next_digit():
-    scenes = few("cued-search")
-    other = coarse_keys.recoloured(scenes)
-    assert (other.target == (scenes.target + 1) % 3).all()
-    assert torch.equal(other.disc_colour, scenes.colour[torch.arange(len(scenes)), other.target])
-    assert torch.equal(other.label, scenes.label)
-
-
 # Grounds
 
 

@@ -92,12 +92,6 @@ def normed_by(net: nn.Module, norm: Norm) -> Iterator[None]:
         del block._transformed
 
 
-def recoloured(scenes: Scenes) -> Scenes:
-    """The same scenes, the disc in the colour of the next digit, which is now asked for."""
-    target = (scenes.target + 1) % 3
-    return scenes.replace(target=target, disc_colour=scenes.colour[torch.arange(len(scenes)), target])
-
-
 def norms(net: nn.Module, weights: Tensor) -> dict[str, Norm]:
     """The norm's two halves undone, by name, from weights of many scenes; none for a block without it."""
     if getattr(net.block.block, "mix", None) is None:
@@ -122,7 +116,7 @@ def measure(task: str, model: str, seed: int) -> dict:
         for name, norm in others.items():
             with normed_by(net, norm):
                 found[name].append(net(images).argmax(1) == part.answer)
-        other = recoloured(part)
+        other = own.recoloured(part)
         now = net(pictures(other)).argmax(1)
         found["new"].append(now == other.answer)
         found["old"].append(now == part.answer)
