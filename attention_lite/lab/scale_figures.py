@@ -203,8 +203,8 @@ def ranges(columns: Mapping[str, Sequence[Row]]) -> None:
         for k, (ax, row) in enumerate(zip(column, rows, strict=True)):
             least, tenth, median, ninth, most = torch.tensor(row["quantiles"])
             order, at = median.argsort(), range(len(median))
-            ax.vlines(at, least[order], most[order], color="C4", linewidth=1)
-            ax.vlines(at, tenth[order], ninth[order], color="C0", linewidth=1.5)
+            ax.vlines(at, least[order], most[order], color="C4", linewidth=0.8)
+            ax.vlines(at, tenth[order], ninth[order], color="C0", linewidth=2.5)
             for bound in (shares.LOWEST, shares.HIGHEST):
                 ax.axhline(bound, color="0.4", linestyle="--", linewidth=1)
             ax.set(ylim=(0, 1), xticks=[], yticks=(0, 0.25, 0.5, 1), title=title if k == 0 else "")
