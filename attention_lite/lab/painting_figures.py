@@ -80,8 +80,7 @@ def tables(weights: Tensor, names: Sequence[str], most: int = 10) -> None:
     figures.heat(left, weights[0][:, order][order], (0, 1), names[0])
     shown = figures.heat(right, read[:, order[:most]], (0, 1), "how much it is read")
     right.set_axis_on()
-    right.set(aspect="auto", yticks=range(len(names)), yticklabels=names, xticks=range(most),
-              xticklabels=order[:most].tolist(), xlabel="channel")
+    right.set(aspect="auto", yticks=range(len(names)), yticklabels=names, xticks=[], xlabel=f"{most} channels")
     figures.colour_bar(figure, shown, (left, right), "weight")
     plt.show()
 
