@@ -356,15 +356,6 @@ ANSWERS = {
         "wrong": [("none", r"gradient|alpha|α", "a"), ("all", r"α|alpha|zero|multipl", "d"),
                   ("W_V", r"α|alpha|zero", "c")],
         "right": [("capital", "B"), ("bracket", "b)")]},
-    "danet-cost": {
-        "wrong": [("multiply-adds", r"half|two operations|twice|addition", lambda C, H, W: (
-                   3 * H * W * C * C + 2 * (H * W)**2 * C, 2 * C * C * H * W)),
-               ("no projections", r"projection", lambda C, H, W: (4 * (H * W)**2 * C, 4 * C * C * H * W)),
-               ("order", r"order|first|swap", lambda C, H, W: (
-                   4 * C * C * H * W, 6 * H * W * C * C + 4 * (H * W)**2 * C))],
-        "right": [("a list of floats", lambda C, H, W: [float(6 * H * W * C * C + 4 * (H * W)**2 * C),
-                                                     4.0 * C * C * H * W]),
-               ("factored", lambda C, H, W: (2 * C * H * W * (3 * C + 2 * H * W), 2 * (C * C * H * W * 2)))]},
     "emsa-shift": {
         "wrong": [("shifted by c", r"sum|zero|norm", "a"), ("depends on the query", r"sum|row|zero|norm|every", "c"),
                ("the weights change", r"value|weights", "d")],

@@ -1,7 +1,5 @@
 """Mistakes that people make in the exercises of chapter 08, and a part of the sentence that each must get."""
 
-import numpy as np
-import torch
 
 MISTAKES = {
     "danet-sharper": [
@@ -32,23 +30,10 @@ MISTAKES = {
         ("d", "so their gradients are zero"),
         (0, "choose one of the letters"),
     ],
-    "danet-cost": [
-        (lambda C, H, W: (4 * H * W * C**2, 6 * H * W * C**2 + 4 * (H * W)**2 * C), "have changed places"),
-        (lambda C, H, W: (3 * H * W * C**2 + 2 * (H * W)**2 * C, 4 * H * W * C**2), "an addition are two"),
-        (lambda C, H, W: (4 * (H * W)**2 * C, 4 * H * W * C**2), "lacks the three projections"),
-        (lambda C, H, W: (6 * H * W * C**2 + 2 * (H * W)**2 * C, 4 * H * W * C**2), "averaging the values as much"),
-        (lambda C, H, W: (6 * H * C**2 + 4 * H**2 * C, 4 * H * C**2), "a feature map has H · W places"),
-        (lambda C, H, W: (6 * H * W * C**2 + 4 * (H * W)**2 * C, 4 * (H * W)**2 * C), "its table is C × C"),
-        (lambda C, H, W: (6 * H * W * C**2 + 4 * (H * W)**2 * C, 2 * H * W * C**2), "reading with them as much"),
-        (lambda C, H, W: (6 * H * W * C**2 + 4 * (H * W)**2 * C, 10 * H * W * C**2), "it has none"),
-        (lambda C, H, W: 4 * (H * W)**2 * C, "expected 2 numbers"),
-    ],
 }
 
 RIGHT = {
     "danet-sharper": ["(d)", "D", "d."],
     "danet-zero": ["(c)", "C", "c) They have never met it."],
     "danet-start": ["(b)", "b)", "B."],
-    "danet-cost": [lambda C, H, W: np.array([6 * H * W * C**2 + 4 * (H * W)**2 * C, 4 * H * W * C**2]),
-                   lambda C, H, W: torch.tensor([6 * H * W * C**2 + 4 * (H * W)**2 * C, 4 * H * W * C**2])],
 }

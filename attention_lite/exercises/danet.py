@@ -1,11 +1,11 @@
 """Checks of the exercises of chapter 08, dual attention."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from attention_lite.exercises import Wrong, call, choose, exercise, expect_shape, formula, same, slip
+from attention_lite.exercises import Wrong, call, choose, exercise, expect_shape, same, slip
 
 _START = {
     "a": "multiply out: the slope of the loss in α is the upstream gradient times what was read, and what was read "
@@ -78,51 +78,3 @@ def _sign_slips(P: Tensor) -> Iterator[tuple[str, Tensor]]:
 def check_start(choice) -> None:
     """Which parameters have a gradient other than zero while alpha is 0: a letter."""
     choose(choice, "b", _START)
-
-
-def _position_part(projections: float, products: float, N: Callable[[int, int], int] = lambda H, W: H * W,
-                   ) -> Callable[[int, int, int], tuple]:
-    """FLOPs of the position part alone, as projections · N C² + products · N² C."""
-    return lambda C, H, W: (projections * N(H, W) * C**2 + products * N(H, W) ** 2 * C, None)
-
-
-def _channel_part(count: Callable[[int, int], float]) -> Callable[[int, int, int], tuple]:
-    """FLOPs of the channel part alone, as count(C, N)."""
-    return lambda C, H, W: (None, count(C, H * W))
-
-
-def _both_parts(C: int, H: int, W: int) -> tuple[int, int]:
-    N = H * W
-    return 6 * N * C**2 + 4 * N**2 * C, 4 * N * C**2
-
-
-formula(
-    "danet-cost", "C H W", [(48, 11, 12), (512, 16, 8), (16, 40, 60)], _both_parts, {
-        "the two parts have changed places: the position part comes first.": lambda *case: _both_parts(*case)[::-1],
-        "your position part has half of the FLOPs: a multiplication and an addition are two.": _position_part(3, 2),
-        "your position part lacks the three projections, 2 N C² each.": _position_part(0, 4),
-        "your position part lacks the three projections, and has half of the FLOPs: a multiplication and an addition "
-        "are two.": _position_part(0, 2),
-        "your position part lacks a product: the scores take 2 N² C, and averaging the values as much again.":
-            _position_part(6, 2),
-        "your position part has one projection. There are three: queries, keys and values.": _position_part(2, 4),
-        "your position part has two projections. There are three: queries, keys and values.": _position_part(4, 4),
-        "your position part has four projections. There are three: DANet has no W_O.": _position_part(8, 4),
-        "your position part counts the projections' multiplications alone.": _position_part(3, 4),
-        "your position part has N = H: a feature map has H · W places.": _position_part(6, 4, lambda H, W: H),
-        "your position part has keys and queries of C / 8 features, as the published code. Full width is asked for.":
-            lambda C, H, W: (2.5 * H * W * C**2 + 2.25 * (H * W) ** 2 * C, None),
-        "your channel part has half of the FLOPs, or one product of two: the scores take 2 N C², and reading with them "
-        "as much again.": _channel_part(lambda C, N: 2 * N * C**2),
-        "your channel part has N² C: its table is C × C, and each number of it a sum over N places.":
-            _channel_part(lambda C, N: 4 * N**2 * C),
-        "your channel part has projections: it has none.": _channel_part(lambda C, N: 10 * N * C**2),
-        "your channel part has a projection: it has none.": _channel_part(lambda C, N: 6 * N * C**2),
-        "your channel part has a quarter of the FLOPs: two products, and two operations for a multiplication and an "
-        "addition.": _channel_part(lambda C, N: N * C**2),
-        "your channel part forgets that each product of two channels is a sum over N places.":
-            _channel_part(lambda C, N: 4 * C**2),
-        "your channel part has a table of C³: the scores are C², each a sum over N places.":
-            _channel_part(lambda C, N: 4 * C**3),
-    }, "Position: three projections, 2 N C² each, the scores and the reading, 2 N² C each. Channel: 2 N C² twice.",
-    "position, channel")

@@ -73,7 +73,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "likeness": Experiment(likeness.RUNS, likeness.measure, "vision-transformer", {
         "temperatures": list(likeness.TEMPERATURES),
         "halves": {half: list(names) for half, names in truth.HALVES.items()}}),
-    "denoising": Experiment(denoising.RUNS, denoising.measure, None, {
+    "denoising": Experiment(denoising.RUNS, denoising.measure, LAB, {
         "noise": denoising.NOISE, "side": denoising.SIDE, "source": denoising.SOURCE,
         "tuning": list(denoising.TUNING), "tried": {name: list(tried) for name, tried in denoising.SETTINGS.items()}}),
     "frame-gates": Experiment(frame_gates.RUNS, frame_gates.measure, LAB, own.SETTINGS | {"shut": frame_gates.SHUT}),
