@@ -133,6 +133,11 @@ def rows_of(name: str, model: str) -> list[dict]:
     return [row for row in load()[name]["rows"] if row["model"] == model]
 
 
+def reached(name: str, model: str) -> list[float]:
+    """The accuracy on the test scenes of each training of `model` in an experiment that trains its own networks."""
+    return [row["test_accuracy"] for row in rows_of(name, model)]
+
+
 def make(names: list[str], path: Path = FILE, stop: Callable[[], bool] = lambda: False) -> bool:
     """Measure the rows that the file lacks, and write it after each; rows of other settings or versions are made anew.
 
