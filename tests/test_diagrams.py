@@ -218,19 +218,20 @@ def test_the_pages_draw_every_diagram():
     assert list(dict.fromkeys(name for names in PAGES.values() for name in names)) == list(DIAGRAMS)
 
 
-CHAPTERS = {"00-weighted-average": "weighted average", "02-eca": "ECA", "03-cbam": "CBAM", "04-bam": "BAM",
-            "05-sk": "SK", "06-psa": "PSA",
+CHAPTERS = {"00-weighted-average": "weighted average", "01-se": "SE", "02-eca": "ECA", "03-cbam": "CBAM",
+            "04-bam": "BAM", "05-sk": "SK", "06-psa": "PSA",
             "07-self-attention": "self-attention", "08-danet": "DANet", "09-emsa": "EMSA", "10-external": "external"}
 
 
 @pytest.mark.parametrize(("chapter", "name"), CHAPTERS.items())
 def test_a_chapter_opens_with_its_drawing(chapter, name):
-    """After the idea in one sentence, and before any other code that is seen."""
+    """After the title and the idea in a sentence or three, and before any other code or text that is seen."""
     cells = nbformat.read(ROOT / "book" / "chapters" / f"{chapter}.ipynb", as_version=4).cells
-    idea = next(place for place, cell in enumerate(cells) if "**The idea in one sentence.**" in cell.source)
-    unseen = {"remove-cell", "hide-cell"}
-    seen = next(cell for cell in cells[idea:] if cell.cell_type == "code" and not unseen & set(cell.metadata.tags))
-    assert seen.source == f'diagrams.draw("{name}")\nplt.show()'
+    title, idea = cells[0].source.split("\n\n")
+    assert title.startswith("# ")
+    assert 10 < len(idea.split()) < 60
+    seen = next(cell for cell in cells[1:] if not {"remove-cell", "hide-cell"} & set(cell.metadata.get("tags", [])))
+    assert seen.source.endswith(f'diagrams.draw("{name}")\nplt.show()')
     assert seen.metadata["tags"] == ["remove-input"]
     assert len(seen.metadata["mystnb"]["image"]["alt"].split()) > 15
 
