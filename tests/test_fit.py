@@ -79,7 +79,7 @@ def test_no_figure_is_a_light_slab_in_the_dark(unfolded: Page) -> None:
     unfolded.emulate_media(color_scheme="dark")
     unfolded.wait_for_function("() => document.documentElement.dataset.theme === 'dark'")
     # What lies fixed over the page would be in the picture of a figure that is higher than the window.
-    unfolded.add_style_tag(content=".bd-header-article, #pst-back-to-top { display: none !important }")
+    unfolded.add_style_tag(content=".bd-header-article, #pst-back-to-top, #pst-skip-link { display: none !important }")
     slabs = []
     for figure in unfolded.locator("main :is(.picture svg, img)").all():
         if not figure.is_visible():
