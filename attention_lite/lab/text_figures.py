@@ -29,7 +29,7 @@ def show(ax: Axes, picture: np.ndarray, text: Tensor | np.ndarray, title: str = 
 def by_source(*parts: tuple[str, Results, Results]) -> None:
     """Two scores under each source of gates, a row a source, a mark a picture: a part is its title and both scores."""
     counts = [len(next(iter(words.values()))) for _, words, _ in parts]
-    figure, axes = plt.subplots(len(parts), 2, figsize=(6.1, 1.0 + 0.37 * sum(counts)), sharex=True, sharey="row",
+    figure, axes = plt.subplots(len(parts), 2, figsize=(6.4, 1.0 + 0.37 * sum(counts)), sharex=True, sharey="row",
                                 squeeze=False, height_ratios=counts)
     for pair, (title, *scores) in zip(axes, parts, strict=True):
         for ax, results in zip(pair, scores, strict=True):
@@ -47,7 +47,7 @@ def by_source(*parts: tuple[str, Results, Results]) -> None:
     for ax, label in zip(axes[-1], ("share of words found", "IoU with its own map"), strict=True):
         ax.set_xlabel(label)
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=4)
+    figure.legend(handles, labels, loc="outside upper center", ncols=2)
 
 
 def open_and_found(points: Mapping[str, Mapping[str, tuple[float, float]]]) -> None:
