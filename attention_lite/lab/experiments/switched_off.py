@@ -51,12 +51,6 @@ def sharpened(net: nn.Module, factor: float) -> nn.Module:
     return changed
 
 
-def recoloured(scenes: Scenes) -> Scenes:
-    """The same scenes, each with its disc in the colour of the next digit, which is asked for now."""
-    following = (scenes.target + 1) % scenes.label.shape[1]
-    return scenes.replace(disc_colour=scenes.colour[torch.arange(len(scenes)), following], target=following)
-
-
 @torch.no_grad()
 def exchanged(net: nn.Module, scenes: Scenes, others: Scenes) -> torch.Tensor:
     """What `net` paints of `scenes`, its weights between channels those of `others`: bool (n, S, S)."""
@@ -99,7 +93,7 @@ def strengths(task: str, model: str, seed: int) -> dict:
         row["both = 0"] = scoring.iou(without(net, *ends), scenes)
     if "alpha" in ends:
         row["weight on the disc"] = weight_on_the_disc(net, scenes)
-    asks_next = recoloured(scenes)
+    asks_next = own.recoloured(scenes)
     digits = {"next": target_mask(asks_next) > 0.5, "before": target_mask(scenes) > 0.5}
     painted = {"recoloured": scoring.painted(net, asks_next)}
     if "beta" in ends:
