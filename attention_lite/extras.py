@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 
 
 @contextmanager
@@ -18,3 +20,15 @@ def extra(name: str) -> Iterator[None]:
             raise
         raise ModuleNotFoundError(f"the package {error.name} is missing; it comes with: "
                                   f"python -m pip install 'attention-lite[{name}]'", name=error.name) from error
+
+
+def file_in(package: str, file: str) -> Path:
+    """A file that a package ships, found without importing the package, which for some takes seconds.
+
+    Raises:
+        ModuleNotFoundError: if the package is missing.
+    """
+    spec = find_spec(package)
+    if spec is None:
+        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+    return Path(spec.submodule_search_locations[0]) / file

@@ -14,6 +14,7 @@ FLOAT32_BUDGET = 256_000  # bytes up to which an array travels as float32; above
 PAYLOAD_LIMIT = 8_000_000
 LONGEST_SIDE = 960  # pixels; a larger photograph is reduced, no page shows it larger
 JPEG_QUALITY = 88
+COLOURS = 1024  # of a picture that PNG may make smaller; for a photograph it never does, and takes long to find out
 
 
 class Packer:
@@ -118,6 +119,8 @@ def encode_image(image: np.ndarray) -> tuple[str, bytes]:
     jpeg, png = io.BytesIO(), io.BytesIO()
     # subsampling=0 keeps the edges of small coloured things, on which the chapters' tasks turn
     picture.save(jpeg, "JPEG", quality=JPEG_QUALITY, subsampling=0, optimize=True)
+    if picture.getcolors(COLOURS) is None:
+        return "image/jpeg", jpeg.getvalue()
     picture.save(png, "PNG", optimize=True)
     if png.tell() <= jpeg.tell():
         return "image/png", png.getvalue()

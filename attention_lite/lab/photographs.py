@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from attention_lite import checks
-from attention_lite.extras import extra
+from attention_lite.extras import extra, file_in
 
 CC0 = "CC0 1.0"
 PUBLIC_DOMAIN = "public domain"
@@ -135,9 +135,10 @@ def _resized(photograph: np.ndarray, height: int, width: int) -> Tensor:
 def _read(name: str) -> np.ndarray:
     if PHOTOGRAPHS[name].shipped_in == "scikit-learn":
         with extra("lab"):
-            from sklearn.datasets import load_sample_image
+            from PIL import Image
 
-        image = load_sample_image(f"{name}.jpg")
+            file = file_in("sklearn", f"datasets/images/{name}.jpg")
+        image = np.asarray(Image.open(file))
     else:
         with extra("lab"):
             import skimage.data

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from attention_lite import checks
-from attention_lite.extras import extra
+from attention_lite.extras import extra, file_in
 from attention_lite.lab import photographs
 from attention_lite.lab.precision import float32
 
@@ -89,12 +89,12 @@ class Scenes:
 def _digits(split: str) -> tuple[np.ndarray, np.ndarray]:
     """Grey levels uint8 (n, 8, 8) from 0 to 16 and labels (n,) of one side."""
     with extra("lab"):
-        from sklearn.datasets import load_digits
+        file = file_in("sklearn", "datasets/data/digits.csv.gz")     # 64 grey levels and the label a row
 
-    data = load_digits()
+    rows = np.loadtxt(file, delimiter=",", dtype=np.int64)
     first, last = DIGITS[split]
-    chosen = np.random.default_rng(0).permutation(len(data.target))[first:last]
-    return data.images[chosen].astype(np.uint8), data.target[chosen]
+    chosen = rows[np.random.default_rng(0).permutation(len(rows))[first:last]]
+    return chosen[:, :-1].reshape(-1, 8, 8).astype(np.uint8), chosen[:, -1]
 
 
 def levels(split: str) -> np.ndarray:

@@ -14,6 +14,7 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from html import escape
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -31,6 +32,7 @@ NAMED = {"#0072b2": "blue", "#d55e00": "red", "#009e73": "green", "#e69f00": "ye
 
 BAR = 0.8                   # inches that a colour bar takes
 MAP = 6000                  # bytes up to which an image stays as exact as it is
+COLOURS = 1024              # that a map has at most: packing a photograph without loss takes long, and is never smaller
 
 numbers = itertools.count()
 
@@ -198,15 +200,17 @@ def slim(svg: str) -> str:
     return re.sub(r"\s*\n\s*", "\n", svg)
 
 
+@cache
 def lighter(png: str) -> str:
     """An image as data, in the smaller of the forms that show it as it is: a palette for a map, else WebP."""
     from PIL import Image
 
     image = Image.open(io.BytesIO(base64.b64decode("".join(png.split()))))
     palette, webp = io.BytesIO(), io.BytesIO()
-    image.save(palette, "png", optimize=True)
     image.save(webp, "webp", quality=90, method=6)
-    small = len(palette.getvalue()) < MAP or len(palette.getvalue()) < len(webp.getvalue())
+    if small := image.width * image.height < MAP or image.getcolors(COLOURS) is not None:   # a photograph never is
+        image.save(palette, "png", optimize=True)
+        small = len(palette.getvalue()) < max(MAP, len(webp.getvalue()))
     form, data = ("png", palette) if small else ("webp", webp)
     return f"data:image/{form};base64," + base64.b64encode(data.getvalue()).decode()
 
