@@ -42,6 +42,7 @@ SAMPLES = [
     ("slots", {"kind": "k-means of places", "fold": 0, "seed": 2}),
     ("keys", {"photograph": "rocket", "layers": "last six", "square": 2}),
     ("keys", {"photograph": "grass", "layers": "all twelve", "square": 8}),
+    ("deletion", {"photograph": "coffee"}),
     ("gates", {"block": "stages.0.0.se", "split": 0}),
     ("gates", {"block": "smooths.3.se", "split": 4}),
     ("likeness", {"features": "trained", "layer": 6, "centred": True, "seed": 0}),

@@ -54,7 +54,7 @@ from attention_lite.lab.runs import (
     state_of,
     stop_on_ctrl_c,
 )
-from attention_lite.lab.scenes import DIGITS, digits
+from attention_lite.lab.scenes import DIGITS, digits, levels
 from attention_lite.lab.training import EVERY, Training, run
 
 SPLITS = ("train", "validation", "test")
@@ -69,6 +69,17 @@ def same(a: Scenes, b: Scenes) -> bool:
 
 
 # Splits
+
+
+def test_digits_and_photographs_are_those_that_the_library_loads():
+    """They are read from its files, since importing it takes seconds."""
+    from sklearn.datasets import load_digits, load_sample_image
+
+    grey, labels = load_digits(return_X_y=True)
+    chosen = np.random.default_rng(0).permutation(len(labels))[slice(*DIGITS["validation"])]
+    assert np.array_equal(levels("validation").reshape(-1, 64), grey[chosen])
+    assert torch.equal(digits("validation")[1], torch.from_numpy(labels[chosen]))
+    assert np.array_equal(photographs.load("china"), load_sample_image("china.jpg"))
 
 
 def test_no_digit_stands_on_two_sides():

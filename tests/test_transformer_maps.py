@@ -113,13 +113,13 @@ def test_a_neighbours_head_is_named_on_some_photographs_and_asked_on_the_others(
 
 
 def test_rankings_are_of_the_class_token():
-    maps = {name: torch.rand(2, 3, 17, 17).softmax(-1) for name in ("a", "b")}
-    ranks = tm.rankings(maps, "b")
-    assert torch.allclose(ranks["its map, last layer"], maps["b"][1, :, 0, 1:].mean(0))
-    assert torch.allclose(ranks["another photograph's map"], maps["a"][1, :, 0, 1:].mean(0))
-    assert torch.allclose(ranks["rollout"], tm.rollout(maps["b"])[0, 1:])
+    own, other = torch.rand(2, 2, 3, 17, 17).softmax(-1)
+    ranks = tm.rankings(own, other, seed=1)
+    assert torch.allclose(ranks["its map, last layer"], own[1, :, 0, 1:].mean(0))
+    assert torch.allclose(ranks["another photograph's map"], other[1, :, 0, 1:].mean(0))
+    assert torch.allclose(ranks["rollout"], tm.rollout(own)[0, 1:])
     assert set(ranks["the middle"].topk(4).indices.tolist()) == {5, 6, 9, 10}
-    assert not torch.equal(ranks["random"], tm.rankings(maps, "a")["random"])
+    assert not torch.equal(ranks["random"], tm.rankings(own, other, seed=0)["random"])
     assert {len(values) for values in ranks.values()} == {16}
 
 

@@ -131,19 +131,6 @@ def change_without(net: VisionTransformer, x: Tensor, orders: Tensor, counts: tu
     return torch.stack([1 - torch.cosine_similarity(class_tokens(orders[:, n:]), whole) for n in counts], 1)
 
 
-def without_the_highest(net: VisionTransformer, maps: dict[str, Tensor], count: int) -> tuple[list[str], Tensor]:
-    """How far the class token moves without the `count` patches ranked highest, for all of `maps`' photographs.
-
-    Returns the K kinds of `rankings`, and the changes (photographs, K) as `change_without` has them.
-    """
-    moved = []
-    for photograph in maps:
-        ranks = rankings(maps, photograph)
-        orders = torch.stack(list(ranks.values())).argsort(descending=True)
-        moved.append(change_without(net, image(photograph), orders, (count,))[:, 0])
-    return list(ranks), torch.stack(moved)
-
-
 @torch.no_grad()
 def as_torchs_own(block: ScaledDotProductAttention) -> nn.MultiheadAttention:
     """torch's own module with the weights of a block that has biases, in eval mode."""
@@ -154,16 +141,14 @@ def as_torchs_own(block: ScaledDotProductAttention) -> nn.MultiheadAttention:
     return own
 
 
-def rankings(maps: dict[str, Tensor], photograph: str) -> dict[str, Tensor]:
+def rankings(own: Tensor, other: Tensor, seed: int) -> dict[str, Tensor]:
     """What might say which patches matter to the class token, (N,) each: the larger, the more.
 
-    `maps` are those of several photographs; another photograph's map is that of the next one.
+    `own` are a photograph's maps, `other` those of another photograph, both (layers, heads, 1 + N, 1 + N).
     """
-    own, side = maps[photograph], _side(maps[photograph])
-    names = list(maps)
-    other = maps[names[(names.index(photograph) + 1) % len(names)]]
+    side = _side(own)
     lines = torch.arange(side) - (side - 1) / 2
-    generator = torch.Generator().manual_seed(names.index(photograph))
+    generator = torch.Generator().manual_seed(seed)
     return {
         "its map, last layer": own[-1].mean(0)[0, 1:],
         "its maps, all layers": own.mean((0, 1))[0, 1:],

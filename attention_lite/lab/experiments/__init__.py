@@ -19,6 +19,7 @@ from attention_lite.lab.experiments import (
     ablations,
     coarse_keys,
     cues,
+    deletion,
     denoising,
     frame_gates,
     gates,
@@ -73,6 +74,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "likeness": Experiment(likeness.RUNS, likeness.measure, "vision-transformer", {
         "temperatures": list(likeness.TEMPERATURES),
         "halves": {half: list(names) for half, names in truth.HALVES.items()}}),
+    "deletion": Experiment(deletion.RUNS, deletion.measure, "vision-transformer", {"away": deletion.AWAY}),
     "denoising": Experiment(denoising.RUNS, denoising.measure, LAB, {
         "noise": denoising.NOISE, "side": denoising.SIDE, "source": denoising.SOURCE,
         "tuning": list(denoising.TUNING), "tried": {name: list(tried) for name, tried in denoising.SETTINGS.items()}}),
