@@ -280,6 +280,50 @@ def test_the_count_of_cued_search_is_torchs(page: Page, site: Path, palette: dic
         assert f"It reads the green digit in {int((after == green)[keep].sum())} of {n}" in words
 
 
+# The picture as readers see it -----------------------------------------------------------------------------------
+
+PIXELS = """() => {
+    const stage = document.querySelector(".ax-stage"), { width, height } = stage;
+    return [height, width, Array.from(stage.getContext("2d").getImageData(0, 0, width, height).data)];
+}"""
+
+
+def seen(page: Page) -> Tensor:
+    """What the stage shows, (3, 48, 48) in [0, 1]: the mean over each pixel of the network's picture."""
+    height, width, data = page.evaluate(PIXELS)
+    pixels = torch.tensor(data, dtype=torch.float32).view(height, width, 4)[..., :3] / 255
+    return F.adaptive_avg_pool2d(pixels.permute(2, 0, 1), (48, 48))
+
+
+def test_the_picture_is_as_bright_as_the_lab_shows_it(page: Page, site: Path, cued_stage: Stage) -> None:
+    open_page(page, site, "attention", {"over": "", "query": "143"})              # the square lies in a corner
+    expected = F.avg_pool2d(torch.tensor(cued_stage.stills[0]).permute(2, 0, 1) / 255, 4)
+    apart = (seen(page) - expected).abs()[:, :43, :43]
+    assert apart.mean() < 0.02
+    assert apart.flatten().quantile(0.99) < 0.12                                  # edges are drawn by the browser
+
+
+def test_a_map_takes_colour_and_no_light(page: Page, site: Path) -> None:
+    """Places without weight are paler and no darker; those of the most weight are as they are without the map."""
+    open_page(page, site, "attention", {"over": "", "query": "143", "head": "1"})
+    bare, net, scene = seen(page), cued(), first_of("cued-search")
+    open_page(page, site, "attention", {"query": "143", "head": "1"})
+    with torch.no_grad(), record_attention(net) as maps:
+        net(pictures(scene))
+    weights = maps["block.block"]["position"][0, 1, 143].view(12, 12)
+    middles = (slice(None), slice(1, None, 4), slice(1, None, 4))                 # of each place, without its lines
+    under, over = bare[middles], seen(page)[middles]
+    full, none = weights >= 0.05, weights < 0.001
+    full[11, 11] = none[11, 11] = False
+    full[weights.argmax() // 12, weights.argmax() % 12] = False                   # the ring
+    assert none.sum() > 30
+    assert ((over - under)[:, none] > -0.02).all()
+    spread = lambda colours: colours.amax(0) - colours.amin(0)  # noqa: E731
+    assert (spread(over)[none] < 0.4 * spread(under)[none] + 0.03).all()
+    assert full.sum() >= 1
+    assert (over - under).abs()[:, full].max() < 0.03
+
+
 # CBAM and BAM: exchange the map, paint it ------------------------------------------------------------------------
 
 Exchange = Callable[[str, str, Tensor], Tensor]
