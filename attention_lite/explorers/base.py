@@ -18,7 +18,6 @@ PARTS = {
     "shared": ("tools", "packed", "address", "explorer", "photograph", "channels", "homes"),
     "positions": ("positions",),
     "gates": ("gates",),
-    "scales": ("scales",),
     "table": ("table",),
     "forced-gates": ("forced_gates",),
     "transformer": ("transformer",),

@@ -341,7 +341,7 @@ function load(bytes) {
     if (start + to > bytes.length) throw new Error(`the weights end before ${name}`);
     weights[name] = tensor(shape, halves(bytes.subarray(start + from, start + to)));
   }
-  return new Network(about, weights);
+  return new Network(JSON.parse(about.network), weights);
 }
 
 // IEEE half precision, two bytes a number, the lower first.

@@ -75,12 +75,7 @@ class Pixels(traitlets.Bytes):
     """Bytes, or an array of them, of NumPy or torch."""
 
     def validate(self, obj: Any, value: Any) -> bytes:
-        if not isinstance(value, bytes):
-            value = as_array("ground", value)
-            if value.dtype != np.uint8:
-                raise ValueError(f"ground must be uint8, 0 to 255, got dtype {value.dtype}")
-            value = value.tobytes()
-        return super().validate(obj, value)
+        return super().validate(obj, _bytes(self.name, value))
 
 
 class LiveExplorer(Explorer):
@@ -366,7 +361,17 @@ def _levels(name: str, value: Any) -> str:
     return value
 
 
-def _pixels(name: str, value: bytes, size: int) -> bytes:
+def _bytes(name: str, value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    array = as_array(name, value)
+    if array.dtype != np.uint8:
+        raise ValueError(f"{name} must be uint8, 0 to 255, got dtype {array.dtype}")
+    return array.tobytes()
+
+
+def _pixels(name: str, value: Any, size: int) -> bytes:
+    value = _bytes(name, value)
     if len(value) not in (0, 3 * size * size):
         raise ValueError(f"{name} must be uint8 (3, {size}, {size}), or empty for none, got {len(value)} bytes")
     return value

@@ -17,7 +17,8 @@ class LiveWords extends LivePicture {
   // The colour of the digit that answer k names; undefined where none in the picture is it.
   colourOf(k) {
     const scene = this.drawn;
-    return scene.digits[this.answers.digitOf(scene, k, this.answer.length)];
+    const digit = this.answers.digitOf(scene, k, this.answer.length);
+    return scene.digits[digit < 0 && !this.paints ? scene.labels.indexOf(null) : digit];
   }
 
   // The answer that the frame or the disc asks for as it is now; undefined where it asks for none.
@@ -64,7 +65,7 @@ class LiveWords extends LivePicture {
 
   countWords({ n, changed, before, after, asked }, state) {
     const verb = this.paints ? "paints" : "reads";
-    if (this.ownInk()) return `Over the ${n} stored scenes, this digit in the place of the one that is asked for: the network ${verb} it${this.paints ? "" : ` as ${this.expected()}`} in ${percent(asked, n)}.`;
+    if (this.ownInk()) return `Over the ${n} stored scenes${this.photograph.pixels() ? ", on your photograph" : ""}, this digit in the place of the one that is asked for: the network ${verb} it${this.paints ? "" : ` as ${this.expected()}`} in ${percent(asked, n)}.`;
     const nothing = FORCES.every((trait) => same(state[trait], NOTHING[trait])) && CARRIED.every((trait) => same(state[trait], NOTHING[trait]));
     if (nothing) return `With nothing forced the network ${verb} ${percent(before, n)} right.`;
     const asks = state.frame || state.disc || (state.gates.match(/^frame:(.*)/) ?? [])[1];
