@@ -96,5 +96,5 @@ function kernelSliders(live) {
     }));
   const back = element("button", { type: "button", onclick: () => live.set("kernel", []) }, "as trained");
   live.controls.push(() => (back.disabled = !live.get("kernel").length));
-  return element("div", { class: "ax-choice" }, ...sliders, back);
+  return element("div", { class: "ax-choice ax-kernel" }, ...sliders, back);
 }
