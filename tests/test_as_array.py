@@ -13,7 +13,7 @@ from torch import Tensor
 
 from attention_lite import figures
 from attention_lite.as_array import as_array
-from attention_lite.explorers import Column, GatesExplorer, PositionsExplorer, ScalesExplorer, TableExplorer
+from attention_lite.explorers import Column, GatesExplorer, PositionsExplorer, TableExplorer
 from attention_lite.lab import draw, evidence, load_checkpoint, measuring, patches, pictures, scoring
 from attention_lite.lab.tasks import TASKS, ask_for
 from attention_lite.lab.training import untrained
@@ -111,19 +111,6 @@ def test_gates(kind):
     found = GatesExplorer(pair, **{k: kind(v) for k, v in arguments.items()}, **whole)
     assert found.data == expected.data
     assert found.spec == expected.spec
-
-
-def test_scales(kind):
-    triple = torch.stack([photograph()] * 3)[None]
-    arguments = {"weights": uniform(1, 3, 2, 4, 5, axis=3), "sizes": torch.tensor([8.0, 16, 32]),
-                 "mean": uniform(3, 2, 4), "spread": uniform(2, 3, 2, 4), "centres": torch.tensor([[4.0, 8]]),
-                 "fields": torch.tensor([3.0, 5, 7, 9]), "answers": uniform(1, 3, 4)}
-    expected = ScalesExplorer(triple.numpy(), **{k: v.numpy() for k, v in arguments.items()})
-    found = ScalesExplorer(triple, **{k: kind(v) for k, v in arguments.items()})
-    assert found.data == expected.data
-    assert found.spec == expected.spec
-    listed = ScalesExplorer(triple, [kind(w) for w in arguments["weights"].unbind(2)], arguments["sizes"])
-    assert listed.data == ScalesExplorer(triple, arguments["weights"], arguments["sizes"]).data
 
 
 def test_table(kind):

@@ -214,6 +214,9 @@ def test_forbidden_places_are_those_of_a_key_mask(room: Page) -> None:
     A = net.block.block.attention(tokens, key_mask=mask)["position"]
     compare(run(room, {"forbid": gone}), read_with(net, f, A), {"block.block": {"position": A}})
     compare(run(room, {"forbid": list(range(144))}), read_with(net, f, torch.zeros_like(A)))
+    own = net.block.block.attention(tokens)["position"]
+    one = torch.where(torch.arange(4)[:, None, None] == 2, A, own)
+    compare(run(room, {"forbid": gone, "heads": [2]}), read_with(net, f, one), {"block.block": {"position": one}})
 
 
 @torch.no_grad()
@@ -300,6 +303,7 @@ def test_the_same_weights_before_training(room: Page) -> None:
     ("se", {"weights": {"block.W3.weight": 0}}, "got block.W3.weight"),
     ("se", {"only": "blocks.1.gate", "set": {"channel": 1}}, "only must name some of block; got blocks.1.gate"),
     ("self-attention", {"forbid": [256]}, "forbid must hold keys from 0 to 255, got 256"),
+    ("self-attention", {"forbid": [2], "heads": [4]}, "heads must hold heads from 0 to 3, got 4"),
 ])
 def test_a_cause_that_the_network_does_not_have_is_an_error_which_says_what_it_has(
     room: Page, model: str, causes: dict[str, Any], said: str
@@ -318,6 +322,11 @@ def test_a_cause_that_the_network_does_not_have_is_an_error_which_says_what_it_h
 def test_a_network_is_light(task: str, model: str) -> None:
     """As the page's script carries it, and as a server sends that."""
     assert len(gzip.compress(base64.b64encode(pack(task, model, 0)))) <= 160_000
+
+
+def test_the_same_network_is_the_same_bytes_in_every_build() -> None:
+    """Its script is named by their hash: a page that is built anew asks a browser for nothing that it has."""
+    assert len({pack("context-gating", "se", 0) for _ in range(12)}) == 1
 
 
 def test_only_networks_of_the_lab_are_packed() -> None:

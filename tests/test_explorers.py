@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 from skimage import color, data
 
-from attention_lite.explorers import GatesExplorer, PositionsExplorer, ScalesExplorer, base
-from attention_lite.explorers.packing import Packer, cover, encode_image, nice_above, nice_around, outline
+from attention_lite.explorers import GatesExplorer, PositionsExplorer, base
+from attention_lite.explorers.packing import Packer, cover, encode_image, nice_above, outline
 
 GRID = (6, 9)
 N = GRID[0] * GRID[1]
@@ -53,24 +53,6 @@ def gates(**changes: Any) -> GatesExplorer:
     }
     return GatesExplorer(
         arguments.pop("images"), arguments.pop("gates"), arguments.pop("features"), **arguments
-    )
-
-
-def kernel_weights() -> np.ndarray:
-    """(1 photograph, 3 sizes, 2 blocks, 4 branches, 5 channels), summing to one over the branches."""
-    scores = np.random.default_rng(0).normal(size=(1, 3, 2, 5, 4))
-    return np.moveaxis(softmax(scores), -1, 3)
-
-
-def scales(**changes: Any) -> ScalesExplorer:
-    arguments = {
-        "images": np.stack([photograph()] * 3)[None],
-        "weights": kernel_weights(),
-        "sizes": [10, 20, 40],
-        **changes,
-    }
-    return ScalesExplorer(
-        arguments.pop("images"), arguments.pop("weights"), arguments.pop("sizes"), **arguments
     )
 
 
@@ -204,73 +186,6 @@ BAD_GATES = {
 }
 
 
-MEAN = kernel_weights().mean((0, 4))
-READS = np.full((1, 3, 4), 0.25)
-
-BAD_SCALES = {
-    "four axes": ({"images": np.stack([photograph()] * 3)}, r"images must be uint8 \(P, V, H, W, 3\)"),
-    "one size": (
-        {"images": photograph()[None, None], "sizes": [10]},
-        "images must show the object in at least two sizes, got 1",
-    ),
-    "sizes' number": ({"sizes": [10, 20]}, r"sizes must have shape \(3\), got \(2,\)"),
-    "sizes' order": ({"sizes": [10, 40, 20]}, r"sizes must be positive and ascend, got \[10\.0, 40"),
-    "size zero": ({"sizes": [0, 20, 40]}, "sizes must be positive and ascend"),
-    "weights' axes": (
-        {"weights": kernel_weights()[0]},
-        r"weights must have shape \(1, 3, L, M, C\), got \(3, 2, 4, 5\)",
-    ),
-    "weights' sum": (
-        {"weights": np.moveaxis(kernel_weights(), 3, 4)},
-        "weights must sum to 1 on axis 3, got ",
-    ),
-    "negative weight": ({"weights": with_value(kernel_weights(), -0.1)}, r"weights must lie in \[0, 1\], got"),
-    "nan weight": ({"weights": with_value(kernel_weights(), np.nan)}, "weights must be finite, got nan"),
-    "one branch": ({"weights": np.ones((1, 3, 2, 1, 5))}, "weights must have at least two branches"),
-    "no block": ({"weights": []}, "weights must hold an array for each block, got an empty list"),
-    "list's branches": (
-        {"weights": [kernel_weights()[:, :, 0], np.full((1, 3, 2, 5), 0.5)]},
-        r"weights\[1\] must have shape \(1, 3, 4, C\), got \(1, 3, 2, 5\)",
-    ),
-    "list's sum": ({"weights": [kernel_weights()[:, :, 0] / 2]}, r"weights\[0\] must sum to 1 on axis 2, got 0\.5"),
-    "mean's shape": ({"mean": MEAN[:2]}, r"mean must have shape \(3, 2, 4\), got \(2, 2, 4\)"),
-    "mean's sum": ({"mean": MEAN / 2}, "mean must sum to 1 on the last axis, got 0.5"),
-    "spread alone": ({"spread": np.stack([MEAN, MEAN])}, "spread must come with mean"),
-    "spread upside down": (
-        {"mean": MEAN, "spread": np.stack([MEAN + 0.01, MEAN - 0.01])},
-        "spread must hold lower ends, then upper ends",
-    ),
-    "spread beyond one": (
-        {"mean": MEAN, "spread": np.stack([MEAN, MEAN + 1])},
-        r"spread must lie in \[0, 1\]",
-    ),
-    "centres' number": ({"centres": [[1, 2], [3, 4]]}, r"centres must have shape \(1, 2\), got \(2, 2\)"),
-    "centre outside": (
-        {"scale": 4, "centres": [[31, 20]]},
-        "centres must lie on the 30 × 45 pixels, got .*31",
-    ),
-    "scale": ({"scale": 0}, "scale must be a positive number, got 0"),
-    "fields' number": ({"fields": [3, 5]}, r"fields must have shape \(4\), got \(2,\)"),
-    "fields' blocks": ({"fields": np.ones((3, 4))}, r"fields must have shape \(2, 4\), got \(3, 4\)"),
-    "field zero": ({"fields": [0, 3, 5, 7]}, "fields must be positive"),
-    "limits' order": ({"limits": (0.6, 0.4)}, "limits must be .*low < high.*got"),
-    "limits too narrow": ({"limits": (0.24, 0.26)}, "limits must hold every weight shown, 0.* to 0"),
-    "branch names": ({"branch_names": ["3 × 3"]}, "branch_names must have 4 names, got 1"),
-    "block names": ({"block_names": ["a"]}, "block_names must have 2 names, got 1"),
-    "thing": ({"thing": ""}, "thing must be a word, got ''"),
-    "answers' sizes": ({"answers": READS[:, :2]}, r"answers must have shape \(1, 3, K\), got \(1, 2, 4\)"),
-    "answers' sum": ({"answers": READS * 2}, "answers must sum to 1"),
-    "truth alone": ({"truth": [0]}, "truth must come with answers"),
-    "truth beyond": ({"answers": READS, "truth": [4]}, "truth must lie in 0 … 3"),
-    "class names alone": ({"class_names": ["a"]}, "class_names must come with answers"),
-    "variant": ({"variant": 3}, "variant must be an integer in 0 … 2, got 3"),
-    "block": ({"block": 2}, "block must be an integer in 0 … 1, got 2"),
-    "branch": ({"branch": -1}, "branch must be an integer in 0 … 3, got -1"),
-    "channel": ({"channel": 5}, "channel must be an integer in -1 … 4, got 5"),
-    "alt": ({"alt": ["a", "b"]}, "alt must have 1 names, got 2"),
-}
-
-
 @pytest.mark.parametrize("case", BAD_POSITIONS)
 def test_positions_refuses(case: str) -> None:
     changes, message = BAD_POSITIONS[case]
@@ -278,18 +193,24 @@ def test_positions_refuses(case: str) -> None:
         positions(**changes)
 
 
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"states": {"a": {"query": 3}}}, "states must come with a name"),
+    ({"name": "places", "states": {"a": {"query": N}}}, "query must be an integer in 0 … 53"),
+    ({"name": "places", "states": {"a": {"temperature": -1}}}, "temperature must be a positive number"),
+    ({"name": "places", "states": {"a": {"limit": 1}}}, "states must set .* alone, 'a' sets 'limit'"),
+])
+def test_states_of_positions_are_checked(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        positions(**changes)
+    explorer = positions(name="places", states={"a": {"query": (1, 2), "temperature": 2}})
+    assert explorer.states == {"a": {"query": 11, "temperature": 2.0}}
+
+
 @pytest.mark.parametrize("case", BAD_GATES)
 def test_gates_refuses(case: str) -> None:
     changes, message = BAD_GATES[case]
     with pytest.raises(ValueError, match=message):
         gates(**changes)
-
-
-@pytest.mark.parametrize("case", BAD_SCALES)
-def test_scales_refuses(case: str) -> None:
-    changes, message = BAD_SCALES[case]
-    with pytest.raises(ValueError, match=message):
-        scales(**changes)
 
 
 @pytest.mark.parametrize(
@@ -328,18 +249,6 @@ def test_traits_of_gates_are_checked_when_set(trait: str, bad: Any, good: Any) -
     assert getattr(explorer, trait) == good
 
 
-@pytest.mark.parametrize(
-    ("trait", "bad", "good"),
-    [("image", 1, 0), ("variant", 3, 2), ("block", 2, 1), ("branch", 4, 0), ("channel", 5, 4)],
-)
-def test_traits_of_scales_are_checked_when_set(trait: str, bad: Any, good: Any) -> None:
-    explorer = scales()
-    with pytest.raises(ValueError, match=f"{trait} must"):
-        setattr(explorer, trait, bad)
-    setattr(explorer, trait, good)
-    assert getattr(explorer, trait) == good
-
-
 def test_a_change_of_state_can_be_observed() -> None:
     explorer, seen = positions(), []
     explorer.observe(lambda change: seen.append(change["new"]), "query")
@@ -350,7 +259,6 @@ def test_a_change_of_state_can_be_observed() -> None:
 def test_text_form_is_stable_and_short() -> None:
     assert repr(positions()) == "PositionsExplorer(1 photograph, 6 × 9 positions, 1 head)"
     assert repr(gates()) == "GatesExplorer(1 photograph, 2 variants, 3 channels)"
-    assert repr(scales()) == "ScalesExplorer(1 photograph, 3 sizes, 2 blocks, 4 branches)"
     bundle = positions()._repr_mimebundle_()
     assert bundle[0]["text/plain"] == repr(positions())
     assert "text/html" not in bundle[0], "a committed notebook must not carry the explorer's data"
@@ -369,7 +277,7 @@ def test_leading_axes_of_length_one_may_be_left_out() -> None:
     )
 
 
-def unpack(explorer: PositionsExplorer | GatesExplorer | ScalesExplorer, name: str) -> np.ndarray:
+def unpack(explorer: PositionsExplorer | GatesExplorer, name: str) -> np.ndarray:
     entry = explorer.spec["arrays"][name]
     count = int(np.prod(entry["shape"]))
     return np.frombuffer(explorer.data, entry["dtype"], count, entry["offset"]).reshape(entry["shape"])
@@ -424,42 +332,6 @@ def test_packed_features_err_by_half_a_step(shift: float, dtype: type) -> None:
     assert packed.dtype == dtype
     assert (error.max((1, 2)) <= 0.501 * scale).all()
     assert explorer.spec["signed"] == (shift < 0)
-
-
-def test_weights_of_branches_travel_in_two_bytes_each() -> None:
-    explorer = scales(mean=MEAN)
-    for block in range(2):
-        codes = unpack(explorer, f"weights{block}")
-        assert codes.dtype == np.uint16
-        unit = explorer.spec["arrays"][f"weights{block}"]["unit"]
-        assert np.abs(codes * unit - kernel_weights()[:, :, block]).max() <= unit / 2 + 1e-12
-    assert np.abs(unpack(explorer, "mean") / 65535 - MEAN).max() <= 0.5 / 65535 + 1e-12
-
-
-def test_blocks_may_differ_in_their_channels() -> None:
-    one = kernel_weights()
-    explorer = scales(weights=[one[:, :, 0], one[:, :, 1, :, :2]])
-    assert explorer.spec["channels"] == [5, 2]
-    same = scales(weights=[one[:, :, 0], one[:, :, 1]])
-    assert (same.data, same.spec) == (scales().data, scales().spec)
-
-
-def test_the_plot_s_limits_hold_all_that_can_be_shown() -> None:
-    shown = np.append(kernel_weights().mean(4), 0.25)
-    low, high = scales().spec["limits"]
-    assert low <= shown.min()
-    assert high >= shown.max()
-    assert high - low < 2 * np.ptp(shown)
-    assert scales(mean=MEAN, spread=np.stack([MEAN * 0, MEAN])).spec["limits"][0] == 0, "a band is shown too"
-    assert scales(limits=(0, 1)).spec["limits"] == (0, 1)
-
-
-@pytest.mark.parametrize(
-    ("values", "ends"),
-    [((0.47, 0.55), (0.46, 0.56)), ((0.232, 0.263), (0.23, 0.27)), ((0.5, 0.5), (0.499, 0.501)), ((0, 1), (0, 1))],
-)
-def test_plots_end_on_plain_numbers(values: tuple[float, float], ends: tuple[float, float]) -> None:
-    assert nice_around(np.array(values)) == ends
 
 
 def test_photographs_survive() -> None:

@@ -45,15 +45,6 @@ gates.observe(lambda change: seen.open("a").write(f"{change['name']} {change['ne
 gates
 """
 
-SCALES = """
-from attention_lite.explorers import ScalesExplorer
-share = np.linspace(0.3, 0.6, 3)[:, None, None] + np.array([0, 0.1])  # (3 sizes, 1 block, 2 channels)
-kernels = np.stack([1 - share, share], 2)[None]
-scales = ScalesExplorer(np.stack([picture] * 3)[None], kernels, [40, 80, 160], alt="A cat")
-scales.observe(lambda change: seen.open("a").write(f"{change['name']} {change['new']}\\n"), ["variant"])
-scales
-"""
-
 TRANSFORMER = """
 from pathlib import Path
 from attention_lite.explorers import TransformerExplorer
@@ -89,7 +80,7 @@ SETTINGS = {
     "@jupyterlab/apputils-extension/notification.jupyterlab-settings": '{"fetchNews": "false"}',
 }
 
-FROM_PYTHON = "explorer.query = 14; explorer.temperature = 2.0; gates.channel = 2; scales.variant = 2"
+FROM_PYTHON = "explorer.query = 14; explorer.temperature = 2.0; gates.channel = 2"
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +88,7 @@ def lab(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[
     """A JupyterLab server on a folder with three notebooks; killed, kernels and all, when the tests are over."""
     folder = tmp_path_factory.mktemp("lab")
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    notebooks = {"live": (POSITIONS, GATES, SCALES, FROM_PYTHON), "transformer": (TRANSFORMER,),
+    notebooks = {"live": (POSITIONS, GATES, FROM_PYTHON), "transformer": (TRANSFORMER,),
                  "network": (LIVE, 'explorer.pulled = {}; explorer.frame = "blue"'),
                  "forced": (explorer_of(root, "13-text-gates"), FORCED_GATES)}
     for name, sources in notebooks.items():
@@ -234,16 +225,10 @@ def test_pointer_and_python_move_the_same_explorer(notebook: tuple[Page, Path]) 
     gates.get_by_role("slider", name="Channel").press("End")
     wait_until(lambda: re.search(r"channel [0-2]\n", seen.read_text()) is not None, 30, seen.read_text)
 
-    scales = page.locator('.attention-explorer[data-kind="scales"]')
-    scales.get_by_role("slider", name="Side of the object").press("Home")
-    wait_until(lambda: "variant 0\n" in seen.read_text(), 30, seen.read_text)
-    assert "Object 40 pixels wide: block 0 gives branch 1 a weight of 0.350" in status(scales)
-
     page.mouse.move(1, 1)
-    run_cell(page, 3)
+    run_cell(page, 2)
     positions.get_by_role("status").filter(has_text="Query row 1, column 6").wait_for()
     gates.get_by_role("status").filter(has_text="Channel 2: gate").wait_for()
-    scales.get_by_role("status").filter(has_text="gives branch 1 a weight of 0.650").wait_for()
     assert float(re.search(r"strongest weight ([\d.]+)", status(positions))[1]) == pytest.approx(
         strongest(14, 2.0), rel=6e-3
     )

@@ -25,11 +25,11 @@ from nbclient import NotebookClient
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from skimage import color, data
 
-from attention_lite.explorers import GatesExplorer, PositionsExplorer, ScalesExplorer
+from attention_lite.explorers import GatesExplorer, PositionsExplorer
 from attention_lite.lab import scoring
 from conftest import Watch, thread_ms
 
-Explorer = PositionsExplorer | GatesExplorer | ScalesExplorer
+Explorer = PositionsExplorer | GatesExplorer
 EXTENSION = Path(__file__).resolve().parent.parent / "book" / "_ext" / "explorers.py"
 GRID = (12, 18)
 FINE = (48, 72)
@@ -151,59 +151,6 @@ class GatesCase:
         )
 
 
-class ScalesCase:
-    """A square on two photographs, in five sizes; two blocks of three branches, with six and four channels.
-
-    Scores that grow with the kernel and with the square's side, each channel at its own pace; a softmax over the
-    branches. The net reads class 1, and the small squares of the second photograph as class 0.
-    """
-
-    sizes = (6, 10, 14, 19, 26)
-    centres = np.array([[20.0, 40.0], [28.0, 22.0]])  # row and column, in pixels of the network's input
-    extent = (48, 72)
-    fields = np.array([[5, 9, 15], [10, 18, 30]])
-    branches = ("3 × 3", "5 × 5", "7 × 7")
-
-    def __init__(self) -> None:
-        self.images = np.stack([[photograph(name)[::3, ::3]] * 5 for name in ("chelsea", "coffee")])
-        y, x = (np.mgrid[:96, :144] + 0.5) / 2
-        for p, (row, column) in enumerate(self.centres):
-            for v, side in enumerate(self.sizes):
-                self.images[p, v, np.maximum(abs(y - row), abs(x - column)) < side / 2] = (40, 90, 200)
-        self.weights = []
-        for channels in (6, 4):
-            pace = np.linspace(-0.2, 0.8, channels)
-            growth = (np.array(self.sizes) - 14)[None, :, None, None] / 20 + np.array([0.1, -0.3])[:, None, None, None]
-            scores = growth * np.arange(3)[:, None] * pace + 0.1 * np.arange(3)[:, None]
-            self.weights.append(np.exp(scores) / np.exp(scores).sum(2, keepdims=True))
-        self.mean = np.stack([w.mean((0, 3)) for w in self.weights], 1)
-        self.spread = np.stack([self.mean - 0.02, self.mean + 0.03])
-        self.answers = np.full((2, 5, 3), 0.1)
-        self.reads = np.array([[1] * 5, [0, 0, 1, 1, 1]])
-        np.put_along_axis(self.answers, self.reads[..., None], 0.8, 2)
-        self.explorer = ScalesExplorer(
-            self.images,
-            self.weights,
-            self.sizes,
-            mean=self.mean,
-            spread=self.spread,
-            branch_names=self.branches,
-            block_names=["early", "late"],
-            image_names=["cat", "cup"],
-            thing="square",
-            scale=2,
-            centres=self.centres,
-            fields=self.fields,
-            answers=self.answers,
-            truth=[1, 1],
-            class_names=["circle", "square", "star"],
-            alt=["A square on a cat", "A square on a cup"],
-        )
-
-    def weight(self, variant: int, image: int = 0, block: int = 0, branch: int = 2) -> float:
-        return self.weights[block][image, variant, branch].mean()
-
-
 def saved(explorer: Explorer) -> dict:
     """The explorer's state as an executed notebook holds it."""
     state = explorer.get_state()
@@ -246,11 +193,6 @@ def gates() -> GatesCase:
 
 
 @pytest.fixture(scope="module")
-def scales() -> ScalesCase:
-    return ScalesCase()
-
-
-@pytest.fixture(scope="module")
 def positions_url(write_page: Callable[..., str], positions: PositionsCase) -> str:
     return write_page(positions.explorer)
 
@@ -261,13 +203,8 @@ def gates_url(write_page: Callable[..., str], gates: GatesCase) -> str:
 
 
 @pytest.fixture(scope="module")
-def scales_url(write_page: Callable[..., str], scales: ScalesCase) -> str:
-    return write_page(scales.explorer)
-
-
-@pytest.fixture(scope="module")
-def urls(positions_url: str, gates_url: str, scales_url: str) -> dict[str, str]:
-    return {"positions": positions_url, "gates": gates_url, "scales": scales_url}
+def urls(positions_url: str, gates_url: str) -> dict[str, str]:
+    return {"positions": positions_url, "gates": gates_url}
 
 
 @pytest.fixture(autouse=True)
@@ -766,243 +703,11 @@ def test_gates_answer_within_a_frame(page: Page, gates: GatesCase, gates_url: st
     assert milliseconds(root) < 16
 
 
-# Scales -------------------------------------------------------------------------------------------------------
-
-
-def size_reading(root: Locator) -> tuple[float, str, str, float]:
-    """(side, block, branch, weight) of a scales explorer."""
-    side, block, branch, weight = re.search(
-        r"(\S+) pixels wide: (.+?) gives (.+?) a weight of ([\d.]+)", status(root)
-    ).groups()
-    return float(side), block, branch, float(weight)
-
-
-def beside(root: Locator, case: ScalesCase, image: int, reach: tuple[float, float]) -> tuple[float, float]:
-    """Where on the page a point lies that is `reach` = (rows, columns), in the net's pixels, from the centre."""
-    stage = root.locator(".ax-stage")
-    stage.scroll_into_view_if_needed()
-    box = stage.bounding_box()
-    row, column = case.centres[image] + reach
-    return box["x"] + column / case.extent[1] * box["width"], box["y"] + row / case.extent[0] * box["height"]
-
-
-def nearest(case: ScalesCase, side: float) -> int:
-    return int(np.abs(np.array(case.sizes) - side).argmin())
-
-
-def test_the_object_grows_to_reach_the_pointer(page: Page, scales: ScalesCase, scales_url: str) -> None:
-    root = open_page(page, scales_url)
-    choose(root, "Photograph", "cup")
-    for reach in ((1, 0), (0, -4.8), (6.7, 2), (-3, 9.4), (-12, -13), (19, 19)):
-        page.mouse.move(*beside(root, scales, 1, reach))
-        v = nearest(scales, 2 * max(np.abs(reach)))
-        side, _, _, weight = size_reading(root)
-        assert side == scales.sizes[v]
-        assert agrees(weight, scales.weight(v, image=1))
-    page.mouse.move(2, 2)
-    assert size_reading(root)[0] == 14, "a mouse that leaves takes its look along"
-    page.mouse.move(*beside(root, scales, 1, (0, 3)))
-    page.mouse.down()
-    page.mouse.move(*beside(root, scales, 1, (0, 9.5)), steps=4)
-    page.mouse.up()
-    page.mouse.move(2, 2)
-    assert size_reading(root)[0] == 19, "a drag keeps"
-
-
-def test_sizes_blocks_and_branches_read_what_numpy_computes(
-    page: Page, scales: ScalesCase, scales_url: str
-) -> None:
-    root = open_page(page, scales_url)
-    choose(root, "Photograph", "cup")
-    slider = root.get_by_role("slider", name="Side of the square")
-    for block, block_name in enumerate(["early", "late"]):
-        choose(root, "Block", block_name)
-        for branch, branch_name in enumerate(scales.branches):
-            choose(root, "Branch", branch_name)
-            slider.press("Home")
-            for v, size in enumerate(scales.sizes):
-                side, *names, weight = size_reading(root)
-                assert (side, *names) == (size, block_name, branch_name)
-                assert agrees(weight, scales.weight(v, 1, block, branch))
-                text = status(root)
-                assert agrees(re.search(r"mean over the test scenes ([\d.]+)", text)[1], scales.mean[v, block, branch])
-                assert f"The net reads {('circle', 'square')[scales.reads[1, v]]} (probability 0.80), " in text
-                assert text.endswith("right." if scales.reads[1, v] == 1 else "wrong.")
-                first, last = (scales.weight(i, 1, block, branch) for i in (0, 4))
-                a, b, move = re.search(r"from ([\d.]+) at 6 pixels to ([\d.]+) at 26 \(([+-][\d.e-]+)\)", text).groups()
-                assert agrees(a, first)
-                assert agrees(b, last)
-                assert abs(float(move) - (last - first)) <= 0.05 * abs(last - first) + 3e-5
-                assert slider.get_attribute("aria-valuetext") == f"{size} pixels"
-                slider.press("ArrowRight")
-    bars = root.locator(".ax-shares")
-    for block in range(2):
-        parts = bars.nth(block).locator("i")
-        shares = [scales.weight(4, 1, block, m) for m in range(3)]
-        assert parts.all_inner_texts() == [f"{share:.3f}" for share in shares]
-        drawn = parts.evaluate_all("parts => parts.map((p) => p.getBoundingClientRect().width)")
-        assert np.abs(np.array(drawn) / sum(drawn) - shares).max() < 0.005
-        assert sum(drawn) == pytest.approx(bars.nth(block).bounding_box()["width"], abs=0.5)
-
-
-def test_sizes_and_channels_are_reached_by_keys_alone(
-    page: Page, scales: ScalesCase, scales_url: str
-) -> None:
-    root = open_page(page, scales_url)
-    reached = []
-    for _ in range(8):
-        page.keyboard.press("Tab")
-        focus = "document.activeElement"
-        reached.append(page.evaluate(f"{focus}.type || {focus}.getAttribute('role') || {focus}.tagName"))
-        assert page.evaluate(
-            f"[{focus}, {focus}.nextElementSibling].some((n) => n && getComputedStyle(n).outlineStyle !== 'none')"
-        ), f"no visible focus on {reached[-1]}"
-    assert reached == ["radio", "application", "range", "radio", "radio", "checkbox", "slider", "SUMMARY"]
-    root.locator(".ax-stage").focus()
-    for key, v in {"ArrowUp": 3, "ArrowRight": 4, "ArrowDown": 3, "Shift+ArrowLeft": 0, "End": 4, "Home": 0}.items():
-        page.keyboard.press(key)
-        side, _, _, weight = size_reading(root)
-        assert side == scales.sizes[v]
-        assert agrees(weight, scales.weight(v))
-    channels = root.get_by_role("slider", name="Channel")
-    channels.press("Home")
-    for c in range(6):
-        own = scales.weights[0][0, :, 2, c]
-        read, low, high = re.search(
-            rf"Channel {c} alone: ([\d.]+); from ([\d.]+) at 6 pixels to ([\d.]+) at 26", status(root)
-        ).groups()
-        assert all(agrees(text, x) for text, x in zip((read, low, high), own[[0, 0, 4]], strict=True))
-        assert channels.get_attribute("aria-valuetext").startswith(f"channel {c}, weight {read}")
-        channels.press("ArrowRight")
-    assert channels.get_attribute("aria-valuemax") == "5"
-    choose(root, "Block", "late")
-    assert "Channel" not in status(root), "channel 5 is not in a block of four channels"
-    assert channels.get_attribute("aria-valuemax") == "3"
-    channels.press("End")
-    channels.press("Escape")
-    assert "In this photograph it goes from" in status(root)
-
-
-def canvas_colour(root: Locator, canvas: str, at: tuple[float, float]) -> list[int]:
-    """The colour of a canvas at (x, y) CSS pixels, once what was asked for is drawn."""
-    root.page.evaluate("() => new Promise(requestAnimationFrame)")
-    return root.locator(canvas).evaluate(
-        """(canvas, [x, y]) => {
-            const ratio = canvas.width / canvas.clientWidth;
-            return [...canvas.getContext('2d').getImageData(x * ratio, y * ratio, 1, 1).data].slice(0, 3);
-        }""",
-        at,
-    )
-
-
-NAVY, ORANGE = [11, 79, 138], [180, 80, 10]  # the largest and the smallest branch in light mode
-
-
-def test_the_plot_stands_on_limits_that_stay(page: Page, scales: ScalesCase, scales_url: str) -> None:
-    root = open_page(page, scales_url)
-    low, high = scales.explorer.spec["limits"]
-    box = root.locator(".ax-plot").bounding_box()
-    slider = root.get_by_role("slider", name="Side of the square")
-    slider.press("Home")
-    left, right, top, bottom = 54, box["width"] - 14, 8, box["height"] - 34
-
-    def place(v: int, weight: float) -> tuple[float, float]:
-        along = (scales.sizes[v] - 6) / 20
-        return left + along * (right - left), bottom - (weight - low) / (high - low) * (bottom - top)
-
-    for image, name in enumerate(["cat", "cup"]):
-        choose(root, "Photograph", name)
-        for block, block_name in enumerate(["early", "late"]):
-            choose(root, "Block", block_name)
-            for branch, colour in ((0, ORANGE), (2, NAVY)):
-                choose(root, "Branch", scales.branches[branch])
-                for v in range(5):
-                    weight = scales.weight(v, image, block, branch)
-                    assert canvas_colour(root, ".ax-plot", place(v, weight)) == colour, "a point of this photograph"
-                between = np.mean([place(v, scales.mean[v, block, branch]) for v in (3, 4)], 0)
-                assert canvas_colour(root, ".ax-plot", tuple(between)) == colour, "the line of the mean"
-    title = f"from {low:g} to {high:g}"
-    assert root.get_by_text(title).is_visible()
-    page.mouse.move(box["x"] + place(3, 0)[0] + 5, root.locator(".ax-plot").bounding_box()["y"] + 40)
-    assert size_reading(root)[0] == 19, "pointing at the plot asks for a size"
-
-
-def test_object_and_kernels_are_outlined_where_they_are(page: Page, scales: ScalesCase, scales_url: str) -> None:
-    root = open_page(page, scales_url)
-    choose(root, "Photograph", "cup")
-    choose(root, "Block", "late")
-    pixel = root.locator(".ax-stage").bounding_box()["width"] / 72
-    row, column = scales.centres[1] * pixel
-    bright = [122, 199, 255]
-    for v, key in enumerate(["Home", *["ArrowRight"] * 4]):
-        root.locator(".ax-stage").press(key)
-        half = scales.sizes[v] / 2 * pixel
-        for dy, dx in ((-half, -half), (half, -half), (half, half)):
-            assert canvas_colour(root, ".ax-stage", (column + dx, row + dy)) == [255, 255, 255], "a corner"
-    edge = (column + 4 * pixel, row + 15 * pixel)
-    assert canvas_colour(root, ".ax-stage", edge) == bright, "the 7 × 7 kernel of the late block covers 30 pixels"
-    root.get_by_role("checkbox").uncheck()
-    assert canvas_colour(root, ".ax-stage", edge) != bright
-
-
-def test_the_table_of_sizes_says_the_same(page: Page, scales: ScalesCase, scales_url: str) -> None:
-    root = open_page(page, scales_url)
-    choose(root, "Block", "late")
-    root.get_by_text("Values as a table").click()
-    rows = root.locator("tbody tr")
-    rows.nth(4).wait_for()
-    for v, size in enumerate(scales.sizes):
-        side, *weights, mean, spread, answer = rows.nth(v).locator("td").all_inner_texts()
-        assert side == str(size)
-        assert all(agrees(text, scales.weight(v, 0, 1, m)) for m, text in enumerate(weights))
-        assert agrees(mean, scales.mean[v, 1, 2])
-        low, high = spread.split(" to ")
-        assert agrees(low, scales.spread[0, v, 1, 2])
-        assert agrees(high, scales.spread[1, v, 1, 2])
-        assert answer == "square (probability 0.80), right"
-
-
-def test_a_finger_resizes_the_object(browser: Browser, scales: ScalesCase, scales_url: str) -> None:
-    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
-    page = context.new_page()
-    root = open_page(page, scales_url)
-    page.touchscreen.tap(*beside(root, scales, 0, (0, -9.4)))
-    assert size_reading(root)[0] == 19
-    before = page.evaluate("scrollY")
-    fingers = context.new_cdp_session(page)
-    path = [beside(root, scales, 0, (-r, 1)) for r in np.linspace(9, 3.2, 6)]
-    for kind, points in (("touchStart", path[:1]), *(("touchMove", [at]) for at in path), ("touchEnd", [])):
-        at = [{"x": x, "y": y} for x, y in points]
-        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
-    page.wait_for_timeout(100)
-    assert size_reading(root)[0] == 6, "a drag towards the middle makes it small"
-    assert page.evaluate("scrollY") == before
-    context.close()
-
-
-def test_without_mean_and_answers_nothing_is_said_of_them(
-    page: Page, scales: ScalesCase, write_page: Callable[..., str]
-) -> None:
-    explorer = ScalesExplorer(scales.images[:1], scales.weights[0][:1, :, None], scales.sizes, alt="A square")
-    root = open_page(page, write_page(explorer))
-    assert size_reading(root)[:3] == (14, "block 0", "branch 2")
-    assert "scenes" not in status(root)
-    assert "The net reads" not in status(root)
-    assert root.get_by_role("group", name="Block").get_by_role("radio").count() == 0
-    root.get_by_text("Values as a table").click()
-    root.locator("tbody tr").nth(4).wait_for()
-    assert root.locator("thead th").all_inner_texts() == ["side, pixels", "branch 0", "branch 1", "branch 2"]
-
-
-def test_scales_answer_within_a_frame(page: Page, scales_url: str) -> None:
-    assert milliseconds(open_page(page, scales_url)) < 16
-
-
 # All ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("kind", ["positions", "gates", "scales"])
+@pytest.mark.parametrize("kind", ["positions", "gates"])
 def test_axe_finds_nothing(page: Page, kind: str, theme: str, urls: dict[str, str]) -> None:
     root = open_page(page, urls[kind])
     page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
@@ -1015,7 +720,7 @@ def test_axe_finds_nothing(page: Page, kind: str, theme: str, urls: dict[str, st
     assert root.get_attribute("data-kind") == kind
 
 
-@pytest.mark.parametrize("kind", ["positions", "gates", "scales"])
+@pytest.mark.parametrize("kind", ["positions", "gates"])
 def test_a_phone_shows_it_whole_with_targets_a_finger_can_hit(
     browser: Browser, kind: str, urls: dict[str, str]
 ) -> None:
@@ -1034,6 +739,27 @@ def test_a_phone_shows_it_whole_with_targets_a_finger_can_hit(
     context.close()
 
 
+def test_positions_go_into_a_state_by_its_name_and_by_their_traits(page: Page, write_page: Callable[..., str],
+                                                                   positions: PositionsCase) -> None:
+    explorer = PositionsExplorer(positions.images, grid=GRID, queries=positions.queries, name="places",
+                                 states={"corner": {"query": (1, 2), "temperature": 2.0}}, alt=["A cat", "A cup"])
+    url = write_page(explorer)
+    root = open_page(page, f"{url}#try=places:corner")
+    assert reading(root)[:2] == (1, 2)
+    assert root.get_by_role("slider", name="Temperature").get_attribute("aria-valuetext") == "2"
+    page.evaluate("location.hash = '#try=places:query=40;show=map'")
+    page.wait_for_function("!document.querySelector('.ax-status').innerText.includes('row 1, column 2')")
+    assert reading(root)[:2] == divmod(40, GRID[1])
+    assert root.get_by_role("radio", name="map", exact=True).is_checked()
+    assert root.get_by_role("slider", name="Temperature").get_attribute("aria-valuetext") == "2", "it stays"
+    for wrong in ("query=99999", "query=1.5", "show=moon", "temperature=-1", "elsewhere"):
+        page.evaluate("(wrong) => (location.hash = `#try=places:${wrong}`)", wrong)
+        root.get_by_role("alert").filter(has_text=f"The address asks for {wrong.split('=')[0]}").wait_for()
+        assert reading(root)[:2] == divmod(40, GRID[1])
+    point(root, 7, GRID, click=True)
+    page.wait_for_function("location.hash.includes('query=7')")
+
+
 def test_a_read_out_is_announced_once_it_has_settled(page: Page, positions_url: str) -> None:
     root = open_page(page, positions_url)
     region = root.get_by_role("status")
@@ -1046,15 +772,14 @@ def test_a_read_out_is_announced_once_it_has_settled(page: Page, positions_url: 
 
 
 def test_explorers_of_one_page_keep_to_themselves(
-    page: Page, write_page: Callable[..., str], positions: PositionsCase, gates: GatesCase, scales: ScalesCase
+    page: Page, write_page: Callable[..., str], positions: PositionsCase, gates: GatesCase
 ) -> None:
-    open_page(page, write_page(positions.explorer, gates.explorer, positions.explorer, scales.explorer))
-    first, second, third, fourth = page.locator(".attention-explorer").all()
+    open_page(page, write_page(positions.explorer, gates.explorer, positions.explorer))
+    first, second, third = page.locator(".attention-explorer").all()
     point(first, 100, GRID, click=True)
     assert reading(first)[:2] == divmod(100, 18)
     assert reading(third)[:2] == (3, 5)
     assert answer(second)
-    assert size_reading(fourth)[0] == 14
     ids = page.evaluate("[...document.querySelectorAll('[id]')].map((n) => n.id)")
     assert len(ids) == len(set(ids))
     assert page.locator("script[type=module]").count() == 1
@@ -1071,9 +796,9 @@ def test_without_javascript_the_photograph_is_there(browser: Browser, positions_
 
 
 def test_one_explorer_is_small(
-    positions: PositionsCase, gates: GatesCase, scales: ScalesCase, extension: ModuleType
+    positions: PositionsCase, gates: GatesCase, extension: ModuleType
 ) -> None:
-    for case in (positions, gates, scales, PositionsCase(FINE)):
+    for case in (positions, gates, PositionsCase(FINE)):
         html = extension.division(saved(case.explorer)).encode()
         assert len(html) < 700_000
     assert len(extension.module(saved(positions.explorer)).encode()) < 100_000
@@ -1246,23 +971,6 @@ class Embedded:
     def drive_live(self) -> None:
         # What it answers is compared with torch in test_live_explorer and test_live_views.
         expect(self.root.get_by_role("status")).to_contain_text("The network ")
-
-    def drive_scales(self) -> None:
-        spec, stage = self.spec, self.root.locator(".ax-stage")
-        for block, block_name in enumerate(spec["blockNames"]):
-            if len(spec["blockNames"]) > 1:
-                choose(self.root, "Block", block_name)
-            entry = spec["arrays"][f"weights{block}"]
-            weights = self.array(f"weights{block}")[self.state["image"]].mean(-1) * entry["unit"]
-            for branch, branch_name in enumerate(spec["branchNames"]):
-                choose(self.root, "Branch", branch_name)
-                for key, v in (("Home", 0), ("End", len(spec["sizes"]) - 1)):
-                    stage.press(key)
-                    side, *names, weight = size_reading(self.root)
-                    assert names == [block_name, branch_name]
-                    assert agrees(side, spec["sizes"][v])
-                    assert agrees(weight, weights[v, branch])
-
 
     def drive_transformer(self) -> None:
         spec, image = self.spec, self.state["image"]

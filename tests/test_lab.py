@@ -31,6 +31,7 @@ from attention_lite.lab import (
     disc_mask,
     draw,
     enlarge,
+    for_readers,
     frame_mask,
     load_checkpoint,
     masks,
@@ -195,6 +196,17 @@ def test_large_drawings_are_the_small_ones_in_more_detail(task):
     blown_up = F.interpolate(small, scale_factor=4, mode="bilinear")
     assert large.diff(dim=-1).abs().mean() > 1.1 * blown_up.diff(dim=-1).abs().mean()
     assert (F.avg_pool2d(masks(scenes, 4), 4) - masks(scenes)).abs().mean() < 0.005
+
+
+def test_readers_see_every_scene_by_one_fixed_curve():
+    """Brighter everywhere between black and white, and never out of order; what the networks see stays as it is."""
+    scenes = TASKS["cued-search"]("test").sample(6, 0)
+    seen, drawn = for_readers(scenes), draw(scenes, 4).permute(0, 2, 3, 1)
+    assert seen.shape == (6, 192, 192, 3)
+    torch.testing.assert_close(seen, drawn ** 0.65)
+    inner = (drawn > 0.02) & (drawn < 0.98)
+    assert (seen[inner] > drawn[inner]).all()
+    assert torch.equal(for_readers(scenes[2])[0], seen[2])                # not by what else is shown
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -39,15 +39,16 @@ EXPLORERS = {
         causes=["map", "block", "gates", "scene", "drag", "paint", "seed", "control", "gate"]),
     "bam": lambda: LiveExplorer(
         stage("one-digit-residual", "bam", seeds=(2, 0)), name="bam", block="bottlenecks.0", maps=["gates"],
-        off=["channel branch", "spatial branch"], views=["answer", "map", "strip", "count"],
+        off=["channel branch", "spatial branch"], views=["answer", "seeds", "map", "strip", "count"],
         causes=["map", "seed", "off", "scene", "drag", "gates", "block"]),
     "danet": lambda: LiveExplorer(
         stage("cued-segmentation", "danet", seeds=(0, 1)), name="danet", off=["alpha", "beta"],
         maps=["weights", "paint"], views=["answer", "map", "pair", "strip", "count"],
-        causes=["off", "seed", "disc", "scene", "forbid", "drag"]),
+        causes=["off", "seed", "disc", "scene", "forbid", "drag", "position", "channel_to_channel", "ink", "ground"]),
     "external": lambda: LiveExplorer(
         stage("cued-search", "external", seeds=(1, 0)), name="external", off=["W_O"], maps=["slot"],
-        views=["answer", "map", "heads", "slots", "strip", "count"], causes=["disc", "sums", "off", "scene", "seed"]),
+        views=["answer", "map", "heads", "sums", "slots", "strip", "count"],
+        causes=["disc", "sums", "sum", "off", "scene", "seed"]),
     "emsa": lambda: LiveExplorer(
         stage("cued-search", "emsa", seeds=(1,), controls=("emsa-4", "emsa-plain")), name="emsa", head=3,
         maps=["before", "weights"], views=COMMON, causes=["control", "disc", "scene"]),
@@ -153,11 +154,13 @@ def cued(seed: int = 0) -> nn.Module:
     return load_checkpoint("cued-search", "self-attention", seed)[0]
 
 
-def without_disc(net: nn.Module, scenes: Scenes) -> Tensor:
-    """Answers if no query may read the disc or the places that touch it."""
+def without_disc(net: nn.Module, scenes: Scenes, head: int | None = None) -> Tensor:
+    """Answers if no query, or none of one head, may read the disc or the places that touch it."""
     disc = scoring.on_grid(disc_mask(scenes), (12, 12))
     around = F.max_pool2d(disc.float()[:, None], 3, stride=1, padding=1)[:, 0].bool()
-    mask = ~around.flatten(1)[:, None, None]
+    mask = ~around.flatten(1)[:, None, None].repeat(1, 4, 1, 1)
+    if head is not None:
+        mask[:, [h for h in range(4) if h != head]] = True
     handle = net.block.block.register_forward_pre_hook(lambda block, inputs: (inputs[0], None, None, mask))
     answers = ask(net, scenes)
     handle.remove()
@@ -205,6 +208,18 @@ def test_forbidding_the_disc_by_keys_takes_the_answer_away(page: Page, site: Pat
     close(answer(page), ask(net, scene)[0])
     root.get_by_role("button", name="start again").click()
     close(answer(page), ask(cued(), scene)[0])
+
+
+def test_one_head_alone_is_forbidden_the_disc(page: Page, watch: Watch, site: Path) -> None:
+    root, scene = open_page(page, site, "attention"), first_of("cued-search")
+    root.get_by_role("checkbox", name="the disc").press("Space")
+    for head in (1, 3):
+        root.get_by_label("Forbidden to").select_option(label=f"head {head} alone")
+        close(answer(page), without_disc(cued(), scene, head)[0])
+    assert (without_disc(cued(), scene, 1) - without_disc(cued(), scene)).abs().max() > 0.01
+    root.get_by_label("Forbidden to").select_option(label="all heads")
+    close(answer(page), without_disc(cued(), scene)[0])
+    assert not watch.errors
 
 
 def test_the_asking_place_moves_by_keys_and_by_pointer(page: Page, site: Path) -> None:
@@ -256,13 +271,16 @@ def test_the_pair_is_torchs(page: Page, site: Path) -> None:
     assert float(titles[1].split("weight ")[1]) == pytest.approx(float(weights[key]), rel=0.01)
 
 
-@pytest.mark.parametrize("state", ["forbid", "disc"])
+@pytest.mark.parametrize("state", ["forbid", "head", "disc"])
 def test_the_count_of_cued_search_is_torchs(page: Page, site: Path, palette: dict, state: str) -> None:
     scenes = scenes_of("cued-search")
     own = ask(cued(), scenes).argmax(1)
     if state == "forbid":
         root = open_page(page, site, "attention", {"forbid": '["disc"]'})
         after, keep = without_disc(cued(), scenes).argmax(1), torch.ones(200, dtype=torch.bool)
+    elif state == "head":
+        root = open_page(page, site, "attention", {"forbid": '["disc"]', "forbid_head": "1"})
+        after, keep = without_disc(cued(), scenes, 1).argmax(1), torch.ones(200, dtype=torch.bool)
     else:
         root = open_page(page, site, "attention", {"disc": "green"})
         digits = [palette_names(scenes[i], palette) for i in range(200)]
@@ -280,7 +298,52 @@ def test_the_count_of_cued_search_is_torchs(page: Page, site: Path, palette: dic
         assert f"It reads the green digit in {int((after == green)[keep].sum())} of {n}" in words
 
 
-# CBAM and BAM: exchange the map, paint it ------------------------------------------------------------------------
+# The picture as readers see it -----------------------------------------------------------------------------------
+
+PIXELS = """() => {
+    const stage = document.querySelector(".ax-stage"), { width, height } = stage;
+    return [height, width, Array.from(stage.getContext("2d").getImageData(0, 0, width, height).data)];
+}"""
+
+
+def seen(page: Page) -> Tensor:
+    """What the stage shows, (3, 48, 48) in [0, 1]: the mean over each pixel of the network's picture."""
+    height, width, data = page.evaluate(PIXELS)
+    pixels = torch.tensor(data, dtype=torch.float32).view(height, width, 4)[..., :3] / 255
+    return F.adaptive_avg_pool2d(pixels.permute(2, 0, 1), (48, 48))
+
+
+def test_the_picture_is_as_bright_as_the_lab_shows_it(page: Page, site: Path, cued_stage: Stage) -> None:
+    open_page(page, site, "attention", {"over": "", "query": "143"})              # the square lies in a corner
+    expected = F.avg_pool2d(torch.tensor(cued_stage.stills[0]).permute(2, 0, 1) / 255, 4)
+    apart = (seen(page) - expected).abs()[:, :43, :43]
+    assert apart.mean() < 0.02
+    assert apart.flatten().quantile(0.99) < 0.12                                  # edges are drawn by the browser
+
+
+def test_a_map_takes_colour_and_no_light(page: Page, site: Path) -> None:
+    """Places without weight are paler and no darker; those of the most weight are as they are without the map."""
+    open_page(page, site, "attention", {"over": "", "query": "143", "head": "1"})
+    bare, net, scene = seen(page), cued(), first_of("cued-search")
+    open_page(page, site, "attention", {"query": "143", "head": "1"})
+    with torch.no_grad(), record_attention(net) as maps:
+        net(pictures(scene))
+    weights = maps["block.block"]["position"][0, 1, 143].view(12, 12)
+    middles = (slice(None), slice(1, None, 4), slice(1, None, 4))                 # of each place, without its lines
+    under, over = bare[middles], seen(page)[middles]
+    full, none = weights >= 0.05, weights < 0.001
+    full[11, 11] = none[11, 11] = False
+    full[weights.argmax() // 12, weights.argmax() % 12] = False                   # the ring
+    assert none.sum() > 30
+    luminance = torch.tensor([0.3, 0.59, 0.11])
+    assert (torch.einsum("c,cyx->yx", luminance, over - under)[none] > -0.02).all()
+    spread = lambda colours: colours.amax(0) - colours.amin(0)  # noqa: E731
+    assert (spread(over)[none] < 0.4 * spread(under)[none] + 0.03).all()
+    assert full.sum() >= 1
+    assert (over - under).abs()[:, full].max() < 0.03
+
+
+# CBAM and BAM: exchange the map, paint it, see it in every training ----------------------------------------------
 
 Exchange = Callable[[str, str, Tensor], Tensor]
 
@@ -376,6 +439,24 @@ def test_places_are_painted_by_pointer_and_by_keys(page: Page, site: Path) -> No
     close(answer(page), residual("cbam", scene, lambda block, name, own: own)[0])
 
 
+def test_every_training_is_seen_side_by_side(page: Page, watch: Watch, site: Path) -> None:
+    """What each reads, and its map, under the same cause; a press chooses one."""
+    root, scenes = open_page(page, site, "bam", {"map": "scene:1", "block": ""}), scenes_of("one-digit")
+    for number, photograph in ((0, "chelsea"), (2, "coffee")):
+        root.get_by_role("group", name="Picture").get_by_role("radio").nth(number).check(force=True)
+        scene = scenes[scenes.photographs.index(photograph)]
+        for seed in (0, 2):
+            other = gates_of("bam", scenes[scenes.photographs.index("china")], seed)
+            digit = residual("bam", scene, lambda block, name, own, other=other: (
+                other[block][name] if name == "spatial_logits" else own), seed).argmax()
+            root.get_by_role("radio", name=f"seed {seed}: {digit}").wait_for()
+    maps = root.locator(".ax-heads canvas").evaluate_all("(all) => all.map((canvas) => canvas.toDataURL())")
+    assert maps[0] != maps[1]
+    root.get_by_role("radio", name="seed 0").check(force=True)
+    page.wait_for_function("document.querySelector('.attention-explorer').dataset.state.includes('seed=0')")
+    assert not watch.errors
+
+
 @pytest.mark.parametrize("state", [{"map": "mean", "block": ""}, {"off": '["channel branch"]'}])
 def test_bams_numbers_are_taken_away(page: Page, site: Path, state: dict[str, str]) -> None:
     open_page(page, site, "bam", state)
@@ -432,6 +513,56 @@ def test_alpha_and_beta_are_switched_off_by_keys(page: Page, watch: Watch, site:
     assert not watch.errors
 
 
+Tables = dict[str, Tensor]
+
+
+@torch.no_grad()
+def tables(scenes: Scenes) -> Tables:
+    """A of the places and R of the channels."""
+    net = load_checkpoint("cued-segmentation", "danet", 0)[0]
+    with record_attention(net) as maps:
+        net(pictures(scenes))
+    return {name: of[name] for of in maps.values() for name in ("position", "channel_to_channel") if name in of}
+
+
+@torch.no_grad()
+def painted_with(scenes: Scenes, theirs: Tables) -> Tensor:
+    """The overlap of what is painted with each digit of the one scene, if these are the block's A and R."""
+    net = load_checkpoint("cued-segmentation", "danet", 0)[0]
+    for name, branch in (("position", net.block.position), ("channel_to_channel", net.block.channel)):
+        if name in theirs:
+            branch.register_forward_hook(lambda module, inputs, output, name=name: with_table(
+                module, inputs[0], theirs[name]))
+    region = scoring.painted(net, scenes)
+    return torch.stack([scoring.overlap(region, masks(scenes)[:, k] > 0.5)[0] for k in range(3)])
+
+
+def with_table(branch: nn.Module, x: Tensor, table: Tensor) -> Tensor:
+    """The branch's output if this is its map: A of the places (n, h, N, N), or R of the channels (n, C, C)."""
+    if hasattr(branch, "beta"):
+        return x + branch.beta * torch.einsum("ncd,ndhw->nchw", table, x)
+    values = branch.D(x.flatten(2).transpose(1, 2))
+    read = torch.einsum("nij,njc->nci", table.flatten(0, 1), values)
+    return x + branch.alpha * read.transpose(1, 2).reshape(x.shape)
+
+
+def test_a_and_r_are_those_of_another_picture(page: Page, watch: Watch, site: Path, palette: dict) -> None:
+    root, scenes = open_page(page, site, "danet"), scenes_of("cued-segmentation")
+    scene, other = first_of("cued-segmentation"), scenes[scenes.photographs.index("china")]
+    green = tables(scene.replace(disc_colour=torch.tensor([palette["green"]])))
+    close(answer(page), painted_with(scene, tables(scene)))
+    menus = {"position": root.get_by_label("A in place"), "channel_to_channel": root.get_by_label("R in place")}
+    for name, menu in menus.items():
+        menu.select_option(label="those of a green disc")
+        close(answer(page), painted_with(scene, {name: green[name]}))
+        menu.select_option(label="those of china 2")
+        close(answer(page), painted_with(scene, {name: tables(other)[name]}))
+        menu.select_option(label="the network's own")
+    assert (painted_with(scene, {"channel_to_channel": green["channel_to_channel"]})
+            - painted_with(scene, {})).abs().max() > 0.01
+    assert not watch.errors
+
+
 def test_the_count_of_what_is_painted_is_torchs(page: Page, site: Path) -> None:
     scenes = scenes_of("cued-segmentation")
     root = open_page(page, site, "danet", {"off": '["beta"]'})
@@ -447,18 +578,27 @@ def test_the_count_of_what_is_painted_is_torchs(page: Page, site: Path) -> None:
 # External attention: the sums of the picture as it was -----------------------------------------------------------
 
 
+def slot_scores(block: nn.Module, tokens: Tensor) -> Tensor:
+    return block.M_k(tokens.unflatten(-1, (block.h, -1)).transpose(1, 2))
+
+
 @torch.no_grad()
-def with_sums_of(scenes: Scenes, others: Scenes) -> Tensor:
-    """What the network answers to `scenes` with the slots' sums of `others`."""
+def log_sums(scenes: Scenes) -> Tensor:
+    """The logarithm of each slot's sum over the places: (n, h, 1, S)."""
     net = load_checkpoint("cued-search", "external", 1)[0]
-    block = net.block.block
+    tokens = net.block.norm(net.stem(pictures(scenes)).flatten(2).transpose(1, 2))
+    return slot_scores(net.block.block, tokens).logsumexp(2, keepdim=True)
 
-    def scores(tokens: Tensor) -> Tensor:
-        return block.M_k(tokens.unflatten(-1, (block.h, -1)).transpose(1, 2))
 
-    sums = scores(net.block.norm(net.stem(pictures(others)).flatten(2).transpose(1, 2))).logsumexp(2, keepdim=True)
+@torch.no_grad()
+def with_sums_of(scenes: Scenes, others: Scenes, pulled: dict[int, float] | None = None) -> Tensor:
+    """What the network answers to `scenes` with the slots' sums of `others`, some of them pulled."""
+    net = load_checkpoint("cued-search", "external", 1)[0]
+    block, sums = net.block.block, log_sums(others)
+    for number, value in (pulled or {}).items():
+        sums[:, number // 32, :, number % 32] = value
     handle = block.register_forward_hook(lambda block, inputs, output: block.W_O(
-        block.M_v((scores(inputs[0]) - sums).softmax(3)).transpose(1, 2).flatten(2)))
+        block.M_v((slot_scores(block, inputs[0]) - sums).softmax(3)).transpose(1, 2).flatten(2)))
     answers = ask(net, scenes)
     handle.remove()
     return answers
@@ -471,6 +611,34 @@ def test_a_recoloured_disc_is_heard_through_the_sums(page: Page, watch: Watch, s
     close(answer(page), with_sums_of(now, now)[0])
     root.get_by_label("Sums in place").select_option(label="those of the picture as it was")
     close(answer(page), with_sums_of(now, scene)[0])
+    assert not watch.errors
+
+
+def test_one_sum_is_pulled_by_pointer_and_by_keys(page: Page, watch: Watch, site: Path, palette: dict) -> None:
+    """Its bar leads from the sum of the picture as it was to the present one, and further where it is pulled."""
+    root, scene = open_page(page, site, "external"), first_of("cued-search")
+    root.get_by_role("radio", name="yellow").check()
+    now = scene.replace(disc_colour=torch.tensor([palette["yellow"]]))
+    chart = root.get_by_role("slider", name=re.compile("^Sums"))
+    chart.press("Home")
+    for _ in range(3):
+        chart.press("ArrowRight")
+    chart.press("PageUp")
+    chart.press("ArrowDown")
+    value = float(chart.get_attribute("aria-valuenow"))
+    close(answer(page), with_sums_of(now, now, {3: value})[0])
+    assert f"{log_sums(scene)[0, 0, 0, 3]:.2f} in the picture as it was" in root.get_by_role("status").inner_text()
+    root.get_by_role("radio", name="head 2").check()
+    box = chart.bounding_box()
+    x = box["x"] + 40 + (box["width"] - 40) * 10.5 / 32
+    page.mouse.move(x, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(x, box["y"] + 20, steps=3)
+    page.mouse.up()
+    other = float(chart.get_attribute("aria-valuenow"))
+    close(answer(page), with_sums_of(now, now, {3: value, 2 * 32 + 10: other})[0])
+    root.get_by_role("button", name="let all go").click()
+    close(answer(page), with_sums_of(now, now)[0])
     assert not watch.errors
 
 
@@ -615,6 +783,16 @@ def test_on_a_phone_cause_picture_and_answer_are_seen_together(page: Page, site:
     ({"views": ["gates"]}, "views may hold 'gates' only with a block with one gate a channel"),
     ({"causes": ["off"], "off": []}, "causes may hold 'off' only with parts to switch off"),
     ({"query": 144}, "query must be an integer in -1 … 143"),
+    ({"forbid_head": 4}, "forbid_head must be an integer in -1 … 3"),
+    ({"position": "mean"}, "position must be one of"),
+    ({"causes": ["channel_to_channel"]}, "may hold 'channel_to_channel' only with a block in which channels read"),
+    ({"views": ["seeds"]}, "views may hold 'seeds' only with two seeds or more"),
+    ({"views": ["sums"]}, "views may hold 'sums' only with a block with slots"),
+    ({"pulled_sums": {0: 1.0}}, "pulled_sums must be an integer in 0"),
+    ({"inks": {0: "abc"}}, "inks must hold 64 letters from a to q"),
+    ({"inks": {3: "a" * 64}}, "inks must be one of"),
+    ({"ground": b"abc"}, r"ground must be uint8 \(3, 48, 48\), or empty for none, got 3 bytes"),
+    ({"ground": torch.zeros(3, 48, 48)}, "ground must be uint8, 0 to 255, got dtype float32"),
     ({"shares": [0.5]}, "shares must have shape"),
     ({"over": "gates"}, "over must be one of"),
 ])

@@ -11,9 +11,8 @@ with extra("book"):
     from attention_lite.explorers.gates import GatesExplorer
     from attention_lite.explorers.live import LiveExplorer
     from attention_lite.explorers.positions import PositionsExplorer
-    from attention_lite.explorers.scales import ScalesExplorer
     from attention_lite.explorers.table import Column, TableExplorer
     from attention_lite.explorers.transformer import TransformerExplorer
 
-__all__ = ["Column", "ForcedGatesExplorer", "GatesExplorer", "LiveExplorer", "PositionsExplorer", "ScalesExplorer",
-           "TableExplorer", "TransformerExplorer"]
+__all__ = ["Column", "ForcedGatesExplorer", "GatesExplorer", "LiveExplorer", "PositionsExplorer", "TableExplorer",
+           "TransformerExplorer"]

@@ -76,14 +76,6 @@ def distributions(name: str, array: np.ndarray, axis: int = -1) -> np.ndarray:
     return array
 
 
-def ascending(name: str, value: Any, count: int) -> np.ndarray:
-    """Return `count` positive numbers, each larger than the one before."""
-    array = numbers(name, value, (count,))
-    if array[0] <= 0 or (np.diff(array) <= 0).any():
-        raise ValueError(f"{name} must be positive and ascend, got {array.tolist()}")
-    return array
-
-
 def grid(value: Any, image_shape: tuple[int, int]) -> tuple[int, int]:
     """Return (rows, columns) of the places laid over a photograph of `image_shape` pixels."""
     try:

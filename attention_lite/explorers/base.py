@@ -18,12 +18,12 @@ PARTS = {
     "shared": ("tools", "packed", "address", "explorer", "photograph", "channels", "homes"),
     "positions": ("positions",),
     "gates": ("gates",),
-    "scales": ("scales",),
     "table": ("table",),
     "forced-gates": ("forced_gates",),
     "transformer": ("transformer",),
     "live": ("tensors", "mechanisms", "engine", "draw", "causes", "answers", "count", "views", "views_map",
-             "views_pair", "views_shares", "live_controls", "live_asking", "live_picture", "live_words", "live"),
+             "views_bars", "views_pair", "views_shares", "views_seeds", "live_own", "live_controls", "live_asking",
+             "live_picture", "live_words", "live"),
 }
 SHOWS = ("photograph", "both", "map")
 

@@ -7,11 +7,12 @@
 function Causes() {
 
 // Which maps, by the engine's names, a trait exchanges for others.
-const EXCHANGED = { gates: ["channel", "channel_logits"], map: ["spatial", "spatial_logits"], sums: ["sums"] };
+const EXCHANGED = { gates: ["channel", "channel_logits"], map: ["spatial", "spatial_logits"], sums: ["sums"], position: ["position"], channel_to_channel: ["channel_to_channel"] };
 const BRANCHES = ["kernel", "split"]; // of one map a branch, whose weights sum to one
 
-// The scene with what the state moves or recolours. A palette has colours by name, [r, g, b].
-function changed(scene, state, palette) {
+// The scene with what the state moves, recolours or draws anew. A palette has colours by name, [r, g, b]; inks are the
+// stored digits, of each class the letters of one; glyph makes of letters what is drawn (Drawing().glyph).
+function changed(scene, state, { palette, inks, glyph }) {
   const now = { ...scene, y: [...scene.y], x: [...scene.x], side: [...scene.side], opacity: [...scene.opacity], colour: [...scene.colour] };
   if (state.frame) now.frame = palette[state.frame];
   if (state.disc) now.disc_colour = palette[state.disc];
@@ -25,13 +26,21 @@ function changed(scene, state, palette) {
     if (!(k in (state.places ?? {}))) [now.y[k], now.x[k]] = [inside(now.y[k]), inside(now.x[k])];
   }
   for (const [k, share] of Object.entries(state.opacities ?? {})) now.opacity[k] = share;
+  for (const [k, letters] of Object.entries(state.inks ?? {})) {
+    now.glyphs = now.glyphs.map((own, i) => (i === Number(k) ? glyph(letters) : own));
+    now.labels = now.labels.map((own, i) => (i === Number(k) ? labelOf(letters, inks) : own));
+  }
+  if (state.ground) now.crop = state.ground;
   return now;
 }
+
+// The class of a stored digit; null of one that the reader has drawn.
+const labelOf = (letters, inks) => (inks.includes(letters) ? inks.indexOf(letters) : null);
 
 // What the engine is told; {} where the network is left alone. own: the run of this picture with nothing forced.
 // known: {means, switches, kernel, order, scene, on, runOf}: the mean maps of each block; the parts that can be switched
 // off; the name of ECA's kernel; a shuffled order; the scene as drawn and where its things lie (Drawing().on);
-// runOf(kind, which): the run of another picture: "frame" red, "scene" 2, or "start", the scene as it was.
+// runOf(kind, which): the run of another picture: "frame" or "disc" red, "scene" 2, or "start", the scene as it was.
 function told(state, own, known) {
   const causes = {};
   const put = (kind, value) => (causes[kind] = { ...causes[kind], ...value });
@@ -45,6 +54,7 @@ function told(state, own, known) {
   if (state.shuffled) causes.order = known.order;
   const keys = forbidden(state, own, known);
   if (keys.length) causes.forbid = keys;
+  if (keys.length && state.forbid_head >= 0) causes.heads = [state.forbid_head];
   return causes;
 }
 
@@ -59,7 +69,7 @@ function exchanged(state, own, known) {
   };
   for (const [trait, names] of Object.entries(EXCHANGED)) {
     const choice = state[trait] ?? "own";
-    const single = { gates: state.pulled, map: state.painted }[trait] ?? {};
+    const single = { gates: state.pulled, map: state.painted, sums: state.pulled_sums }[trait] ?? {};
     if (choice === "own" && !Object.keys(single).length) continue;
     for (const name of names) add(name, (block) => withSingle(chosen(choice, block, name, known), single, own.blocks[block].computed[name]));
   }

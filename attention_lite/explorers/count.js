@@ -12,27 +12,29 @@ async function openScenes(bytes) {
   return scenes;
 }
 
-const levelsOf = (letters) => Uint8Array.from(letters, (letter) => letter.charCodeAt(0) - 97);
-
 // In a worker: each scene by itself, and with the intervention; tells after each what it has counted.
-// Where the state asks for a colour, scenes count that have a digit of it and do not ask for it themselves.
-function countScenes({ weights, scenes, state, palette, stored, known }) {
+// Where the state asks for a colour, scenes count that have a digit of it and do not ask for it themselves. A digit that
+// the reader has drawn or chosen stands in each scene for the one that is to be read; `expected` is what it is read as.
+function countScenes({ weights, scenes, state, palette, inks, expected, stored, known }) {
   const engine = Engine(), drawing = Drawing(), causes = Causes(), answers = Answers();
   const net = engine.load(weights);
   const found = { n: 0, changed: 0, before: 0, after: 0, asked: 0 };
   const asks = state.frame || state.disc || (state.gates ?? "").match(/^frame:(.*)/)?.[1];
   const open = (scene) => ({ ...scene, glyphs: scene.levels.map((levels) => drawing.glyph(levels)) });
+  const [ink] = Object.values(state.inks ?? {});
   const read = (run, scene) => answers.best(answers.values(run.scores, () => scene.glyphs.map((_, k) => drawing.coverOf(scene, k))));
   const ofStored = {}; // the run of another scene is the same for all
   const { places, ...carried } = state; // where things lie is the scene's own
   scenes.forEach((one, i) => {
     if (!asks || (one.cue !== asks && one.digits.includes(asks))) {
       const scene = open(one), image = drawing.pictures(scene), own = net.forward(image);
-      const now = causes.changed(scene, carried, palette);
+      const mine = ink ? { ...carried, inks: { [scene.target]: ink } } : carried;
+      const now = causes.changed(scene, mine, { palette, inks, glyph: drawing.glyph });
       const seen = drawing.pictures(now), alone = net.forward(seen);
       const runOf = (kind, which) => {
         if (kind === "start") return own;
         if (kind === "frame") return net.forward(drawing.pictures({ ...now, frame: palette[which] }));
+        if (kind === "disc") return net.forward(drawing.pictures({ ...now, disc_colour: palette[which] }));
         return (ofStored[which] ??= net.forward(drawing.pictures(open(stored[which]))));
       };
       const told = causes.told(carried, alone, { ...known, scene: now, on: drawing.on, runOf });
@@ -43,7 +45,7 @@ function countScenes({ weights, scenes, state, palette, stored, known }) {
       found.before += before === of(one.target);
       found.after += after === of(one.target);
       found.changed += after !== before;
-      found.asked += Boolean(asks) && after === of(one.digits.indexOf(asks));
+      found.asked += ink ? after === (run.scores.length === 10 ? expected : one.target) : Boolean(asks) && after === of(one.digits.indexOf(asks));
     }
     postMessage({ done: i + 1, ...found });
   });

@@ -26,8 +26,9 @@ const MEAN = 0.45, STD = 0.27; // lab/training.py: of the photographs' grey leve
 
 const clamp = (v) => Math.max(0, Math.min(1, v));
 
-// Bicubic enlargement of the 8 × 8 grey levels 0…16, as torch's, with a little more contrast.
-function glyph(levels) {
+// Bicubic enlargement of the 8 × 8 grey levels 0…16, as torch's, with a little more contrast. Letters a … q are levels, too.
+function glyph(given) {
+  const levels = typeof given === "string" ? Array.from(given, (letter) => letter.charCodeAt(0) - 97) : given;
   const taps = Array.from({ length: GLYPH }, (_, to) => {                // which four of the eight, and how much of each
     const from = (to + 0.5) / 4 - 0.5, first = Math.floor(from) - 1;
     return [0, 1, 2, 3].map((i) => [Math.max(0, Math.min(7, first + i)), cubic(Math.abs(from - first - i))]);

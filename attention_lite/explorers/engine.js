@@ -26,12 +26,13 @@
 //        {channel: "even"}      they are all the mean of their own; where they sum to one, that sum in equal shares
 //        {channel: (block) => …}  one of these for each block, by its name; undefined for its own
 //   forbid: [17, 18]            no query may read these keys: their scores become −∞
+//   heads: [1]                  forbid reaches these heads alone; otherwise all
 //   off: ["W_O"]                parts that give zeros, by their Python names: "branches.1" (sk), "convs.3" (psa),
 //                               "channel_branch" (bam), "after_position" (danet) …; "block": the features pass unchanged
 //   weights: {"head.bias": 0}   other weights, by their names in the state_dict; as in `set`: "block.position.alpha",
 //                               "block.conv.weight" …
 //   order: [3, 0, …]            the block sees the channels in this order; what it gives is put back into the old one
-//   only: "blocks.1.gate"       set, forbid, off and order reach this block alone; otherwise all
+//   only: "blocks.1.gate"       set, forbid, heads, off and order reach this block alone; otherwise all
 //
 // A map, part, weight or key that the network does not have is an Error that says which it has.
 
@@ -77,15 +78,22 @@ class At {
     return order ? take(used, order) : used;
   }
 
-  // Scores before the softmax; those of forbidden keys are −∞.
+  // Scores (h, N, n) before the softmax; those of forbidden keys are −∞.
   allowed(scores) {
-    const n = scores.shape.at(-1), gone = this.cause("forbid");
+    const [h, N, n] = scores.shape, gone = this.cause("forbid"), heads = this.cause("heads") ?? [];
     this.note("scores", scores);
     if (!gone) return scores;
     const wrong = gone.find((key) => !(key >= 0 && key < n));
     if (wrong !== undefined) throw new Error(`forbid must hold keys from 0 to ${n - 1}, got ${wrong}`);
+    const none = heads.find((head) => !(head >= 0 && head < h));
+    if (none !== undefined) throw new Error(`heads must hold heads from 0 to ${h - 1}, got ${none}`);
     this.run.met.add("forbid");
-    return map(scores, (v, i) => (gone.includes(i % n) ? -Infinity : v));
+    const out = map(scores, (v) => v);
+    for (let line = 0; line < h * N; line++) {
+      if (heads.length && !heads.includes((line / N) | 0)) continue;
+      for (const key of gone) out.data[line * n + key] = -Infinity;
+    }
+    return out;
   }
 
   // What a part of the network gives: zeros if it is off.
@@ -333,7 +341,7 @@ function load(bytes) {
     if (start + to > bytes.length) throw new Error(`the weights end before ${name}`);
     weights[name] = tensor(shape, halves(bytes.subarray(start + from, start + to)));
   }
-  return new Network(about, weights);
+  return new Network(JSON.parse(about.network), weights);
 }
 
 // IEEE half precision, two bytes a number, the lower first.

@@ -3,22 +3,23 @@
 // The reader changes a cause (the scene, the weights of a block, the network); the network runs again, and each view draws
 // what came out. Every cause is a trait; all of them together are a state, which has a name, an address, or both.
 
-const DRAWN = ["scene", "frame", "disc", "places", "sides", "opacities"]; // traits that change the picture
-const CARRIED = ["frame", "disc", "sides", "opacities"]; // those of them that can be done to any other scene
-const FORCES = ["gates", "pulled", "map", "painted", "sums", "shares", "forbid", "off", "kernel", "shuffled"]; // that change the network
+const DRAWN = ["scene", "frame", "disc", "places", "sides", "opacities", "inks", "ground"]; // traits that change the picture
+const CARRIED = ["frame", "disc", "sides", "opacities", "inks", "ground"]; // those of them that can be done to any other scene
+const FORCES = ["gates", "pulled", "map", "painted", "sums", "pulled_sums", "position", "channel_to_channel", "shares", "forbid", "forbid_head", "off", "kernel", "shuffled"]; // that change the network
 const CHOICE = ["model", "seed", "trained"]; // of a network
 const CAUSES = [...DRAWN, ...FORCES, "block", ...CHOICE];
 const LOOKS = ["query", "key", "head", "slot", "over"]; // what is looked at; they change no answer
 const STATE = [...CAUSES, ...LOOKS];
-const NOTHING = { frame: "", disc: "", sides: {}, opacities: {}, gates: "own", pulled: {}, map: "own", painted: {}, sums: "own", shares: [], forbid: [], off: [], kernel: [], shuffled: false };
+const NOTHING = { frame: "", disc: "", sides: {}, opacities: {}, inks: {}, ground: null, gates: "own", pulled: {}, map: "own", painted: {}, sums: "own", pulled_sums: {}, position: "own", channel_to_channel: "own", shares: [], forbid: [], forbid_head: -1, off: [], kernel: [], shuffled: false };
 const CALM = 250; // ms without change after which a state is remembered
 
 class Live extends LiveWords {
   constructor(model, root) {
     super(model, root, [...STATE, "channel", "thing"]);
     Object.assign(this, { engine: Engine(), drawing: Drawing(), causes: Causes(), answers: Answers(), nets: {}, bytes: {}, remembered: [] });
+    this.photograph = new OwnPhotograph(this);
     this.began = Object.fromEntries(STATE.map((trait) => [trait, this.get(trait)]));
-    this.scenes = this.spec.scenes.map((scene, i) => ({ ...scene, crop: this.cropOf(i), glyphs: scene.levels.map((levels) => this.drawing.glyph(levelsOf(levels))) }));
+    this.scenes = this.spec.scenes.map((scene, i) => ({ ...scene, crop: this.cropOf(i), glyphs: scene.levels.map((levels) => this.drawing.glyph(levels)) }));
     this.whenNear(() => this.open());
   }
 
@@ -56,8 +57,10 @@ class Live extends LiveWords {
     return this.bytes[part] ?? super.bytesOf(part);
   }
 
-  part() {
-    return this.spec.networks.find((network) => CHOICE.every((trait) => network[trait] === this.get(trait))).part;
+  // The chosen network, or the same in another training; undefined where it has none of that seed.
+  part(seed = this.get("seed")) {
+    const wanted = { ...Object.fromEntries(CHOICE.map((trait) => [trait, this.get(trait)])), seed };
+    return this.spec.networks.find((network) => CHOICE.every((trait) => network[trait] === wanted[trait]))?.part;
   }
 
   file() {
@@ -69,7 +72,12 @@ class Live extends LiveWords {
   }
 
   state() {
-    return Object.fromEntries(CAUSES.map((trait) => [trait, this.get(trait)]));
+    return { ...Object.fromEntries(CAUSES.map((trait) => [trait, this.get(trait)])), ground: this.photograph.pixels() };
+  }
+
+  // A state in words; one of the reader's own photographs is another than the next.
+  written() {
+    return written({ ...this.state(), ground: this.photograph.name() }, { ...this.began, ground: "" });
   }
 
   // ------------------------------------------------------------ layout
@@ -108,29 +116,32 @@ class Live extends LiveWords {
 
   compute() {
     const part = this.part();
-    const net = this.nets[part];
     const state = this.state();
-    const picture = JSON.stringify(DRAWN.map((trait) => state[trait]));
+    const picture = JSON.stringify([...DRAWN.map((trait) => trait !== "ground" && state[trait]), this.photograph.name()]);
     if (picture !== this.pictureKey) {
       this.pictureKey = picture;
-      this.drawn = this.causes.changed(this.scene(), state, this.spec.palette);
+      this.drawn = this.causes.changed(this.scene(), state, { ...this.spec, glyph: this.drawing.glyph });
       this.image = this.drawing.pictures(this.drawn);
+      this.runs = {};
     }
-    const ownKey = [part, picture].join();
-    if (this.ownKey !== ownKey) {
-      this.ownKey = ownKey;
-      this.others = {};
-      this.own = net.forward(this.image);
-    }
-    const told = this.causes.told(state, this.own, { ...this.known(net, part), scene: this.drawn, on: this.drawing.on, runOf: (kind, which) => this.otherRun(net, kind, which) });
-    this.run = Object.keys(told).length ? net.forward(this.image, told) : this.own;
-    this.keysForbidden = told.forbid ?? [];
+    Object.assign(this, this.runOf(part));
     this.paints = this.answers.paints(this.run.scores);
-    const covers = () => this.drawn.glyphs.map((_, k) => this.drawing.coverOf(this.drawn, k));
-    this.answer = this.answers.values(this.run.scores, covers);
-    this.ownAnswer = this.isForced() ? this.answers.values(this.own.scores, covers) : this.answer;
+    this.ownAnswer = this.isForced() ? this.valuesOf(this.own) : this.answer;
     this.channels = this.gates()?.length ?? 0;
     this.side = Math.sqrt(this.asking()?.steps.scores.shape[1] ?? this.shownMap()?.values.length ?? 0);
+  }
+
+  // A network's run of the picture, by itself and as the causes force it, and its answer.
+  runOf(part) {
+    const net = this.nets[part];
+    const own = (this.runs[part] ??= net.forward(this.image));
+    const told = this.causes.told(this.state(), own, { ...this.known(net, part), scene: this.drawn, on: this.drawing.on, runOf: (kind, which) => this.otherRun(part, kind, which) });
+    const run = Object.keys(told).length ? net.forward(this.image, told) : own;
+    return { own, run, answer: this.valuesOf(run), keysForbidden: told.forbid ?? [] };
+  }
+
+  valuesOf(run) {
+    return this.answers.values(run.scores, () => this.drawn.glyphs.map((_, k) => this.drawing.coverOf(this.drawn, k)));
   }
 
   // What the causes need to know of a network, besides its run; the worker that counts is sent the same.
@@ -145,10 +156,10 @@ class Live extends LiveWords {
     };
   }
 
-  // The run of another picture: this one with a frame of another colour, a stored one, or this one as it was.
-  otherRun(net, kind, which) {
-    const scene = kind === "scene" ? this.scenes[which] : kind === "start" ? this.scene() : { ...this.drawn, frame: this.spec.palette[which] };
-    return (this.others[`${kind}:${which}`] ??= net.forward(this.drawing.pictures(scene)));
+  // The run of another picture: this one with a frame or a disc of another colour, a stored one, or this one as it was.
+  otherRun(part, kind, which) {
+    const scene = kind === "scene" ? this.scenes[which] : kind === "start" ? this.scene() : { ...this.drawn, [kind === "frame" ? "frame" : "disc_colour"]: this.spec.palette[which] };
+    return (this.runs[`${part} ${kind}:${which}`] ??= this.nets[part].forward(this.drawing.pictures(scene)));
   }
 
   isForced() {
@@ -183,6 +194,15 @@ class Live extends LiveWords {
     this.set("pulled", others);
   }
 
+  // The logarithms of external attention's sums, head by head: those of the looked at head, and where they begin.
+  sums(run = this.run) {
+    const sums = this.blockWith(run, "maps", "sums")?.maps.sums;
+    if (!sums) return undefined;
+    const [, , S] = sums.shape;
+    const from = this.head(sums) * S;
+    return { from, values: sums.data.subarray(from, from + S) };
+  }
+
   // ------------------------------------------------------------ drawing
 
   draw(now) {
@@ -215,7 +235,8 @@ class Live extends LiveWords {
   // ------------------------------------------------------------ memory, address, kernel
 
   settle() {
-    const words = written(this.state(), this.began) || "as it began";
+    this.views.forEach((view) => view.settle?.());
+    const words = this.written() || "as it began";
     this.root.dataset.state = words;
     if (this.remembered.at(-1)?.words !== words) {
       this.remembered.push({ words, answer: this.answer, colours: this.answer.map((_, k) => this.colourOf(k)) });
@@ -229,9 +250,11 @@ class Live extends LiveWords {
     if (!same(this.answer, this.get("answer"))) this.set("answer", this.answer);
   }
 
-  // A state means all of it: what it does not name is as it was at the start.
+  // A state means all of it: what it does not name is as it was at the start. No address holds a photograph.
   completed(state) {
-    return { ...this.began, ...state };
+    const { ground, ...others } = this.began;
+    this.set("ground", ground);
+    return { ...others, ...state };
   }
 
   allows(trait, value) {
@@ -247,6 +270,9 @@ class Live extends LiveWords {
       over: (v) => v === "" || spec.maps.includes(v),
       places: (v) => Object.entries(v).every(([thing, at]) => (isDigit(thing) || (thing === "disc" && this.scene().disc_yx)) && at.length === 2 && at.every((x) => x >= 0 && x <= spec.size)),
       sides: (v) => Object.entries(v).every(([digit, side]) => isDigit(digit) && side >= 0 && side <= spec.size),
+      inks: (v) => Object.entries(v).every(([digit, letters]) => isDigit(digit) && /^[a-q]{64}$/.test(letters)),
+      pulled_sums: (v) => Object.entries(v).every(([sum, value]) => sum < spec.heads * spec.slots && Number.isFinite(value)),
+      forbid_head: (v) => v >= -1 && v < spec.heads,
       opacities: (v) => Object.entries(v).every(([digit, share]) => isDigit(digit) && share >= 0 && share <= 1),
       pulled: (v) => Object.entries(v).every(([channel, gate]) => channel < channels && gate >= 0 && gate <= 1),
       model: (v) => v in spec.models,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -10,13 +11,15 @@ from typing import Any, Protocol
 import numpy as np
 import traitlets
 
+from attention_lite.as_array import as_array
 from attention_lite.explorers import arrays
 from attention_lite.explorers.base import Explorer, Switch, Whole, counted
 from attention_lite.explorers.packing import Packer
 
-CAUSES = ("scene", "frame", "disc", "drag", "size", "opacity", "gates", "gate", "map", "paint", "sums", "block",
-          "forbid", "off", "kernel", "shuffle", "seed", "training", "control")
-VIEWS = ("answer", "map", "heads", "pair", "slots", "shares", "squeeze", "hidden", "gates",
+CAUSES = ("scene", "frame", "disc", "drag", "size", "opacity", "ink", "ground", "gates", "gate", "map", "paint", "sums",
+          "sum", "position", "channel_to_channel", "block", "forbid", "off", "kernel", "shuffle", "seed", "training",
+          "control")
+VIEWS = ("answer", "map", "seeds", "heads", "pair", "slots", "sums", "shares", "squeeze", "hidden", "gates",
          "strip", "count")
 OVER = ("weights", "before", "slot", "gates", "paint")      # maps that can lie over the picture
 CHOICES = {"own": "the network's own", "shut": "all 0", "half": "all ½", "open": "all 1",
@@ -32,8 +35,10 @@ SWITCHES = {
 }
 # What each trait may put in place of a map, besides that of a frame or of another scene.
 EXCHANGED = {"gates": ("own", "shut", "half", "open", "even", "mean"), "map": ("own", "open", "even", "mean"),
-             "sums": ("own", "start")}
+             "sums": ("own", "start"), "position": ("own", "even", "start"),
+             "channel_to_channel": ("own", "even", "start")}
 LOGITS = ("own", "even", "mean")      # of those, what fits numbers before a sigmoid
+PAIRS = ("position", "channel_to_channel")      # maps whose lines sum to one
 LOOKS = {"query": -1, "key": -1, "channel": -1, "slot": -1, "head": 0}    # the least that each may be
 BRANCHES = {"kernel": ("3 × 3", "dilated 3 × 3"), "split": ("3 × 3", "5 × 5", "7 × 7", "9 × 9")}     # SK, PSA
 FORBIDDEN = ("disc", "digits", "ground")
@@ -50,12 +55,14 @@ class Stage(Protocol):
 
     size: int
     palette: Mapping[str, Sequence[float]]
+    inks: Sequence[str]
     networks: Sequence[Mapping[str, Any]]
     weights: Mapping[str, bytes]
     maps: Mapping[str, Mapping[str, Mapping[str, Sequence[int]]]]
     means: Mapping[str, Mapping[str, Mapping[str, np.ndarray]]]
     scenes: Sequence[Mapping[str, Any]]
     crops: np.ndarray
+    gamma: float
     crisp: np.ndarray
     stills: np.ndarray
     names: Sequence[str]
@@ -64,20 +71,29 @@ class Stage(Protocol):
     counted_crops: np.ndarray
 
 
+class Pixels(traitlets.Bytes):
+    """Bytes, or an array of them, of NumPy or torch."""
+
+    def validate(self, obj: Any, value: Any) -> bytes:
+        return super().validate(obj, _bytes(self.name, value))
+
+
 class LiveExplorer(Explorer):
     """Change a cause and see a network answer anew: it runs in the page, with no kernel.
 
     Arguments:
         stage: networks and scenes, from `attention_lite.lab.live.stage`.
         causes: what the reader can change, in the order in which it is offered. Of the scene: "scene", "frame" or
-            "disc" (their colour), "drag" (digits and disc), "size" and "opacity" of the one digit. Of the block:
-            "gates" of channels or the "map" of places (exchanged whole), "gate" (one pulled, in the view "gates"),
-            "sums" (external attention's), "paint" (gates of
-            single places, by pressing on them), "block" (in which of several), "forbid" (places that nobody may read),
-            "off" (parts switched off), "kernel" and "shuffle" (ECA's). Of the network: "seed", "training", "control".
-        views: what is shown of the network, in order: "answer", "map" (which map dims the picture), "heads", "pair"
-            (q · k, softmax, average), "squeeze", "hidden", "gates", "strip" (the last forty states), "count" (the
-            same change made in the counted scenes).
+            "disc" (their colour), "drag" (digits and disc), "size" and "opacity" of the one digit, "ink" (a digit that
+            the reader draws or chooses, for the one that is asked for), "ground" (a photograph of their own). Of the
+            block: "gates" of channels, the "map" of places, the weights between places, "position", or between
+            channels, "channel_to_channel" (exchanged whole), "gate" (one pulled, in the view "gates"), "sums" (external
+            attention's) and "sum" (one of them, in the view "sums"), "paint" (gates of single places, by pressing on
+            them), "block" (in which of several), "forbid" (places that nobody may read, or one head may not), "off"
+            (parts switched off), "kernel" and "shuffle" (ECA's). Of the network: "seed", "training", "control".
+        views: what is shown of the network, in order: "answer", "map" (which map lies over the picture), "seeds" (that
+            map in every training), "heads", "pair" (q · k, softmax, average), "slots", "sums", "shares", "squeeze",
+            "hidden", "gates", "strip" (the last forty states), "count" (the same change made in the counted scenes).
         maps: what can lie over the picture: "weights" (of the place that asks; "before" EMSA's norm), "slot" (what
             each place reads from it), "gates" (of places), "paint"; the first does at the start.
         off: the parts that "off" offers, of SWITCHES.
@@ -89,10 +105,13 @@ class LiveExplorer(Explorer):
 
     Each cause is a trait, synchronised both ways, and all of them are a state: `scene` a number; `frame`, `disc` a
     name of the palette, "" for their own colour; `places` {number of a digit, or "disc": [y, x]}; `sides` and
-    `opacities` {number of a digit: value}; `gates`, `map`, `sums` "own", "half", "open", "even", "mean", "frame:red"
-    (those that a red frame would give), "scene:1" (of that scene), "start" (of this scene as it was); `pulled` {number
-    of a channel: its gate} and `painted` {number of a place: its gate}; `shares` of the branches, which sum to one;
-    `forbid` names or numbers of places; `off` names of parts; `kernel` ECA's weights; `shuffled`; `block` in which
+    `opacities` {number of a digit: value}; `inks` {number of a digit: its 8 × 8 grey levels 0 … 16 as letters a … q};
+    `ground` uint8 (3, S, S), the reader's own photograph, empty for none, which alone stands in no address; `gates`,
+    `map`, `sums`, `position`, `channel_to_channel` "own", "half", "open", "even", "mean", "frame:red" or "disc:red"
+    (those that a red one would give), "scene:1" (of that scene), "start" (of this scene as it was); `pulled` {number
+    of a channel: its gate}, `painted` {number of a place: its gate}, `pulled_sums` {number of a sum, head by head: its
+    logarithm}; `shares` of the branches, which sum to one; `forbid` names or numbers of places, to the head
+    `forbid_head` alone, or to all, -1; `off` names of parts; `kernel` ECA's weights; `shuffled`; `block` in which
     block the weights are forced, "" for all; `model`, `seed`, `trained`. What is looked at: `query` and `key` (places,
     -1 for the digit that is asked for and the strongest key), `head`, `slot` (-1 for the strongest), `over` (the map
     over the picture), `channel`, `thing`. `answer` is read back: ten probabilities, or the overlap of the
@@ -101,9 +120,9 @@ class LiveExplorer(Explorer):
     Raises ValueError, naming the argument, on anything that does not fit the above.
     """
 
-    SHARED = ("scene", "frame", "disc", "places", "sides", "opacities", "gates", "pulled", "map", "painted", "sums",
-              "shares", "forbid", "off", "kernel", "shuffled", "block", "model", "seed", "trained", "query", "key",
-              "head", "slot", "over")
+    SHARED = ("scene", "frame", "disc", "places", "sides", "opacities", "inks", "gates", "pulled", "map", "painted",
+              "sums", "pulled_sums", "position", "channel_to_channel", "shares", "forbid", "forbid_head", "off",
+              "kernel", "shuffled", "block", "model", "seed", "trained", "query", "key", "head", "slot", "over")
 
     maps = traitlets.Dict().tag(sync=True)
     scene = Whole(0).tag(sync=True)
@@ -112,13 +131,20 @@ class LiveExplorer(Explorer):
     places = traitlets.Dict().tag(sync=True)
     sides = traitlets.Dict().tag(sync=True)
     opacities = traitlets.Dict().tag(sync=True)
+    inks = traitlets.Dict().tag(sync=True)
+    # The kernel does not send a photograph back to the page that has just opened it.
+    ground = Pixels(b"").tag(sync=True, echo_update=False, from_json=lambda value, widget: bytes(value))
     gates = traitlets.Unicode("own").tag(sync=True)
     pulled = traitlets.Dict().tag(sync=True)
     map = traitlets.Unicode("own").tag(sync=True)
     painted = traitlets.Dict().tag(sync=True)
     sums = traitlets.Unicode("own").tag(sync=True)
+    pulled_sums = traitlets.Dict().tag(sync=True)
+    position = traitlets.Unicode("own").tag(sync=True)
+    channel_to_channel = traitlets.Unicode("own").tag(sync=True)
     shares = traitlets.List().tag(sync=True)
     forbid = traitlets.List().tag(sync=True)
+    forbid_head = Whole(-1).tag(sync=True)
     off = traitlets.List().tag(sync=True)
     kernel = traitlets.List().tag(sync=True)
     shuffled = Switch(False).tag(sync=True)
@@ -166,7 +192,8 @@ class LiveExplorer(Explorer):
         packer.add_images("stills", arrays.images(stage.stills, ("n",)))
         spec = {
             "causes": list(causes), "views": list(views), "maps": self._over, "first": first,
-            "size": stage.size, "palette": dict(stage.palette), "offered": self._offered(),
+            "size": stage.size, "gamma": stage.gamma, "palette": dict(stage.palette),
+            "inks": list(stage.inks), "offered": self._offered(),
             "networks": list(stage.networks), "seeds": self._seeds,
             "models": {m: BLOCKS.get(m, m) for m in self._models},
             "choices": {trait: [*map(list, self._choices(trait).items())] for trait in EXCHANGED},
@@ -210,8 +237,13 @@ class LiveExplorer(Explorer):
         kept = {name: CHOICES[name] for name in EXCHANGED[trait] if name in LOGITS or not logits}
         frames = {f"frame:{c}": f"those of a {c} frame" for c in self._stage.palette
                   if trait == "gates" and self._has_frame()}
+        if trait in PAIRS and self._has_disc():
+            frames = {f"disc:{c}": f"those of a {c} disc" for c in self._offered()}
         scenes = {f"scene:{i}": f"those of {name}" for i, name in enumerate(self._stage.names)}
         return kept | frames | scenes
+
+    def _has_disc(self) -> bool:
+        return self._stage.scenes[0]["disc_yx"] is not None
 
     def _has_frame(self) -> bool:
         return self._stage.scenes[0]["frame"] is not None
@@ -223,9 +255,9 @@ class LiveExplorer(Explorer):
         gates = ("channel" in sizes, "a block with one gate a channel")
         needs = {
             "frame": (self._has_frame(), "scenes with a frame"),
-            "disc": (stage.scenes[0]["disc_yx"] is not None, "scenes with a disc"),
+            "disc": (self._has_disc(), "scenes with a disc"),
             "size": (one, "scenes of one digit"), "opacity": (one, "scenes of one digit"),
-            "seed": (len(self._seeds) > 1, "two seeds or more"),
+            **dict.fromkeys(("seed", "seeds"), (len(self._seeds) > 1, "two seeds or more")),
             "training": (len({n["trained"] for n in stage.networks}) > 1, "networks before training"),
             "control": (len(self._models) > 1, "a control"),
             "scene": (len(stage.scenes) > 1, "two scenes or more"),
@@ -234,7 +266,9 @@ class LiveExplorer(Explorer):
             **dict.fromkeys(("gates", "gate", "squeeze", "hidden"), gates),
             **dict.fromkeys(("forbid", "pair"), ("key" in sizes, "a block in which places ask places")),
             "heads": ("query" in sizes, "a block in which places ask"),
-            **dict.fromkeys(("sums", "slots"), ("slot" in sizes, "a block with slots")),
+            **dict.fromkeys(("sums", "sum", "slots"), ("slot" in sizes, "a block with slots")),
+            "position": ("key" in sizes, "a block in which places ask places"),
+            "channel_to_channel": ("channel read" in sizes, "a block in which channels read channels"),
             "shares": ("branch" in sizes, "a block with branches"),
             **dict.fromkeys(("kernel", "shuffle"), ("channel" in sizes, "a block with one gate a channel")),
             "map": (bool(self._over) or "place" in sizes, "maps, or a block with one gate a place"),
@@ -257,6 +291,15 @@ class LiveExplorer(Explorer):
             return arrays.choice(name, value, self._seeds)
         if name == "trained":
             return arrays.choice(name, value, list({n["trained"] for n in stage.networks}))
+        if name == "inks":
+            return {arrays.choice(name, str(k), [*map(str, range(digits))]): _levels(name, v) for k, v in value.items()}
+        if name == "ground":
+            return _pixels(name, value, stage.size)
+        if name == "pulled_sums":
+            most = self._sizes.get("head", 0) * self._sizes.get("slot", 0)
+            return {str(arrays.index(name, int(i), most)): float(arrays.numbers(name, v, ())) for i, v in value.items()}
+        if name == "forbid_head":
+            return arrays.index(name, value, self._sizes.get("head", 0), low=-1)
         if name in ("pulled", "painted"):
             most = self._sizes.get({"pulled": "channel", "painted": "place"}[name], 0)
             return {str(arrays.index(name, int(c), most)): float(arrays.within(name, np.asarray(float(v)), 0, 1))
@@ -290,7 +333,7 @@ class LiveExplorer(Explorer):
             return arrays.index(name, value, most, low=LOOKS[name])
         raise ValueError(f"start must set traits of the explorer, got {name!r}")
 
-    @traitlets.validate(*SHARED, "channel")
+    @traitlets.validate(*SHARED, "channel", "ground")
     def _valid(self, proposal: Any) -> Any:
         return self._check(proposal["trait"].name, proposal["value"])
 
@@ -298,7 +341,8 @@ class LiveExplorer(Explorer):
 def _sizes(stage: Stage) -> dict[str, int]:
     """How many there are, at most, of channels and places with a gate, branches, heads, queries, keys and slots."""
     axes = {"channel": ("channel",), "channel_logits": ("channel",), "kernel": ("branch",), "split": ("branch",),
-            "position": ("head", "query", "key"), "slot": ("head", "query", "slot")}
+            "position": ("head", "query", "key"), "slot": ("head", "query", "slot"),
+            "channel_to_channel": ("channel that reads", "channel read")}
     sizes: dict[str, int] = {}
     for maps in (maps for blocks in stage.maps.values() for maps in blocks.values()):
         for name, shape in maps.items():
@@ -308,6 +352,29 @@ def _sizes(stage: Stage) -> dict[str, int]:
             for axis, size in found.items():
                 sizes[axis] = max(sizes.get(axis, 0), size)
     return sizes
+
+
+def _levels(name: str, value: Any) -> str:
+    """The 64 grey levels of a digit, as letters."""
+    if not isinstance(value, str) or not re.fullmatch("[a-q]{64}", value):
+        raise ValueError(f"{name} must hold 64 letters from a to q, a grey level from 0 to 16 each, got {value!r}")
+    return value
+
+
+def _bytes(name: str, value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    array = as_array(name, value)
+    if array.dtype != np.uint8:
+        raise ValueError(f"{name} must be uint8, 0 to 255, got dtype {array.dtype}")
+    return array.tobytes()
+
+
+def _pixels(name: str, value: Any, size: int) -> bytes:
+    value = _bytes(name, value)
+    if len(value) not in (0, 3 * size * size):
+        raise ValueError(f"{name} must be uint8 (3, {size}, {size}), or empty for none, got {len(value)} bytes")
+    return value
 
 
 def _shares(name: str, value: Any, branches: int) -> list[float]:

@@ -51,10 +51,13 @@ class LiveAsking extends ChannelExplorer {
     const n = weights.length;
     const strongest = weights.indexOf(Math.max(...weights));
     const key = this.get("key") >= 0 ? Math.min(this.get("key"), n - 1) : strongest;
-    const vector = (t, i) => Array.from(t.data.subarray((this.head(t) * t.shape[1] + i) * t.shape[2], (this.head(t) * t.shape[1] + i + 1) * t.shape[2]));
+    const vector = (t, i) => t.data.subarray((this.head(t) * t.shape[1] + i) * t.shape[2], (this.head(t) * t.shape[1] + i + 1) * t.shape[2]);
     const [q, k, v] = [vector(Q, this.query()), vector(K, key), vector(V, key)];
-    const average = v.map(() => 0);
-    for (let j = 0; j < n; j++) vector(V, j).forEach((value, c) => (average[c] += weights[j] * value));
+    const average = new Float32Array(v.length);
+    for (let j = 0; j < n; j++) {
+      const value = vector(V, j);
+      for (let c = 0; c < v.length; c++) average[c] += weights[j] * value[c];
+    }
     const line = this.lineOf(scores);
     const dot = q.reduce((sum, a, i) => sum + a * k[i], 0);
     const near = (value) => Math.abs(value - line[key]) < 1e-3 * (1 + Math.abs(value));

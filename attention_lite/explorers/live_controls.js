@@ -10,6 +10,10 @@ const CONTROLS = {
   opacity: (live) => digitSlider(live, "Opacity of the digit", "opacities", "opacity", [0, 1], (v) => v.toFixed(2), 0.02),
   gates: (live) => exchange(live, "Gates in place", "gates"),
   map: (live) => exchange(live, "Map in place", "map"),
+  position: (live) => exchange(live, "A in place: places from places", "position"),
+  channel_to_channel: (live) => exchange(live, "R in place: channels from channels", "channel_to_channel"),
+  ink: (live) => digitPad(live),
+  ground: (live) => live.photograph.makeControl(),
   paint: (live) => brush(live),
   sums: (live) => exchange(live, "Sums in place", "sums"),
   block: (live) => live.chooser("Forced in", "block", [...Object.entries(live.spec.blocks).map(([value, label]) => ({ value, label })), { value: "", label: "all" }]),
@@ -52,7 +56,8 @@ function forbidding(live) {
     boxes.forEach((box, i) => (box.checked = live.get("forbid").includes(things[i])));
     if (live.run) say(place, live.get("forbid").includes(live.query()) ? "allow the asking place" : "forbid the asking place");
   });
-  return element("fieldset", { class: "ax-choice" }, element("legend", {}, "Nobody may read"), element("div", { class: "ax-checks" }, ...boxes.map((box, i) => element("label", { class: "ax-check" }, box, `the ${things[i]}`)), place));
+  const heads = live.spec.heads < 2 ? null : live.menu("Forbidden to", "forbid_head", [{ value: -1, label: "all heads" }, ...range(live.spec.heads).map((value) => ({ value, label: `head ${value} alone` }))]);
+  return element("fieldset", { class: "ax-choice" }, element("legend", {}, "Nobody may read"), element("div", { class: "ax-checks" }, ...boxes.map((box, i) => element("label", { class: "ax-check" }, box, `the ${things[i]}`)), place, heads));
 }
 
 // What a press on a place does to its gate.
@@ -91,5 +96,5 @@ function kernelSliders(live) {
     }));
   const back = element("button", { type: "button", onclick: () => live.set("kernel", []) }, "as trained");
   live.controls.push(() => (back.disabled = !live.get("kernel").length));
-  return element("div", { class: "ax-choice" }, ...sliders, back);
+  return element("div", { class: "ax-choice ax-kernel" }, ...sliders, back);
 }

@@ -1,12 +1,13 @@
 // ---------------------------------------------------------------- the live explorer's picture
 //
 // The photograph, the things on it, which can be dragged, and over it the map that is looked at: the less its weight, the
-// darker the place. Where a network has queries, a press chooses the place that asks.
+// paler the place; a line around those at half its scale and above. All of it is brighter than the network has it, by
+// one fixed curve, value ** gamma, for all scenes. Where a network has queries, a press chooses the place that asks.
 
 const GRIP = 3; // pixels of the network's picture around a thing that still take hold of it
 const FRAME_WIDTH = 3;
 const DISC_DIAMETER = 11;
-const DARKEST = 0.7; // how much light a place loses where a map is zero
+const [GREY, PALE] = [0.65, 0.5]; // how much colour a place loses where a map is zero, and how much white lies over it then
 
 class LivePicture extends LiveAsking {
   cropOf(i) {
@@ -128,11 +129,13 @@ class LivePicture extends LiveAsking {
 
   paintScene() {
     const [width] = this.paintPhotograph("full");
+    if (!width) return; // not laid out yet
+    if (this.photograph.pixels()) this.stageContext.drawImage(this.photograph.canvas(this.drawn), 0, 0, width, width);
     const unit = width / this.spec.size;
     this.paintThings(unit, width);
     const map = this.shownMap();
-    if (map) this.dim(map, width);
-    if (this.paints) this.outline(width);
+    if (map) this.fade(map, width);
+    if (this.paints) this.outline(this.spec.size, width, (i) => this.run.scores[i] > 0);
     if (this.get("forbid").length) this.crossOut(width);
     this.markThing(unit);
     if (this.spec.asks && this.side) this.markQuery(width);
@@ -151,13 +154,13 @@ class LivePicture extends LiveAsking {
       context.restore();
     });
     if (disc) {
-      context.fillStyle = css(discColour);
+      context.fillStyle = this.css(discColour);
       context.beginPath();
       context.arc(disc[1] * unit, disc[0] * unit, (DISC_DIAMETER / 2) * unit, 0, 7);
       context.fill();
     }
     if (frame) {
-      context.strokeStyle = css(frame);
+      context.strokeStyle = this.css(frame);
       context.lineWidth = FRAME_WIDTH * unit;
       context.strokeRect((FRAME_WIDTH / 2) * unit, (FRAME_WIDTH / 2) * unit, width - FRAME_WIDTH * unit, width - FRAME_WIDTH * unit);
     }
@@ -165,39 +168,56 @@ class LivePicture extends LiveAsking {
 
   // A digit as a picture of its colour, as opaque as its ink.
   stamp(k, colour) {
-    const key = [this.get("scene"), k, ...colour].join();
+    const key = [this.get("scene"), k, this.get("inks")[k], ...colour].join();
     this.stamps ??= new Map();
     if (!this.stamps.has(key)) {
       if (this.stamps.size > 60) this.stamps.clear();
       const glyph = this.drawn.glyphs[k];
       const canvas = element("canvas", { width: 32, height: 32 });
       const pixels = new ImageData(32, 32);
-      glyph.forEach((ink, i) => pixels.data.set([...colour.map((c) => 255 * c), 255 * ink], 4 * i));
+      glyph.forEach((ink, i) => pixels.data.set([...this.bright(colour), 255 * ink], 4 * i));
       canvas.getContext("2d").putImageData(pixels, 0, 0);
       this.stamps.set(key, canvas);
     }
     return this.stamps.get(key);
   }
 
-  // The map over the picture: full light at its upper limit and above, dark at its lower one.
-  dim({ values, low, high }, width) {
+  // The map over the picture: its full colours at the upper limit and above, greyish and pale at the lower one.
+  fade({ values, low, high }, width) {
     const side = Math.sqrt(values.length);
-    if (this.veil?.width !== side) this.veil = element("canvas", { width: side, height: side });
+    const shares = Array.from(values, (value) => clamp((value - low) / (high - low), 0, 1));
+    this.veil ??= element("canvas");
+    this.grey ??= element("canvas");
+    if (this.veil.width !== side) this.veil.width = this.veil.height = side;
     const pixels = new ImageData(side, side);
-    values.forEach((value, i) => (pixels.data[4 * i + 3] = 255 * DARKEST * (1 - clamp((value - low) / (high - low), 0, 1))));
+    shares.forEach((share, i) => (pixels.data[4 * i + 3] = 255 * (1 - share)));
     this.veil.getContext("2d").putImageData(pixels, 0, 0);
-    this.stageContext.imageSmoothingEnabled = false;
-    this.stageContext.drawImage(this.veil, 0, 0, width, width);
+    if (this.grey.width !== this.stage.width) this.grey.width = this.grey.height = this.stage.width;
+    const grey = this.grey.getContext("2d");
+    const cover = (operation, paint) => {
+      grey.globalCompositeOperation = operation;
+      paint();
+    };
+    const whole = [0, 0, this.grey.width, this.grey.height];
+    cover("copy", () => grey.drawImage(this.stage, 0, 0));
+    grey.fillStyle = `rgb(128 128 128 / ${GREY})`;
+    cover("saturation", () => grey.fillRect(...whole));
+    grey.fillStyle = `rgb(255 255 255 / ${PALE})`;
+    cover("source-over", () => grey.fillRect(...whole));
+    grey.imageSmoothingEnabled = false;
+    cover("destination-in", () => grey.drawImage(this.veil, ...whole));
+    this.stageContext.drawImage(this.grey, 0, 0, width, width);
+    if (side < this.spec.size) this.outline(side, width, (i) => shares[i] >= 0.5, 1);
   }
 
-  // A line around what the network paints.
-  outline(width) {
-    const { size } = this.spec;
-    const step = width / size;
-    const inside = (y, x) => y >= 0 && x >= 0 && y < size && x < size && this.run.scores[y * size + x] > 0;
+  // A line around some of side × side places.
+  outline(side, width, holds, thickness) {
+    const step = width / side;
+    const at = (v) => clamp(v, 0, side - 1); // the picture's own edge is none
+    const inside = (y, x) => holds(at(y) * side + at(x));
     this.twice((context) => {
-      for (let y = 0; y <= size; y++) {
-        for (let x = 0; x <= size; x++) {
+      for (let y = 0; y <= side; y++) {
+        for (let x = 0; x <= side; x++) {
           if (inside(y, x) !== inside(y, x - 1)) {
             context.moveTo(x * step, y * step);
             context.lineTo(x * step, (y + 1) * step);
@@ -208,23 +228,20 @@ class LivePicture extends LiveAsking {
           }
         }
       }
-    });
+    }, thickness);
   }
 
   crossOut(width) {
-    const context = this.stageContext;
     const step = width / this.side;
-    context.strokeStyle = "#fff";
-    context.lineWidth = 1.5;
-    context.beginPath();
-    for (const key of this.forbidden()) {
-      const [x, y] = [(key % this.side) * step, Math.floor(key / this.side) * step];
-      context.moveTo(x + 3, y + 3);
-      context.lineTo(x + step - 3, y + step - 3);
-      context.moveTo(x + step - 3, y + 3);
-      context.lineTo(x + 3, y + step - 3);
-    }
-    context.stroke();
+    this.twice((context) => {
+      for (const key of this.forbidden()) {
+        const [x, y] = [(key % this.side) * step, Math.floor(key / this.side) * step];
+        context.moveTo(x + 3, y + 3);
+        context.lineTo(x + step - 3, y + step - 3);
+        context.moveTo(x + step - 3, y + 3);
+        context.lineTo(x + 3, y + step - 3);
+      }
+    }, 1.5);
   }
 
   twice(draw, thickness = 2) {
@@ -253,6 +270,13 @@ class LivePicture extends LiveAsking {
     const keyStep = width / pair.keySide;
     this.twice((context) => context.arc(((pair.key % pair.keySide) + 0.5) * keyStep, (Math.floor(pair.key / pair.keySide) + 0.5) * keyStep, 0.6 * keyStep, 0, 7));
   }
-}
 
-const css = (colour) => `rgb(${colour.map((c) => Math.round(255 * c)).join(" ")})`;
+  // A colour as readers see it: 0 … 255.
+  bright(colour) {
+    return colour.map((c) => 255 * c ** this.spec.gamma);
+  }
+
+  css(colour) {
+    return `rgb(${this.bright(colour).map(Math.round).join(" ")})`;
+  }
+}

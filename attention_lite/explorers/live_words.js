@@ -3,16 +3,28 @@
 const percent = (k, n) => `${k} of ${n} (${Math.round((100 * k) / Math.max(1, n))} %)`;
 
 class LiveWords extends LivePicture {
+  // The letters of the digit that the reader has drawn or chosen; "" without.
+  ownInk() {
+    return Object.values(this.get("inks"))[0] ?? "";
+  }
+
+  // What that digit is to be read as: its class, or, of a drawn one, what it is read as here.
+  expected() {
+    const { inks } = this.spec;
+    return inks.includes(this.ownInk()) ? inks.indexOf(this.ownInk()) : this.answers.best(this.answer);
+  }
+
   // The colour of the digit that answer k names; undefined where none in the picture is it.
   colourOf(k) {
-    const scene = this.scene();
-    return scene.digits[this.answers.digitOf(scene, k, this.answer.length)];
+    const scene = this.drawn;
+    const digit = this.answers.digitOf(scene, k, this.answer.length);
+    return scene.digits[digit < 0 && !this.paints ? scene.labels.indexOf(null) : digit];
   }
 
   // The answer that the frame or the disc asks for as it is now; undefined where it asks for none.
   asked() {
     const digit = this.askedDigit();
-    return digit < 0 ? undefined : this.answers.answerOf(this.scene(), digit, this.answer.length);
+    return digit < 0 ? undefined : this.answers.answerOf(this.drawn, digit, this.answer.length) ?? undefined;
   }
 
   askedDigit() {
@@ -22,10 +34,12 @@ class LiveWords extends LivePicture {
   }
 
   named(k) {
-    const scene = this.scene();
+    const scene = this.drawn;
     if (k < 0) return "no digit";
     const digit = this.answers.digitOf(scene, k, this.answer.length);
     if (scene.digits.length === 1) return digit < 0 ? `${k}` : `${k}, which it is`;
+    if (digit < 0 && scene.labels.includes(null)) return `${k}, which your drawing alone can be`;
+    if (digit >= 0 && scene.labels[digit] === null) return `your drawing, the ${scene.digits[digit]} digit`;
     return digit < 0 ? `${k}, which is not in the picture` : `${scene.labels[digit]}, the ${scene.digits[digit]} digit`;
   }
 
@@ -34,7 +48,8 @@ class LiveWords extends LivePicture {
     const [best, asked] = [this.answers.best(this.answer), this.asked()];
     const asker = scene.cue === null ? "It is" : `The ${scene.frame ? "frame" : "disc"} asks for`;
     const right = asked === best ? "right" : "wrong";
-    const judged = asked === undefined ? "" : scene.cue === null ? ` ${right === "right" ? "Right." : `Wrong: it is a ${asked}.`}` : ` ${asker} ${right === "right" ? "it" : this.named(asked)}: ${right}.`;
+    const drawing = this.drawn.labels[this.askedDigit()] === null && scene.cue !== null;
+    const judged = drawing && !this.paints ? ` ${asker} your drawing.` : asked === undefined ? "" : scene.cue === null ? ` ${right === "right" ? "Right." : `Wrong: it is a ${asked}.`}` : ` ${asker} ${right === "right" ? "it" : this.named(asked)}: ${right}.`;
     const measure = this.paints ? "overlap" : "probability";
     const own = this.answers.best(this.ownAnswer);
     const without = !this.isForced() ? "" : own === best ? "With nothing forced it answers the same. " : `With nothing forced it answers ${this.named(own)}. `;
@@ -50,6 +65,7 @@ class LiveWords extends LivePicture {
 
   countWords({ n, changed, before, after, asked }, state) {
     const verb = this.paints ? "paints" : "reads";
+    if (this.ownInk()) return `Over the ${n} stored scenes${this.photograph.pixels() ? ", on your photograph" : ""}, this digit in the place of the one that is asked for: the network ${verb} it${this.paints ? "" : ` as ${this.expected()}`} in ${percent(asked, n)}.`;
     const nothing = FORCES.every((trait) => same(state[trait], NOTHING[trait])) && CARRIED.every((trait) => same(state[trait], NOTHING[trait]));
     if (nothing) return `With nothing forced the network ${verb} ${percent(before, n)} right.`;
     const asks = state.frame || state.disc || (state.gates.match(/^frame:(.*)/) ?? [])[1];
@@ -67,6 +83,6 @@ class LiveWords extends LivePicture {
   }
 
   answerNames() {
-    return this.paints ? this.scene().digits.map((colour, k) => `${colour} ${this.scene().labels[k]}`) : range(10).map(String);
+    return this.paints ? this.scene().digits.map((colour, k) => `${colour} ${this.drawn.labels[k] ?? "drawing"}`) : range(10).map(String);
   }
 }

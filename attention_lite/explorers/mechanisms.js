@@ -12,7 +12,7 @@
 
 function Mechanisms({
   EPS, add, amax, conv2d, count, filled, line, logSumExp, map, matmul, mean, relu, reshape, scale, scalePlaces,
-  sigmoid, softmax, stack, standardised, swapFirst, tokensOf, transpose,
+  sigmoid, softmax, stack, standardised, swapFirst, tensor, tokensOf, transpose,
 } = Tensors()) {
 const HEADS = 4; // networks/slot.py: of self-attention and EMSA, whose weights do not tell
 
@@ -34,8 +34,12 @@ function conv(at, x, options = {}) {
 // nn.BatchNorm as it works after training: each channel of (C, …) times a number, plus a number.
 function batchNorm(at, x) {
   const [weight, bias, m, v] = ["weight", "bias", "running_mean", "running_var"].map((part) => at.get(part).data);
-  const n = x.data.length / x.shape[0], g = weight.map((w, c) => w / Math.sqrt(v[c] + EPS));
-  return map(x, (value, i) => (value - m[(i / n) | 0]) * g[(i / n) | 0] + bias[(i / n) | 0]);
+  const n = x.data.length / x.shape[0], y = tensor(x.shape);
+  for (let c = 0; c < x.shape[0]; c++) {
+    const g = weight[c] / Math.sqrt(v[c] + EPS), shift = bias[c] - m[c] * g;
+    for (let i = c * n; i < (c + 1) * n; i++) y.data[i] = x.data[i] * g + shift;
+  }
+  return y;
 }
 
 function layerNorm(at, tokens) {

@@ -17,7 +17,6 @@ function readArray(entry, buffer) {
   const raw = new VIEWS[entry.dtype](buffer, entry.offset, length);
   if (entry.dtype === "float16") return Float32Array.from(raw, halfToFloat);
   if (entry.span) return Float32Array.from(raw, (code) => (code ? ((code - 1) / 65534 - 1) * entry.span : -Infinity));
-  if (entry.unit) return Float32Array.from(raw, (code) => code * entry.unit);
   return raw;
 }
 

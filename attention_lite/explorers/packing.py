@@ -69,10 +69,6 @@ class Packer:
         fits = np.abs(vectors).max() < np.finfo(np.float16).max
         self.add(name, vectors.astype(np.float32 if small or not fits else np.float16))
 
-    def add_shares(self, name: str, shares: np.ndarray) -> None:
-        """Append numbers in [0, 1] in two bytes each: value = code × unit."""
-        self.add(name, np.rint(shares * 65535).astype(np.uint16), unit=1 / 65535)
-
     def add_features(self, name: str, features: np.ndarray) -> None:
         """Append features (P, V, C, h, w) in 8 bits: value = code × scale of its channel."""
         peak = np.abs(features).max(axis=(0, 1, 3, 4))
@@ -159,15 +155,3 @@ def nice_above(value: float) -> float:
     power = 10.0 ** np.floor(np.log10(value))
     step = next(s for s in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if s * power >= value * (1 - 1e-9))
     return float(f"{step * power:.6g}")
-
-
-def nice_around(values: np.ndarray) -> tuple[float, float]:
-    """Return limits in [0, 1] around all values, on whole steps of 1, 2 or 5 × 10^k, about four between them."""
-    low, high = float(values.min()), float(values.max())
-    rough = max(high - low, 0.004) / 4
-    power = 10.0 ** np.floor(np.log10(rough))
-    step = next(s * power for s in (1, 2, 5, 10) if s * power >= rough * (1 - 1e-9))
-    below, above = np.floor(low / step + 1e-6) * step, np.ceil(high / step - 1e-6) * step
-    if below == above:
-        below, above = below - step, above + step
-    return float(f"{max(0, below):.6g}"), float(f"{min(1, above):.6g}")

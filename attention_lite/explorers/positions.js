@@ -19,6 +19,19 @@ class Positions extends PhotographExplorer {
     return this.get("image");
   }
 
+  allows(trait, value) {
+    const { spec } = this;
+    const [low, high] = spec.temperatureRange;
+    const below = (n) => Number.isInteger(value) && value >= 0 && value < n;
+    const known = {
+      image: below(spec.imageNames.length), head: below(spec.heads), query: below(this.places),
+      similarity: spec.similarities.includes(value), scale: value in this.scales,
+      show: ["photograph", "both", "map", ...(this.arrays.values ? ["result"] : [])].includes(value),
+      temperature: value >= low && value <= high,
+    };
+    return known[trait];
+  }
+
   build() {
     const { spec } = this;
     const status = this.makeStatus();

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,11 +41,15 @@ class PositionsExplorer(PhotographExplorer):
             of which a region covers more than 15 %, as `lab.scoring.on_grid` has it.
         marks: for each photograph a list of (row, column, label).
         alt: what the photographs show, for readers who do not see them; P strings, or one for all.
+        name: what links and the page's address call the explorer; without one it has neither.
+        states: {name: {trait: value}}, for links that set it; what a state does not name stays as it is.
 
     Traits `image`, `head`, `similarity`, `temperature`, `scale`, `show`, `query` are synchronised both ways.
 
     Raises ValueError, naming the argument, on anything that does not fit the above.
     """
+
+    SHARED = ("image", "head", "similarity", "temperature", "scale", "show", "query")
 
     head = Whole(0).tag(sync=True)
     similarity = traitlets.Unicode("scaled dot").tag(sync=True)
@@ -81,6 +85,8 @@ class PositionsExplorer(PhotographExplorer):
         outline_names: Sequence[str] | None = None,
         marks: Sequence[Sequence[tuple[int, int, str]]] | None = None,
         alt: str | Sequence[str] = "",
+        name: str = "",
+        states: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         pictures = as_array("images", images)
         pictures = arrays.images(pictures[None] if pictures.ndim == 3 else pictures, ("P",))
@@ -114,7 +120,7 @@ class PositionsExplorer(PhotographExplorer):
         self._limits = {
             "image": count,
             "head": heads,
-            "query": places,
+            "query": (rows, columns),
             "similarity": choices,
             "scale": ("linear", "log"),
             "show": SHOWS if values is None else (*SHOWS, "result"),
@@ -127,9 +133,7 @@ class PositionsExplorer(PhotographExplorer):
             "temperature": temperature,
             "scale": scale,
             "show": show,
-            "query": arrays.place(
-                "query", (rows // 2) * columns + columns // 2 if query is None else query, (rows, columns)
-            ),
+            "query": (rows // 2) * columns + columns // 2 if query is None else query,
         }
         start = {name: self._check(name, value) for name, value in start.items()}
         if limit is None:
@@ -169,12 +173,16 @@ class PositionsExplorer(PhotographExplorer):
         self._summary = (
             f"{counted(count, 'photograph')}, {rows} × {columns} positions, {counted(heads, 'head')}"
         )
-        super().__init__(kind="positions", spec=spec, data=packer.data, **start)
+        if states and not name:
+            raise ValueError(f"states must come with a name, got {sorted(states)} alone")
+        super().__init__(kind="positions", name=name, states=dict(states or {}), spec=spec, data=packer.data, **start)
 
     def _check(self, name: str, value: Any) -> Any:
         allowed = self._limits[name]
         if name == "temperature":
             return float(arrays.within(name, np.asarray(arrays.positive(name, value)), *allowed))
+        if name == "query":
+            return arrays.place(name, value, allowed)
         check = arrays.index if isinstance(allowed, int) else arrays.choice
         return check(name, value, allowed)
 

@@ -15,7 +15,11 @@ function map(t, f) {
 }
 const filled = (shape, v) => tensor(shape, new Float32Array(count(shape)).fill(v));
 const add = (a, b) => map(a, (v, i) => v + b.data[i]);
-const relu = (t) => map(t, (v) => (v > 0 ? v : 0));
+function relu(t) {                                                       // the most frequent of all: without a call a number
+  const out = tensor(t.shape);
+  for (let i = 0; i < out.data.length; i++) out.data[i] = t.data[i] > 0 ? t.data[i] : 0;
+  return out;
+}
 const sigmoid = (t) => map(t, (v) => 1 / (1 + Math.exp(-v)));
 const reshape = (t, ...shape) => tensor(shape, t.data);
 
@@ -198,8 +202,10 @@ function conv2d(x, weight, { stride = 1, dilation = 1 }) {
   const [h, w] = [Math.ceil((H + 2 * pad) / s), Math.ceil((W + pad) / s)];      // zeros right of a row are left of the next
   const place = (c, y, u) => (((c * s + (y % s)) * s + (u % s)) * h + ((y / s) | 0)) * w + ((u / s) | 0);
   const padded = new Float32Array(C * s * s * h * w + w + k * dilation);
-  for (let c = 0, i = 0; c < C; c++) for (let y = pad; y < H + pad; y++) for (let u = pad; u < W + pad; u++, i++)
-    padded[place(c, y, u)] = x.data[i];
+  for (let c = 0, i = 0; c < C; c++) for (let y = pad; y < H + pad; y++, i += W) {
+    if (s === 1) padded.set(x.data.subarray(i, i + W), place(c, y, pad));
+    else for (let u = 0; u < W; u++) padded[place(c, y, u + pad)] = x.data[i + u];
+  }
   const side = (n) => Math.floor((n + 2 * pad - dilation * (k - 1) - 1) / s) + 1, n = side(H) * w;
   const out = new Float32Array(C_out * n), rows = (C_out * width) / C, K = width * k * k;
   for (let g = 0; g < C / width; g++) {

@@ -69,7 +69,7 @@ function roundTicks(low, high, most = 5) {
 function linearScale(low, high) {
   const table = colourTable(low < 0 ? BLUE_RED : MAGMA);
   const t = (value) => clamp((value - low) / (high - low), 0, 1);
-  const opacity = low < 0 ? (u) => Math.min(0.92, 0.05 + 2 * Math.abs(u - 0.5)) : (u) => 0.3 + 0.65 * Math.sqrt(u);
+  const opacity = low < 0 ? (u) => Math.min(0.92, 0.05 + 2 * Math.abs(u - 0.5)) : (u) => 0.12 + 0.83 * Math.sqrt(u);
   const ticks = [0, 0.25, 0.5, 0.75, 1].map((u) => [u, short(low + u * (high - low))]);
   return { table, t, opacity, ticks };
 }

@@ -26,7 +26,7 @@ class AnswerView {
   draw() {
     const { live } = this;
     const [now, own] = [live.answer, live.ownAnswer];
-    const names = live.paints ? live.scene().labels.map(String) : live.answerNames();
+    const names = live.paints ? live.drawn.labels.map((label) => String(label ?? "yours")) : live.answerNames();
     if (this.bars.length !== now.length) {
       this.bars = now.map(() => this.makeBar());
       this.box.replaceChildren(...this.bars.map(({ node }) => node));
@@ -71,100 +71,6 @@ class StepView {
 
 const nextRound = (x) => [1, 2, 5, 10].map((s) => s * 10 ** Math.floor(Math.log10(x))).find((v) => v >= x);
 
-// The gates, as bars that can be pulled; below them one gate in words, with a slider, for fingers and keys.
-class GatesView {
-  constructor(live) {
-    this.live = live;
-    this.title = element("div", { class: "ax-title" });
-    this.chart = element("canvas", { class: "ax-chart ax-pull", tabindex: 0, role: "slider", "aria-label": "Gates: left and right choose a channel, up and down pull its gate, Delete gives it back", "aria-orientation": "vertical", "aria-valuemin": 0, "aria-valuemax": 1 });
-    this.back = element("button", { type: "button", onclick: () => live.set("pulled", {}) }, "let all go");
-    this.listen();
-    this.node = element("div", {}, element("div", { class: "ax-row" }, this.title, this.back), this.chart, this.makeRow());
-    live.controls.push(() => (this.back.disabled = !Object.keys(live.get("pulled")).length));
-  }
-
-  makeRow() {
-    const { live } = this;
-    const step = (by) => () => live.set("channel", clamp(live.get("channel") + by, 0, live.channels - 1));
-    const [before, after] = [["‹", -1, "Channel before"], ["›", 1, "Next channel"]].map(([sign, by, name]) => element("button", { type: "button", "aria-label": name, onclick: step(by) }, sign));
-    const read = () => {
-      const value = live.gates()?.[live.get("channel")] ?? 0;
-      return [Math.round(100 * value), live.get("channel") < 0 ? "choose a channel" : `${live.get("channel")}: ${value.toFixed(2)}`];
-    };
-    const slider = live.slider("Gate of channel", 100, ["0", "1"], (v) => live.pull(Math.max(0, live.get("channel")), v / 100), read, before, after);
-    return slider;
-  }
-
-  // A press chooses the channel; a pull up or down sets its gate.
-  listen() {
-    const { live, chart } = this;
-    const at = (event) => {
-      const box = chart.getBoundingClientRect();
-      const channel = clamp(Math.floor(((event.clientX - box.left - AXIS) / (box.width - AXIS)) * live.channels), 0, live.channels - 1);
-      return [channel, clamp(1 - (event.clientY - box.top - 8) / (box.height - 17), 0, 1)];
-    };
-    let from = null;
-    chart.addEventListener("pointerdown", (event) => {
-      if (event.isTrusted) chart.setPointerCapture(event.pointerId);
-      from = event.clientY;
-      live.set("channel", at(event)[0]);
-      live.drawAll(performance.now());
-    });
-    chart.addEventListener("pointermove", (event) => {
-      if (!event.buttons || from === null || (Math.abs(event.clientY - from) < 3 && from !== "pulling")) return;
-      from = "pulling";
-      live.pull(live.get("channel"), Number(at(event)[1].toFixed(2)));
-      live.drawAll(performance.now());
-    });
-    chart.addEventListener("pointerup", () => (from = null));
-    chart.addEventListener("pointercancel", () => (from = null));
-    chart.addEventListener("keydown", (event) => this.key(event));
-  }
-
-  key(event) {
-    const { live } = this;
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const far = event.shiftKey ? 5 : 1;
-    const [from, last] = [live.get("channel"), live.channels - 1];
-    const side = { ArrowLeft: from - far, ArrowRight: from + far, Home: 0, End: last }[event.key];
-    const up = { ArrowUp: 0.1, ArrowDown: -0.1, PageUp: 1, PageDown: -1 }[event.key];
-    if (side !== undefined) live.set("channel", clamp(side, 0, last));
-    else if (up && from >= 0) live.pull(from, clamp(Number((live.gates()[from] + up * (event.shiftKey ? 0.1 : 1)).toFixed(2)), 0, 1));
-    else if (event.key === "Delete" || event.key === "Backspace") live.letGo(from);
-    else return;
-    event.preventDefault();
-  }
-
-  draw() {
-    const { live, chart } = this;
-    const gates = live.gates();
-    this.node.hidden = !gates;
-    if (!gates) return;
-    const own = live.ownGates();
-    const axes = live.axes(chart, 0, 1);
-    const pulled = live.get("pulled");
-    gates.forEach((gate, c) => {
-      const { context, y, step, gap } = axes;
-      const x = AXIS + c * step;
-      context.fillStyle = c in pulled ? PULLED : live.ink.accent;
-      context.fillRect(x, Math.min(y(gate), y(0) - 1), Math.max(1, step - gap), Math.max(1, y(0) - y(gate)));
-      if (!live.isForced()) return;
-      context.fillStyle = live.ink.text;
-      context.fillRect(x, y(own[c]) - 1, Math.max(1, step - gap), 2);
-    });
-    const channel = live.get("channel");
-    if (channel >= 0) live.pickMark(axes, channel);
-    say(this.title, `${live.channels} gates, one a channel: pull one up or down${live.isForced() ? " (lines: its own)" : ""}`);
-    chart.setAttribute("aria-valuenow", channel < 0 ? 0 : gates[channel].toFixed(2));
-    chart.setAttribute("aria-valuetext", channel < 0 ? "no channel chosen" : live.channelWords(channel));
-  }
-
-  words() {
-    const { live } = this;
-    return live.get("channel") >= 0 && live.gates() ? live.channelWords(live.get("channel")) : "";
-  }
-}
-
 // The last forty states, a column each, and in it the value of each answer: an effect can be seen to repeat.
 class StripView {
   constructor(live) {
@@ -185,7 +91,7 @@ class StripView {
     context.font = "9px system-ui, sans-serif";
     context.textAlign = "right";
     context.fillStyle = live.ink.muted;
-    range(n).forEach((k) => context.fillText(String(live.paints ? live.scene().labels[k] : k), STRIP.left - 5, (k + 0.5) * row + 3.5));
+    range(n).forEach((k) => context.fillText(String(live.paints ? live.drawn.labels[k] ?? "?" : k), STRIP.left - 5, (k + 0.5) * row + 3.5));
     const step = (width - STRIP.left) / REMEMBERED;
     live.remembered.forEach(({ answer, colours }, i) => {
       const best = live.answers.best(answer);
@@ -218,12 +124,11 @@ class CountView {
     const state = live.state();
     this.progress.hidden = false;
     this.progress.value = 0;
-    this.began = JSON.stringify(state);
+    this.began = live.written();
     say(this.text, "");
     try {
       const scenes = (live.counted ??= await openScenes(await live.bytesOf("counted")));
-      const letters = (scene) => ({ ...scene, levels: scene.levels.map(levelsOf) });
-      const work = { weights: await live.bytesOf(live.part()), scenes: scenes.map(letters), state, palette: live.spec.palette, known: live.known(live.nets[live.part()], live.part()), stored: live.spec.scenes.map((_, i) => ({ ...letters(live.spec.scenes[i]), crop: live.cropOf(i) })) };
+      const work = { weights: await live.bytesOf(live.part()), scenes, state, palette: live.spec.palette, inks: live.spec.inks, expected: live.expected(), known: live.known(live.nets[live.part()], live.part()), stored: live.spec.scenes.map((_, i) => ({ ...live.spec.scenes[i], crop: live.cropOf(i) })) };
       this.stop = startCount(work, (found) => this.tell(found, state), () => this.fail());
     } catch {
       this.fail();
@@ -244,7 +149,7 @@ class CountView {
   }
 
   draw() {
-    if (this.began && this.began !== JSON.stringify(this.live.state())) {
+    if (this.began != null && this.began !== this.live.written()) {
       this.stop?.();
       this.began = null;
       this.progress.hidden = true;
@@ -259,7 +164,9 @@ const LIVE_VIEWS = {
   heads: (live) => new HeadsView(live),
   pair: (live) => new PairView(live),
   slots: (live) => new SlotsView(live),
+  sums: (live) => new SumsView(live),
   shares: (live) => new SharesView(live),
+  seeds: (live) => new SeedsView(live),
   squeeze: (live) => new StepView(live, "z", "Squeeze: the mean of each channel over all places"),
   hidden: (live) => new StepView(live, "hidden", "Hidden units: what the gates are made of (a line: silent)"),
   gates: (live) => new GatesView(live),

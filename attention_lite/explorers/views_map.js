@@ -44,11 +44,25 @@ function gatesOfPlaces(live) {
   return { values, low: 0, high: 1, label: "gate of each place, the mean of all channels" };
 }
 
-// Which map lights the picture, and its scale; in words, how it treats the digit, where it is one of gates.
+const SMALL_INKS = [[238, 23], [240, 78], [243, 130]]; // red, green and blue: at a scale's lower limit, and at its upper one
+
+// A map by itself, a pixel a place.
+function paintSmall(canvas, { values, low, high }) {
+  const side = Math.sqrt(values.length);
+  if (canvas.width !== side) canvas.width = canvas.height = side;
+  const pixels = new ImageData(side, side);
+  values.forEach((value, i) => {
+    const share = clamp((value - low) / (high - low), 0, 1);
+    pixels.data.set([...SMALL_INKS.map(([none, full]) => none + share * (full - none)), 255], 4 * i);
+  });
+  canvas.getContext("2d").putImageData(pixels, 0, 0);
+}
+
+// Which map lies over the picture, and its scale; in words, how it treats the digit, where it is one of gates.
 class MapView {
   constructor(live) {
     this.live = live;
-    this.chooser = live.chooser("Lit by", "over", [...live.spec.maps, ""].map((value) => ({ value, label: MAP_NAMES[value] })));
+    this.chooser = live.chooser("Map over the picture", "over", [...live.spec.maps, ""].map((value) => ({ value, label: MAP_NAMES[value] })));
     this.label = element("div", { class: "ax-bar-label" });
     this.ends = [element("span"), element("span")];
     this.bar = element("div", { class: "ax-bar" }, this.label, element("div", { class: "ax-ramp ax-dims" }), element("div", { class: "ax-dims-ends" }, ...this.ends));
@@ -60,7 +74,7 @@ class MapView {
     this.bar.classList.toggle("ax-hidden", !map);
     if (!map) return;
     const [least, most] = [Math.min(...map.values), Math.max(...map.values)];
-    say(this.label, `${map.label}; dark to light`);
+    say(this.label, `${map.label}; pale to full colour${Math.sqrt(map.values.length) < this.live.spec.size ? ", a line at half" : ""}`);
     say(this.ends[0], `${least < map.low - 1e-6 ? "≤ " : ""}${short(map.low)}`);
     say(this.ends[1], `${most > map.high + 1e-6 ? "≥ " : ""}${short(map.high)}`);
   }

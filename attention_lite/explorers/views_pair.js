@@ -18,12 +18,7 @@ class HeadsView {
     const heads = live.asking()?.steps.scores.shape[0] ?? 0;
     this.node.hidden = !heads;
     this.canvases.slice(0, heads).forEach((canvas, h) => {
-      const { values, low, high } = MAPS[over](live, h);
-      const side = Math.sqrt(values.length);
-      if (canvas.width !== side) canvas.width = canvas.height = side;
-      const pixels = new ImageData(side, side);
-      values.forEach((value, i) => pixels.data.set([...Array(3).fill(255 * clamp((value - low) / (high - low), 0, 1)), 255], 4 * i));
-      canvas.getContext("2d").putImageData(pixels, 0, 0);
+      paintSmall(canvas, MAPS[over](live, h));
     });
   }
 }

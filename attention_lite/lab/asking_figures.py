@@ -8,14 +8,13 @@ from torch import nn
 from attention_lite import figures
 from attention_lite.extras import extra
 from attention_lite.lab.asking import DIGITS, changes
-from attention_lite.lab.scenes import Scenes, draw, masks
+from attention_lite.lab.scenes import Scenes, for_readers, masks
 from attention_lite.lab.tasks import ask_for
 from attention_lite.lab.training import pictures
 
 with extra("book"):
     import matplotlib.pyplot as plt
 
-SCALE = 4           # of the pictures in the first row
 
 
 @torch.no_grad()
@@ -35,7 +34,7 @@ def show_changes(nets: Mapping[str, nn.Module], scene: Scenes) -> None:
     height, width = kept.shape
     _, axes = figures.panels(1 + len(nets), 3, 1.8, 2.0)
     for ax, one in zip(axes[0], asked, strict=True):
-        figures.picture(ax, draw(one, SCALE)[0].permute(1, 2, 0), f"asks for {int(one.answer)}")
+        figures.picture(ax, for_readers(one)[0], f"asks for {int(one.answer)}")
     for line, (name, net) in zip(axes[1:], nets.items(), strict=True):
         limit = max(float(maps[name].nan_to_num().abs().max()), 1e-3)      # a block that changes nothing is white
         for ax, change, one in zip(line, maps[name], asked, strict=True):

@@ -12,7 +12,7 @@ from attention_lite import EMSA, ScaledDotProductAttention, figures
 from attention_lite.extras import extra
 from attention_lite.lab import photographs
 from attention_lite.lab.measuring import kept_bytes, shortest_seconds
-from attention_lite.lab.scenes import Scenes, disc_mask, draw
+from attention_lite.lab.scenes import READER_SCALE, Scenes, brightened, disc_mask, draw, for_readers
 
 with extra("book"):
     import matplotlib.pyplot as plt
@@ -55,14 +55,13 @@ def show_bill(size: tuple[int, int], curves: Mapping[str, Sequence[float]]) -> N
 
 def show_keys(scene: Scenes) -> None:
     """The scene, and what is left of its colours at three ratios if keys are means; the disc outlined."""
-    crisp = draw(scene, 4)
-    places = avg_pool2d(crisp, crisp.shape[-1] // 12)
+    places = avg_pool2d(draw(scene), scene.size // 12)
     _, axes = figures.panels(2, 2, figures.WIDTH / 2, 2.7)
-    figures.picture(axes[0, 0], crisp[0].permute(1, 2, 0), "the scene")
+    figures.picture(axes[0, 0], for_readers(scene)[0], "the scene")
     for ax, s in zip(axes.flat[1:], RATIOS, strict=False):
         means = avg_pool2d(places, s)
-        figures.picture(ax, means[0].permute(1, 2, 0), f"ratio {s}: {means[0, 0].numel()} keys")
-        figures.outline(ax, disc_mask(scene, 4)[0] > 0.5, means.shape[2:])
+        figures.picture(ax, brightened(means)[0].permute(1, 2, 0), f"ratio {s}: {means[0, 0].numel()} keys")
+        figures.outline(ax, disc_mask(scene, READER_SCALE)[0] > 0.5, means.shape[2:])
     plt.show()
 
 
@@ -72,14 +71,13 @@ def show_heads(scene: Scenes, place: tuple[int, int], rows: Tensor, T: Tensor) -
     The place is a cross, the disc outlined.
     """
     figure, axes = figures.panels(2, 3, figures.WIDTH / 3, 2.1)
-    crisp = draw(scene, 4)
-    side = crisp.shape[-1] / 12
-    figures.picture(axes[0, 0], crisp[0].permute(1, 2, 0), "the query")
+    side = scene.size * READER_SCALE / 12
+    figures.picture(axes[0, 0], for_readers(scene)[0], "the query")
     axes[0, 0].plot((place[1] + 0.5) * side, (place[0] + 0.5) * side, "+", color="white", markersize=14,
                     markeredgewidth=2.5)
     for m, (ax, row) in enumerate(zip(axes[:, 1:].flat, rows, strict=True)):
         figures.heat(ax, row, (0, float(row.max())), f"head {m}")
-        figures.outline(ax, disc_mask(scene, 4)[0] > 0.5, tuple(row.shape))
+        figures.outline(ax, disc_mask(scene, READER_SCALE)[0] > 0.5, tuple(row.shape))
     limit = float(T.abs().max())
     shown = figures.heat(axes[1, 0], T, (-limit, limit), "the mix, T", cmap="PuOr_r")
     figure.colorbar(shown, ax=axes[1, 0], location="bottom", shrink=0.8)

@@ -9,7 +9,7 @@ from attention_lite.extras import extra
 from attention_lite.lab.comparison import COST_TASK
 from attention_lite.lab.recipes import COMPARED, FIVE_SEEDS
 from attention_lite.lab.runs import TEST_SEED, learned
-from attention_lite.lab.scenes import draw
+from attention_lite.lab.scenes import for_readers
 from attention_lite.lab.tasks import TASKS
 
 with extra("book"):
@@ -26,7 +26,6 @@ SHOWN = {"context-gating": "context gating", "cued-search": "cued search", "one-
 MARKS = {"largest": ("o", figures.CYCLE[1], "largest weights"), "random": ("x", "0.5", "at random"),
          "smallest": ("s", figures.CYCLE[2], "smallest weights"),
          "features": ("D", figures.CYCLE[0], "longest features, no map")}
-SCALE = 4                # of the tasks' pictures
 
 
 class Comparison:
@@ -75,7 +74,7 @@ def thumbnails() -> None:
     _, axes = figures.panels(1, len(SHOWN), 1.83, 2.2)
     for ax, (task, name) in zip(axes[0], SHOWN.items(), strict=True):
         scene = TASKS[task]("test").sample(200, seed=TEST_SEED)[:1]
-        figures.picture(ax, draw(scene, SCALE)[0].permute(1, 2, 0), f"{name}: {int(scene.answer)}")
+        figures.picture(ax, for_readers(scene)[0], f"{name}: {int(scene.answer)}")
 
 
 def accuracies(of: Comparison) -> None:

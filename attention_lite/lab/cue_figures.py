@@ -10,15 +10,14 @@ from attention_lite import figures, record_attention
 from attention_lite.extras import extra
 from attention_lite.lab import photographs
 from attention_lite.lab.experiments import cues
-from attention_lite.lab.scenes import Scenes, disc_mask, draw
+from attention_lite.lab.scenes import READER_SCALE, Scenes, disc_mask, for_readers
 from attention_lite.lab.training import pictures
 
 with extra("book"):
     import matplotlib.pyplot as plt
     from matplotlib.axes import Axes
 
-SCALE = 4                   # of the pictures
-CELL = SCALE * 4            # a place in them, in pixels
+CELL = READER_SCALE * 4     # a place in the pictures, in pixels
 SIGNED = "PuOr_r"
 
 
@@ -41,11 +40,6 @@ def sees(net: nn.Module, scene: Scenes, at: int) -> Tensor:
     return x.grad.abs().sum((0, 1)) > 0
 
 
-def crisp(scene: Scenes) -> Tensor:
-    """One scene as it is shown: (192, 192, 3)."""
-    return draw(scene, SCALE)[0].permute(1, 2, 0)
-
-
 def mark(ax: Axes, at: int) -> None:
     """A square on a place of the shown picture."""
     y, x = divmod(at, 12)
@@ -55,7 +49,7 @@ def mark(ax: Axes, at: int) -> None:
 def show_reach(scene: Scenes, seen: Mapping[str, Tensor]) -> None:
     """The scene, and for each network, by name, the pixels that a place sees; the disc outlined."""
     _, axes = figures.panels(1, 1 + len(seen), 1.83, 2.1)
-    figures.picture(axes[0, 0], crisp(scene), "the picture")
+    figures.picture(axes[0, 0], for_readers(scene)[0], "the picture")
     for ax, (name, pixels) in zip(axes[0, 1:], seen.items(), strict=True):
         figures.heat(ax, pixels.float(), (0, 1), f"{name}: {int(pixels.sum()):,} px")
         figures.outline(ax, disc_mask(scene)[0] > 0.5, (48, 48), "red")
@@ -83,7 +77,7 @@ def show_network() -> None:
 def show_tokens(scene: Scenes, X: Tensor, rows: Mapping[str, int]) -> None:
     """The scene under its grid of places, and their tokens as the rows of X; some places by name."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(figures.WIDTH, 2.7))
-    figures.picture(left, crisp(scene), "144 places")
+    figures.picture(left, for_readers(scene)[0], "144 places")
     for line in range(CELL, 12 * CELL, CELL):
         left.axhline(line - 0.5, color="white", linewidth=0.4, alpha=0.6)
         left.axvline(line - 0.5, color="white", linewidth=0.4, alpha=0.6)
@@ -113,7 +107,7 @@ def show_softmax(scene: Scenes, scores: Tensor, weights: Tensor, asks: int) -> N
     shown = figures.heat(axes[0, 0], scores.view(12, 12), (-limit, limit), "scores S", cmap=SIGNED)
     figures.outline(axes[0, 0], disc_mask(scene)[0] > 0.5, (12, 12), "black")
     figures.colour_bar(figure, shown, axes[0, 0], "")
-    shown = figures.glow(axes[0, 1], crisp(scene), weights.view(12, 12), 0.5, "weights A")
+    shown = figures.glow(axes[0, 1], for_readers(scene)[0], weights.view(12, 12), 0.5, "weights A")
     mark(axes[0, 1], asks)
     figures.colour_bar(figure, shown, axes[0, 1], "", extend="max")
     plt.show()
@@ -124,7 +118,7 @@ def show_heads(scene: Scenes, weights: Tensor, asks: int) -> None:
     on = cues.on_disc(scene)[0].flatten()
     figure, axes = figures.panels(2, 2, 2.3, 2.3)
     for head, ax in enumerate(axes.flat):
-        shown = figures.glow(ax, crisp(scene), weights[head].view(12, 12), 0.5,
+        shown = figures.glow(ax, for_readers(scene)[0], weights[head].view(12, 12), 0.5,
                              f"head {head}: {weights[head][on].sum():.2f}")
         mark(ax, asks)
     figures.colour_bar(figure, shown, axes, "weight", extend="max")
@@ -210,8 +204,8 @@ def show_maps(scenes: Scenes, kinds: Mapping[str, Callable[[Scenes], Tensor]]) -
         for n, ax in enumerate(line):
             scene = scenes[n:n + 1]
             title = ax.get_title()
-            shown = figures.glow(ax, crisp(scene), look(scene).view(12, 12), 0.2, title)
-            figures.outline(ax, disc_mask(scene, SCALE)[0] > 0.5, (12 * CELL, 12 * CELL))
+            shown = figures.glow(ax, for_readers(scene)[0], look(scene).view(12, 12), 0.2, title)
+            figures.outline(ax, disc_mask(scene, READER_SCALE)[0] > 0.5, (12 * CELL, 12 * CELL))
             mark(ax, middles(scene)[0])
     figures.colour_bar(figure, shown, axes, "weight", extend="max")
     plt.show()

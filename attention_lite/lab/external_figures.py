@@ -9,19 +9,13 @@ from attention_lite import figures
 from attention_lite.extras import extra
 from attention_lite.lab import scoring
 from attention_lite.lab.experiments import crops, slots, sums
-from attention_lite.lab.scenes import Scenes, draw, masks
+from attention_lite.lab.scenes import Scenes, for_readers, masks
 
 with extra("book"):
     import matplotlib.pyplot as plt
 
-SCALE = 4           # of a scene for the reader
 KINDS = {"asked": "the digit asked for now", "old": "the digit asked for before", "any": "any of the three digits"}
 SCORES = ("object, slot named elsewhere", "object, best slot", "parts, best slot")
-
-
-def crisp(scene: Scenes) -> Tensor:
-    """The first of these scenes, (H, W, 3), for the reader."""
-    return draw(scene, SCALE)[0].permute(1, 2, 0)
 
 
 # The network taken apart
@@ -42,7 +36,7 @@ def show_scores(scene: Scenes, L: Tensor, grid: tuple[int, int], limit: float) -
     tiles = torch.nn.functional.pad(L.T.unflatten(1, grid), (0, 1, 0, 1), value=torch.nan)
     sheet = tiles.view(-1, 8, height + 1, width + 1).transpose(1, 2).flatten(2).flatten(0, 1)
     figure, axes = plt.subplots(2, 1, figsize=(5.6, 5.2), height_ratios=(1, 1.6))
-    figures.picture(axes[0], crisp(scene), "the scene")
+    figures.picture(axes[0], for_readers(scene)[0], "the scene")
     shown = figures.heat(axes[1], sheet, (-limit, limit), "the scores of 32 slots", cmap="PuOr_r")
     figures.colour_bar(figure, shown, axes[1], "L", extend="both")
     plt.show()
@@ -54,7 +48,7 @@ def show_slots(scenes: Mapping[str, Scenes], A: Tensor, numbers: Sequence[int], 
     for row, number in zip(axes, numbers, strict=True):
         head, slot = divmod(int(number), A.shape[3])
         for ax, (name, scene), weights in zip(row, scenes.items(), A, strict=True):
-            shown = figures.glow(ax, crisp(scene), weights[head, :, slot].unflatten(0, grid), 1,
+            shown = figures.glow(ax, for_readers(scene)[0], weights[head, :, slot].unflatten(0, grid), 1,
                                  f"{name}, slot {slot}")
     figures.colour_bar(figure, shown, axes, "A")
     plt.show()
@@ -63,7 +57,7 @@ def show_slots(scenes: Mapping[str, Scenes], A: Tensor, numbers: Sequence[int], 
 def show_moves(scene: Scenes, moves: Mapping[str, Tensor], limit: float) -> None:
     """The scene, and maps (h, w) of how far what each place reads moves; NaN is left white."""
     figure, axes = figures.panels(1, 1 + len(moves), 1.9, 2.2)
-    figures.picture(axes[0, 0], crisp(scene), "the scene")
+    figures.picture(axes[0, 0], for_readers(scene)[0], "the scene")
     for ax, (name, move) in zip(axes[0, 1:], moves.items(), strict=True):
         shown = figures.heat(ax, move, (0, limit), name)
         for mask in masks(scene)[0]:

@@ -16,13 +16,22 @@ from attention_lite.lab import photographs, scoring
 from attention_lite.lab.checkpoints import load_checkpoint, round_to_half
 from attention_lite.lab.page_weights import pack
 from attention_lite.lab.recipes import RECIPES, check_run
-from attention_lite.lab.scenes import Scenes, _all_crops, _crop, draw, levels
+from attention_lite.lab.scenes import (
+    READER_GAMMA,
+    READER_SCALE,
+    Scenes,
+    _all_crops,
+    _crop,
+    brightened,
+    digits,
+    for_readers,
+    levels,
+)
 from attention_lite.lab.tasks import PRIMARIES, PRIMARY_HUES, SIX_HUES, TASKS, rgb
 from attention_lite.lab.training import pictures, untrained
 from attention_lite.networks import SegmentNet
 
 GATES = {"channel", "spatial", "channel_logits", "spatial_logits", "kernel", "split"}   # maps that a mean may replace
-CRISP = 4                # how many pixels of the reader's photograph one pixel of the network's becomes
 SIX = ("red", "yellow", "green", "cyan", "blue", "magenta")
 FIELDS = ("light", "contrast", "y", "x", "side", "angle", "opacity", "colour", "frame", "disc_yx", "disc_colour")
 
@@ -37,19 +46,23 @@ class Stage:
     means: {part: {block: {map: array}}}: the mean over the counted scenes of each map of GATES.
     scenes, counted: descriptions, each with the names of its digits, its answer and what its cue says.
     crops, counted_crops: uint8 (n, 3, S, S), the photographs behind them.
-    crisp: uint8 (n, 4 S, 4 S, 3), those of `scenes` for the reader, as bright as the scene has them.
-    stills: uint8 (n, 4 S, 4 S, 3), the scenes drawn: what is seen before the network is there.
+    inks: of each class 0 … 9 the first digit of the scenes' side, its 64 grey levels as letters.
+    gamma: the power that brightens every value that the reader is shown, see `scenes.brightened`.
+    crisp: uint8 (n, 4 S, 4 S, 3), those of `scenes` for the reader, with the scene's light, brightened.
+    stills: uint8 (n, 4 S, 4 S, 3), the scenes as `for_readers` has them: what is seen before the network is there.
     names, alt: what each scene is called, and what it shows.
     """
 
     size: int
     palette: dict[str, list[float]]
+    inks: list[str]
     networks: list[dict[str, Any]]
     weights: dict[str, bytes]
     maps: dict[str, dict[str, dict[str, tuple[int, ...]]]]
     means: dict[str, dict[str, dict[str, np.ndarray]]]
     scenes: list[dict[str, Any]]
     crops: np.ndarray
+    gamma: float
     crisp: np.ndarray
     stills: np.ndarray
     names: list[str]
@@ -89,11 +102,11 @@ def stage(task: str, model: str, *, seeds: Sequence[int] = (0,), controls: Seque
     palette = _palette(counted)
     maps, means = _mean_maps(task, networks, counted)
     return Stage(
-        size=kind.size, palette=palette, networks=networks,
+        size=kind.size, palette=palette, inks=_inks(scenes.split), networks=networks,
         weights={n["part"]: pack(task, n["model"], n["seed"], n["trained"]) for n in networks},
         maps=maps, means=means,
-        scenes=_described(scenes, palette), crops=_crops(scenes), crisp=_crisp(scenes),
-        stills=(draw(scenes, CRISP) * 255).round().byte().permute(0, 2, 3, 1).numpy(),
+        scenes=_described(scenes, palette), crops=_crops(scenes), gamma=READER_GAMMA, crisp=_crisp(scenes),
+        stills=_bytes(for_readers(scenes)),
         names=[f"{name} {i + 1}" for i, name in enumerate(scenes.photographs)],
         alt=[_alt(scenes, i, palette) for i in range(len(scenes))],
         counted=_described(counted, palette), counted_crops=_crops(counted))
@@ -152,6 +165,16 @@ def _nearest(colour: Tensor | None, palette: dict[str, list[float]]) -> str | No
         value, torch.tensor(palette[name]) - min(palette[name]), dim=0)))
 
 
+def _letters(grey: np.ndarray) -> str:
+    """Grey levels 0 … 16 as letters a … q."""
+    return "".join(chr(97 + v) for v in grey.ravel())
+
+
+def _inks(split: str) -> list[str]:
+    labels = digits(split)[1].tolist()
+    return [_letters(levels(split)[labels.index(digit)]) for digit in range(10)]
+
+
 def _described(scenes: Scenes, palette: dict[str, list[float]]) -> list[dict[str, Any]]:
     found = []
     for i in range(len(scenes)):
@@ -159,7 +182,7 @@ def _described(scenes: Scenes, palette: dict[str, list[float]]) -> list[dict[str
         cue = scenes.frame if scenes.frame is not None else scenes.disc_colour
         found.append({
             "size": scenes.size,
-            "levels": ["".join(chr(97 + v) for v in levels(scenes.split)[g].ravel()) for g in scenes.glyph[i]],
+            "levels": [_letters(levels(scenes.split)[g]) for g in scenes.glyph[i]],
             **{name: None if value is None else value[i].tolist() for name, value in values.items()},
             "labels": scenes.label[i].tolist(), "target": int(scenes.target[i]),
             "digits": [_nearest(c, palette) for c in scenes.colour[i]],
@@ -172,10 +195,14 @@ def _crops(scenes: Scenes) -> np.ndarray:
 
 
 def _crisp(scenes: Scenes) -> np.ndarray:
-    crops = torch.stack([_crop(scenes.split, scenes.size, i, CRISP) for i in scenes.photo.tolist()])
+    crops = torch.stack([_crop(scenes.split, scenes.size, i, READER_SCALE) for i in scenes.photo.tolist()])
     mean = crops.mean((2, 3), keepdim=True)
     bright = torch.lerp(mean, crops, scenes.contrast[:, None, None, None]) * scenes.light[:, None, None, None]
-    return (bright.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    return _bytes(brightened(bright.clamp(0, 1)).permute(0, 2, 3, 1))
+
+
+def _bytes(pictures: Tensor) -> np.ndarray:
+    return (pictures * 255).round().byte().numpy()
 
 
 def _alt(scenes: Scenes, i: int, palette: dict[str, list[float]]) -> str:

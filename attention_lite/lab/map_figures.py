@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from attention_lite import figures
 from attention_lite.extras import extra
 from attention_lite.lab.experiments import painted_over
-from attention_lite.lab.scenes import Scenes, draw, masks
+from attention_lite.lab.scenes import Scenes, for_readers, masks
 from attention_lite.lab.training import pictures
 
 with extra("book"):
@@ -19,7 +19,7 @@ def beside_pictures(scenes: Scenes, maps: Mapping[str, Tensor], label: str,
                     limits: tuple[float, float] = (0, 1), side: float = 1.4) -> None:
     """A row for each scene: the picture, and maps of it, (n, h, w), with the digit's outline; one scale for all."""
     figure, axes = figures.panels(len(scenes), 1 + len(maps), side, side)
-    images, digits = draw(scenes, 4).permute(0, 2, 3, 1), masks(scenes)[:, 0] > 0.5
+    images, digits = for_readers(scenes), masks(scenes)[:, 0] > 0.5
     for i, row in enumerate(axes):
         figures.picture(row[0], images[i])
         for ax, (name, values) in zip(row[1:], maps.items(), strict=True):
@@ -65,7 +65,7 @@ def two_ways(net: nn.Module, scenes: Scenes, block: int = 2) -> None:
 
 def painted(scene: Scenes, orders: Mapping[str, Tensor]) -> None:
     """One scene, painted over where each order, (1, h, w), is lowest, and below where it is highest."""
-    image = draw(scene, 4)
+    image = for_readers(scene).permute(0, 3, 1, 2)
     _, axes = figures.panels(2, len(orders), 1.83, 1.9)
     for column, (name, order) in zip(axes.T, orders.items(), strict=True):
         for ax, share, lowest in zip(column, (painted_over.LOWEST, painted_over.HIGHEST), (True, False), strict=True):

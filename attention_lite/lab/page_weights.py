@@ -1,5 +1,7 @@
 """The weights of the lab's networks as pages carry them, where explorers/engine.js runs the networks."""
 
+import json
+
 import torch
 from safetensors.torch import save
 
@@ -13,7 +15,8 @@ UNUSED = "num_batches_tracked"      # of batch norms: training alone asks for it
 def pack(task: str, model: str, seed: int, trained: bool = True) -> bytes:
     """Return a network of the lab as `Engine().load` reads it: a safetensors file of float16, named as in its state.
 
-    The metadata hold "task", "model", "seed" and "trained", as text.
+    Its one entry of metadata, "network", is JSON with "task", "model", "seed" and "trained", as text: safetensors
+    would shuffle several, and the same network must be the same bytes in every build, whose hash names its script.
 
     Args:
         task, model, seed: a trained network that is shipped; with trained=False the same network before its
@@ -26,4 +29,5 @@ def pack(task: str, model: str, seed: int, trained: bool = True) -> bytes:
     net = load_checkpoint(task, model, seed)[0] if trained else round_to_half(untrained(task, model, seed))
     tensors = {name: t.to(torch.float16).contiguous() for name, t in net.state_dict().items()
                if not name.endswith(UNUSED)}
-    return save(tensors, metadata={"task": task, "model": model, "seed": str(seed), "trained": str(trained).lower()})
+    about = {"task": task, "model": model, "seed": str(seed), "trained": str(trained).lower()}
+    return save(tensors, metadata={"network": json.dumps(about)})

@@ -9,12 +9,12 @@ from attention_lite import figures
 from attention_lite.extras import extra
 from attention_lite.lab import scoring
 from attention_lite.lab.checkpoints import load_checkpoint
-from attention_lite.lab.scenes import Scenes, draw, masks, target_mask
+from attention_lite.lab.scenes import READER_SCALE, Scenes, for_readers, masks, target_mask
 
 with extra("book"):
     import matplotlib.pyplot as plt
 
-SCALE, DARK = 4, 0.25               # of the pictures; and how much light is left where nothing is painted
+DARK = 0.25                         # how much light is left where nothing is painted
 MARKS, LINES = "os^Dv", ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))       # one a training
 EVERY = 50                          # steps between two numbers of a training's record
 
@@ -25,13 +25,13 @@ def painted(scenes: Scenes, rows: Mapping[str, Tensor], titles: Sequence[str] = 
 
     The number in a corner is its IoU with the digit that is asked for.
     """
-    crisp = draw(scenes, SCALE).permute(0, 2, 3, 1)
+    crisp = for_readers(scenes)
     first = int(pictures)
     _, axes = figures.panels(len(rows) + first, len(scenes), 1.75, 1.75)
     for ax, image in zip(axes[0], crisp, strict=True) if pictures else ():
         figures.picture(ax, image)
     for line, (name, region) in zip(axes[first:], rows.items(), strict=True):
-        light = region.repeat_interleave(SCALE, 1).repeat_interleave(SCALE, 2)[..., None]
+        light = region.repeat_interleave(READER_SCALE, 1).repeat_interleave(READER_SCALE, 2)[..., None]
         fits = scoring.overlap(region, target_mask(scenes) > 0.5)
         for ax, image, fit in zip(line, crisp * (DARK + (1 - DARK) * light), fits, strict=True):
             figures.picture(ax, image)
@@ -45,7 +45,7 @@ def painted(scenes: Scenes, rows: Mapping[str, Tensor], titles: Sequence[str] = 
 def reading(scene: Scenes, weights: Tensor, digits: Sequence[int], limit: float = 0.2) -> None:
     """The picture, and where the places of each of these digits read, on average: weights (N, N)."""
     grid = (round(len(weights) ** 0.5),) * 2
-    where, crisp = scoring.on_grid(masks(scene), grid)[0], draw(scene, SCALE)[0].permute(1, 2, 0)
+    where, crisp = scoring.on_grid(masks(scene), grid)[0], for_readers(scene)[0]
     figure, axes = figures.panels(1, 1 + len(digits), 1.83, 2.1)
     figures.picture(axes[0, 0], crisp, "the picture")
     for ax, digit in zip(axes[0, 1:], digits, strict=True):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from attention_lite import figures
 from attention_lite.extras import extra
 from attention_lite.lab.experiments import kernels, shares
-from attention_lite.lab.scenes import Scenes, draw, masks
+from attention_lite.lab.scenes import Scenes, brightened, draw, for_readers, masks
 from attention_lite.lab.tasks import enlarge
 from attention_lite.lab.training import pictures, untrained
 from attention_lite.recording import record_attention
@@ -24,11 +24,6 @@ Row = Mapping[str, object]
 RULES: dict[str, Callable[[float, float], float]] = {
     "side": lambda side, opacity: side, "√ink": lambda side, opacity: side * opacity**0.5,
     "side × opacity": lambda side, opacity: side * opacity}
-
-
-def crisp(scene: Scenes) -> Tensor:
-    """One scene, drawn for the eye: (4 S, 4 S, 3)."""
-    return draw(scene, 4)[0].permute(1, 2, 0)
 
 
 # What kernels see
@@ -47,11 +42,11 @@ def through_squares(scene: Scenes, sides: Sequence[int], squares: Sequence[int])
     _, axes = figures.panels(2, 3, 1.83, 1.95)
     for row, side in zip(axes, sides, strict=True):
         s = enlarge(scene, side)
-        figures.picture(row[0], crisp(s), f"{side} pixels")
+        figures.picture(row[0], for_readers(s)[0], f"{side} pixels")
         y, x = (int(4 * float(v)) for v in (s.y, s.x))
         for ax, seen, ink in zip(row[1:], squares, ("w", "C3"), strict=True):
             h = 2 * seen
-            figures.picture(ax, crisp(s)[max(0, y - h):y + h, max(0, x - h):x + h], f"{seen} × {seen} px")
+            figures.picture(ax, for_readers(s)[0][max(0, y - h):y + h, max(0, x - h):x + h], f"{seen} × {seen} px")
             row[0].add_patch(plt.Rectangle((x - h, y - h), 2 * h, 2 * h, fill=False, color=ink, lw=1.5))
     plt.show()
 
@@ -75,11 +70,11 @@ def touched(named: Mapping[str, tuple[int, int]]) -> None:
 
 def through_holes(scene: Scenes) -> None:
     """The places of a digit in the picture's middle, and those that a 3 × 3 with dilation 4 touches."""
-    places = F.adaptive_avg_pool2d(draw(scene, 4), 12)[0, :, 1:10, 1:10].permute(1, 2, 0)
+    places = brightened(F.adaptive_avg_pool2d(draw(scene), 12))[0, :, 1:10, 1:10].permute(1, 2, 0)
     kept = torch.zeros(9, 9, 1, dtype=torch.bool)
     kept[::4, ::4] = True
     _, axes = figures.panels(1, 3, 1.83, 2.2)
-    figures.picture(axes[0, 0], crisp(scene), "28 pixels")
+    figures.picture(axes[0, 0], for_readers(scene)[0], "28 pixels")
     axes[0, 0].add_patch(plt.Rectangle((16, 16), 144, 144, fill=False, color="white", lw=2))
     figures.picture(axes[0, 1], places, "9 × 9:\n81 places")
     figures.picture(axes[0, 2], torch.where(kept, places, torch.tensor(0.85)), "3 × 3, dilated:\n9 places")

@@ -22,6 +22,8 @@ from attention_lite.lab.precision import float32
 FRAME_WIDTH = 3          # pixels, at scale 1
 DISC_DIAMETER = 11       # pixels, at scale 1
 CROPS = 1500             # crops of photographs on each side
+READER_SCALE = 4         # readers see a pixel of the networks' picture as 4 × 4, cut afresh from the photograph
+READER_GAMMA = 0.65      # and every value v in [0, 1] as v ** 0.65: a dim photograph can still be seen
 GLYPH = 32               # digits are smoothed from 8 × 8 to this many pixels before they are drawn
 DIGITS = {"train": (0, 1200), "validation": (1200, 1500), "test": (1500, 1797)}
 
@@ -204,7 +206,7 @@ def frame_mask(size: int, scale: int = 1) -> Tensor:
 def draw(scenes: Scenes, scale: int = 1, photograph: np.ndarray | None = None) -> Tensor:
     """Draw the scenes as RGB pictures (n, 3, S, S) in [0, 1], S = size · scale.
 
-    The networks see scale 1; readers see scale 4, cut afresh from the photograph. A `photograph` of the reader's own,
+    The networks see scale 1; what readers see is `for_readers`. A `photograph` of the reader's own,
     uint8 (H, W, 3) as `open_photograph` returns it, stands behind all scenes in place of theirs: its middle square.
 
     Raises:
@@ -229,3 +231,13 @@ def draw(scenes: Scenes, scale: int = 1, photograph: np.ndarray | None = None) -
     for mask, colour in layers:
         image = torch.lerp(image, colour[:, :, None, None], mask[:, None])
     return image.clamp(0, 1)
+
+
+def brightened(picture: Tensor) -> Tensor:
+    """A picture in [0, 1] as readers see it: one fixed curve for all scenes. No network ever sees it."""
+    return picture ** READER_GAMMA
+
+
+def for_readers(scenes: Scenes) -> Tensor:
+    """The scenes as readers see them: (n, S, S, 3) in [0, 1], S = size · READER_SCALE, brightened."""
+    return brightened(draw(scenes, READER_SCALE)).permute(0, 2, 3, 1)
