@@ -5,6 +5,7 @@ const DIMMED = 0.5; // what is left of the photograph's light, at half its satur
 const LIGHT = [255, 214, 64]; // laid over it, the more the larger the weight: dark things and pale ones can be seen lit
 const OPAQUE = 0.8; // where the weight is at its limit or above
 const OUTLINE = "#ffb000";
+const OWN = "your own";
 const GUTTER = 18; // px for the numbers of layers and heads
 
 class Transformer extends PhotographExplorer {
@@ -39,19 +40,55 @@ class Transformer extends PhotographExplorer {
     const status = this.makeStatus();
     const stage = this.makeGridStage("query", "Arrow keys move the query patch; C asks the class token.", (event) => this.key(event));
     const shown = [...spec.networks, COLOUR].map((value) => ({ value, label: value }));
-    const others = [{ value: -1, label: "nothing" }, ...spec.imageNames.map((label, value) => ({ label, value }))];
     const part = (name, ...nodes) => element("div", { class: name }, ...nodes);
+    [this.photographChoice, this.otherChoice] = [part("ax-choice"), part("ax-choice")];
+    this.fillChoices();
     this.root.replaceChildren(
       part("ax-body",
         part("ax-photograph", stage),
         part("ax-overview", this.makeOverview()),
         part("ax-reading", status, part("ax-row", this.makeHint("Point or touch; a click keeps. Arrow keys work too."), this.makeClassButton())),
         part("ax-legends", this.makeBar(), this.makeKey()),
-        part("ax-painting", this.photographChooser(), this.makeUpload(), this.chooser("Network", "network", shown), this.menu("Nearest tokens in", "other", others), this.makeOutlineSwitch()),
+        part("ax-painting", this.photographChoice, this.makeUpload(), this.chooser("Network", "network", shown), this.otherChoice, this.makeOutlineSwitch()),
         this.makeSecond(),
       ),
       this.makeTable(() => this.topPlaces()),
     );
+  }
+
+  // The controls that list the photographs, made anew when one of the reader's own has come.
+  fillChoices() {
+    this.controls = this.controls.filter((sync) => !this.listing?.includes(sync));
+    const others = [{ value: -1, label: "nothing" }, ...this.spec.imageNames.map((label, value) => ({ label, value }))];
+    const before = this.controls.length;
+    this.photographChoice.replaceChildren(this.photographChooser() ?? "");
+    this.otherChoice.replaceChildren(this.menu("Nearest tokens in", "other", others));
+    this.listing = this.controls.slice(before);
+  }
+
+  // In a static page the networks run in the page, on one photograph of the reader's own at a time.
+  makeUpload() {
+    if (!(this.model instanceof PageModel && this.spec.engine)) return super.makeUpload();
+    this.own = new OwnPhotograph(this);
+    this.closers.push(() => this.own.close());
+    return this.own.control();
+  }
+
+  // Puts it behind the book's photographs, or in the place of the one before, and shows it. `seen` has what networks made
+  // of it, by their names.
+  showOwn(blob, described, seen) {
+    const [{ spec }, book] = [this, this.spec.parts[this.spec.networks[0]].length];
+    Object.assign(this.own, { image: book, described });
+    this.parts = Object.fromEntries(Object.entries(this.parts).filter(([name]) => !name.startsWith(OWN)));
+    for (const [network, part] of Object.entries(seen)) this.parts[this.partName(network, book)] = part;
+    [spec.imageNames[book], spec.alt[book], spec.regions[book], spec.pairs[book]] = [OWN, "Your own photograph", [], []];
+    this.photographs.replace(book, blob);
+    this.photographs.load(book).then(() => {
+      this.fillChoices();
+      this.computed = null;
+      this.keep("image", book);
+      this.touch();
+    });
   }
 
   // What the lines mean.
@@ -127,15 +164,20 @@ class Transformer extends PhotographExplorer {
 
   // What a network computed for a photograph: null while it is on its way, "missing" where it is not to be had.
   part(network, image) {
-    const name = this.spec.parts[network][image];
+    const name = this.partName(network, image);
     if (!(name in this.parts)) {
       this.parts[name] = null;
-      this.bytesOf(name).then((bytes) => this.unpack(bytes)).catch(() => "missing").then((part) => {
-        this.parts[name] = part;
+      const made = image === this.own?.image ? this.own.seen(network) : this.bytesOf(name).then((bytes) => this.unpack(bytes));
+      made.catch(() => "missing").then((part) => {
+        if (name in this.parts) this.parts[name] = part; // else another photograph has come
         this.touch();
       });
     }
     return this.parts[name];
+  }
+
+  partName(network, image) {
+    return this.spec.parts[network][image] ?? `${OWN} ${this.own.count} ${network}`;
   }
 
   unpack(bytes) {
@@ -187,14 +229,14 @@ class Transformer extends PhotographExplorer {
   // exp(−d²/τ) over its sum, for patches whose colour and texture differ by d, among the other patches: nothing is
   // learned.
   likeness(image, patch) {
-    const { described } = this.arrays;
     const width = this.spec.arrays.described.shape[2];
+    const described = image === this.own?.image ? this.own.described : this.arrays.described.subarray(image * this.places * width);
     const out = new Float32Array(this.tokens); // the class token has no colour
     let total = 0;
     for (let j = 0; j < this.places; j++) {
       if (j === patch) continue;
       let squared = 0;
-      for (let c = 0, a = (image * this.places + j) * width, b = (image * this.places + patch) * width; c < width; c++) squared += (described[a + c] - described[b + c]) ** 2;
+      for (let c = 0; c < width; c++) squared += (described[j * width + c] - described[patch * width + c]) ** 2;
       total += out[j + 1] = Math.exp(-squared / this.spec.temperature);
     }
     return total ? out.map((v) => v / total) : out;

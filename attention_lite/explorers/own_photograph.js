@@ -1,0 +1,133 @@
+// ---------------------------------------------------------------- a photograph of the reader's own, in a static page
+
+const PIXELS = 224; // on a side: what the network takes
+const SHOWN = 400; // at most, on a side: what the page shows
+const SHORTEST = 32;
+const MOST_MEGABYTES = 60; // of the file
+const MOST_MEGAPIXELS = 60; // decoded, each takes four bytes
+const HEIC = /^ftyp(hei|hev|mif1|msf1)/;
+
+// The middle square of a photograph, upright, on white: {rgba: 224 × 224 pixels, blob: the picture that is shown}.
+// Rejected with a sentence that says why a file is none.
+async function readPhotograph(file) {
+  const picture = await decoded(file);
+  const { naturalWidth: width, naturalHeight: height } = picture;
+  const size = `${file.name} has ${width} × ${height} pixels`;
+  if (Math.min(width, height) < SHORTEST) throw new Error(`${size}; it must have ${SHORTEST} on each side.`);
+  if (width * height > MOST_MEGAPIXELS * 1e6) throw new Error(`${size}, more than ${MOST_MEGAPIXELS} million: make it smaller first.`);
+  const rgba = middle(picture, PIXELS).getContext("2d").getImageData(0, 0, PIXELS, PIXELS).data;
+  const shown = middle(picture, Math.min(SHOWN, width, height));
+  const blob = await new Promise((resolve) => shown.toBlob(resolve, "image/png"));
+  return { rgba, blob };
+}
+
+// An <img> turns by EXIF, and knows its size before it is decoded.
+async function decoded(file) {
+  const megabytes = file.size / 1e6;
+  if (!file.size) throw new Error(`${file.name} is empty.`);
+  if (megabytes > MOST_MEGABYTES) throw new Error(`${file.name} has ${Math.round(megabytes)} MB, more than ${MOST_MEGABYTES}: make it smaller first.`);
+  const picture = new Image();
+  picture.src = URL.createObjectURL(file);
+  try {
+    await new Promise((resolve, reject) => Object.assign(picture, { onload: resolve, onerror: reject }));
+  } catch {
+    const head = await file.slice(4, 12).text();
+    throw new Error(HEIC.test(head)
+      ? `${file.name} is HEIC, as telephones store it, which this browser cannot read: export it as JPEG first.`
+      : `${file.name} is no picture that this browser can read: choose a JPEG, PNG or WebP.`);
+  } finally {
+    URL.revokeObjectURL(picture.src);
+  }
+  return picture;
+}
+
+function middle(picture, side) {
+  const { naturalWidth: width, naturalHeight: height } = picture;
+  const short = Math.min(width, height);
+  const canvas = element("canvas", { width: side, height: side });
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.fillStyle = "#fff";
+  context.fillRect(0, 0, side, side);
+  context.imageSmoothingQuality = "high";
+  context.drawImage(picture, Math.floor((width - short) / 2), Math.floor((height - short) / 2), short, short, 0, 0, side, side);
+  return canvas;
+}
+
+// The button, its progress in words and as a bar, and the networks, which are loaded when a photograph is there.
+class OwnPhotograph {
+  constructor(explorer) {
+    const { engine } = explorer.spec;
+    this.explorer = explorer;
+    this.engines = Object.fromEntries(Object.entries(engine.networks).map(([name, one]) => [name, new TransformerEngine(one)]));
+    this.error = engine.error;
+    this.count = 0; // photographs so far: each takes the place of the one before
+    this.turn = Promise.resolve();
+  }
+
+  control() {
+    this.file = element("input", { type: "file", accept: "image/*", hidden: true, "aria-label": "Your own photograph", onchange: () => this.chosen() });
+    this.button = element("button", { type: "button", class: "ax-own-button", onclick: () => this.file.click() });
+    this.bar = element("progress", { max: 1, hidden: true, "aria-label": "Progress" });
+    this.words = element("p", { class: "ax-hint", "aria-live": "polite" });
+    const [first] = Object.values(this.engines);
+    const megabytes = Math.round((first.bytes * 4) / 3e6); // as text
+    this.explorer.controls.push(() => say(this.button, first.ready
+      ? "Use another photograph of yours: it stays on your machine"
+      : `Use a photograph of yours: loads ${megabytes} MB once; it stays on your machine`));
+    return element("div", { class: "ax-choice ax-own" }, this.button, this.file, this.bar, this.words, element("p", { class: "ax-hint" }, this.promise()));
+  }
+
+  promise() {
+    const { mean, worst, photographs } = this.error;
+    const percent = (share) => `${number(100 * share, 2)} %`;
+    return `The network runs in this page, and your photograph never leaves it. Its weights have 8 bits here: by that ${percent(mean)} of a map's weight lies elsewhere than in the full network's, ${percent(worst)} in the worst head (${photographs} photographs).`;
+  }
+
+  async chosen() {
+    const [file] = this.file.files;
+    this.file.value = ""; // the same file can be chosen again
+    if (!file) return;
+    this.button.disabled = true;
+    try {
+      this.tell("Reading your photograph …");
+      const { rgba, blob } = await readPhotograph(file);
+      this.rgba = rgba;
+      this.count += 1;
+      const [network] = Object.keys(this.engines);
+      const start = performance.now();
+      const seen = await this.seen(network);
+      this.explorer.showOwn(blob, describePatches(rgba, PIXELS, this.explorer.columns), { [network]: seen });
+      this.tell(`Twelve layers in ${number((performance.now() - start) / 1000, 2)} s, on your machine. Another photograph takes this one's place.`);
+    } catch (error) {
+      this.tell(error.message);
+    }
+    this.bar.hidden = true;
+    this.button.disabled = false;
+    this.explorer.touch();
+  }
+
+  tell(words, done) {
+    say(this.words, words);
+    this.bar.hidden = false;
+    if (done == null) this.bar.removeAttribute("value");
+    else this.bar.value = done;
+  }
+
+  // What a network makes of the photograph, as Transformer.unpack gives it; one after the other.
+  seen(network) {
+    return (this.turn = this.turn.catch(() => {}).then(() => this.run(this.engines[network])));
+  }
+
+  async run(engine) {
+    const { layers, heads, width } = this.explorer;
+    const of = (part, whole) => `${Math.round(part / 1e6)} of ${Math.round(whole / 1e6)} MB`;
+    await engine.load((bytes) => this.tell(`Loading the network: ${of((bytes * 4) / 3, (engine.bytes * 4) / 3)} …`, bytes / engine.bytes));
+    const { queries, keys, features } = await engine.run(this.rgba, (layer) => this.tell(`Layer ${layer}, of ${layers} …`, layer / layers));
+    const scale = new Float32Array(layers * heads * width).fill(1);
+    return { queries, keys, scale, features: this.explorer.unitVectors(features, new Float32Array(this.explorer.spec.featureWidth).fill(1)) };
+  }
+
+  close() {
+    Object.values(this.engines).forEach((engine) => engine.close());
+  }
+}
