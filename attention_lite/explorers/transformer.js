@@ -68,7 +68,8 @@ class Transformer extends PhotographExplorer {
 
   // In a static page the networks run in the page, on one photograph of the reader's own at a time.
   makeUpload() {
-    if (!(this.model instanceof PageModel && this.spec.engine)) return super.makeUpload();
+    if (!(this.model instanceof PageModel)) return super.makeUpload();
+    if (!this.spec.engine) return this.makeHint("This page was built without the network's weights: it can show no photograph of your own. The notebook of its chapter can.");
     this.own = new OwnPhotograph(this);
     this.closers.push(() => this.own.close());
     return this.own.control();
