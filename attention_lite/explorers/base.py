@@ -21,7 +21,8 @@ PARTS = {
     "scales": ("scales",),
     "table": ("table",),
     "forced-gates": ("forced_gates",),
-    "transformer": ("transformer_kernel", "transformer_engine", "patches", "own_photograph", "transformer"),
+    "transformer": ("transformer_kernel", "transformer_engine", "patches", "own_photograph", "transformer_picture",
+                    "transformer"),
     "live": ("tensors", "mechanisms", "engine", "draw", "causes", "answers", "count", "views", "views_map",
              "views_pair", "views_shares", "live_controls", "live_asking", "live_picture", "live_words", "live"),
 }

@@ -53,13 +53,15 @@ function middle(picture, side) {
   return canvas;
 }
 
+// Megabytes of so many bytes in a script, which holds them as text.
+const asText = (bytes) => Math.round((bytes * 4) / 3e6);
+
 // The button, its progress in words and as a bar, and the networks, which are loaded when a photograph is there.
 class OwnPhotograph {
   constructor(explorer) {
     const { engine } = explorer.spec;
-    this.explorer = explorer;
+    Object.assign(this, { explorer, error: engine.error });
     this.engines = Object.fromEntries(Object.entries(engine.networks).map(([name, one]) => [name, new TransformerEngine(one)]));
-    this.error = engine.error;
     this.count = 0; // photographs so far: each takes the place of the one before
     this.turn = Promise.resolve();
   }
@@ -70,61 +72,67 @@ class OwnPhotograph {
     this.bar = element("progress", { max: 1, hidden: true, "aria-label": "Progress" });
     this.words = element("p", { class: "ax-hint", "aria-live": "polite" });
     const [first] = Object.values(this.engines);
-    const megabytes = Math.round((first.bytes * 4) / 3e6); // as text
     this.explorer.controls.push(() => say(this.button, first.ready
       ? "Use another photograph of yours: it stays on your machine"
-      : `Use a photograph of yours: loads ${megabytes} MB once; it stays on your machine`));
+      : `Use a photograph of yours: loads ${asText(first.bytes)} MB once; it stays on your machine`));
     return element("div", { class: "ax-choice ax-own" }, this.button, this.file, this.bar, this.words, element("p", { class: "ax-hint" }, this.promise()));
   }
 
   promise() {
     const { mean, worst, photographs } = this.error;
     const percent = (share) => `${number(100 * share, 2)} %`;
-    return `The network runs in this page, and your photograph never leaves it. Its weights have 8 bits here: by that ${percent(mean)} of a map's weight lies elsewhere than in the full network's, ${percent(worst)} in the worst head (${photographs} photographs).`;
+    return `The network runs in this page, and your photograph never leaves it. Its weights are rounded to 8 bits: that moves ${percent(mean)} of a map's weight, in the mean of ${photographs} photographs of the book, and ${percent(worst)} in the worst head.`;
   }
 
   async chosen() {
     const [file] = this.file.files;
     this.file.value = ""; // the same file can be chosen again
     if (!file) return;
-    this.button.disabled = true;
+    this.progress("Reading your photograph …");
     try {
-      this.tell("Reading your photograph …");
       const { rgba, blob } = await readPhotograph(file);
+      const [network] = Object.keys(this.engines);
+      const seen = await this.seen(network, rgba);
       this.rgba = rgba;
       this.count += 1;
-      const [network] = Object.keys(this.engines);
-      const start = performance.now();
-      const seen = await this.seen(network);
       this.explorer.showOwn(blob, describePatches(rgba, PIXELS, this.explorer.columns), { [network]: seen });
-      this.tell(`Twelve layers in ${number((performance.now() - start) / 1000, 2)} s, on your machine. Another photograph takes this one's place.`);
     } catch (error) {
-      this.tell(error.message);
+      this.settle(error.message);
     }
-    this.bar.hidden = true;
-    this.button.disabled = false;
-    this.explorer.touch();
   }
 
-  tell(words, done) {
+  progress(words, done) {
     say(this.words, words);
+    this.button.disabled = true;
     this.bar.hidden = false;
     if (done == null) this.bar.removeAttribute("value");
     else this.bar.value = done;
   }
 
-  // What a network makes of the photograph, as Transformer.unpack gives it; one after the other.
-  seen(network) {
-    return (this.turn = this.turn.catch(() => {}).then(() => this.run(this.engines[network])));
+  settle(words) {
+    say(this.words, words);
+    this.button.disabled = false;
+    this.bar.hidden = true;
+    this.explorer.touch();
   }
 
-  async run(engine) {
-    const { layers, heads, width } = this.explorer;
-    const of = (part, whole) => `${Math.round(part / 1e6)} of ${Math.round(whole / 1e6)} MB`;
-    await engine.load((bytes) => this.tell(`Loading the network: ${of((bytes * 4) / 3, (engine.bytes * 4) / 3)} …`, bytes / engine.bytes));
-    const { queries, keys, features } = await engine.run(this.rgba, (layer) => this.tell(`Layer ${layer}, of ${layers} …`, layer / layers));
-    const scale = new Float32Array(layers * heads * width).fill(1);
-    return { queries, keys, scale, features: this.explorer.unitVectors(features, new Float32Array(this.explorer.spec.featureWidth).fill(1)) };
+  // What a network makes of a photograph, as Transformer.unpack gives it; one run after the other.
+  seen(network, rgba = this.rgba) {
+    const run = this.turn.then(() => this.run(this.engines[network], rgba));
+    this.turn = run.catch((error) => this.settle(error.message));
+    return run;
+  }
+
+  async run(engine, rgba) {
+    const { layers, heads, width, spec } = this.explorer;
+    await engine.load((bytes) => this.progress(engine.seed == null
+      ? `Loading the network: ${asText(bytes)} of ${asText(engine.bytes)} MB …`
+      : "Drawing the weights of the network before any training …", bytes / engine.bytes));
+    const start = performance.now();
+    const { queries, keys, features } = await engine.run(rgba, (layer) => this.progress(`Layer ${layer}; the last is ${layers - 1} …`, layer / layers));
+    this.settle(`${layers} layers in ${number((performance.now() - start) / 1000, 2)} s, on your machine. Another photograph will take this one's place.`);
+    const ones = (count) => new Float32Array(count).fill(1);
+    return { queries, keys, scale: ones(layers * heads * width), features: this.explorer.unitVectors(features, ones(spec.featureWidth)) };
   }
 
   close() {

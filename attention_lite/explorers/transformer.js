@@ -3,6 +3,7 @@
 const COLOUR = "likeness of colour";
 const DIMMED = 0.5; // what is left of the photograph's light, at half its saturation
 const LIGHT = [255, 214, 64]; // laid over it, the more the larger the weight: dark things and pale ones can be seen lit
+const LIGHT_RAMP = ["rgb(64 64 64)", "rgb(217 184 64)"]; // how a middle grey looks under it: no weight, and the limit
 const OPAQUE = 0.8; // where the weight is at its limit or above
 const OUTLINE = "#ffb000";
 const OWN = "your own";
@@ -43,13 +44,14 @@ class Transformer extends PhotographExplorer {
     const part = (name, ...nodes) => element("div", { class: name }, ...nodes);
     [this.photographChoice, this.otherChoice] = [part("ax-choice"), part("ax-choice")];
     this.fillChoices();
+    this.root.style.setProperty("--ax-light", LIGHT_RAMP.join());
     this.root.replaceChildren(
       part("ax-body",
         part("ax-photograph", stage),
         part("ax-overview", this.makeOverview()),
         part("ax-reading", status, part("ax-row", this.makeHint("Point or touch; a click keeps. Arrow keys work too."), this.makeClassButton())),
         part("ax-legends", this.makeBar(), this.makeKey()),
-        part("ax-painting", this.photographChoice, this.makeUpload(), this.chooser("Network", "network", shown), this.otherChoice, this.makeOutlineSwitch()),
+        part("ax-painting", this.photographChoice, this.makeUpload(), this.chooser("Network", "network", shown), this.otherChoice, this.makeOutlineSwitch(), this.makeSaveButton()),
         this.makeSecond(),
       ),
       this.makeTable(() => this.topPlaces()),
@@ -89,6 +91,9 @@ class Transformer extends PhotographExplorer {
       this.computed = null;
       this.keep("image", book);
       this.touch();
+      const list = this.photographChoice.querySelector(".ax-segments");
+      list.scrollLeft = list.scrollWidth;
+      this.stage.scrollIntoView({ block: "nearest", behavior: this.calm.matches ? "auto" : "smooth" });
     });
   }
 
@@ -106,6 +111,18 @@ class Transformer extends PhotographExplorer {
     const button = element("button", { type: "button", onclick: () => this.toggleClass() }, "class token");
     this.controls.push(() => button.setAttribute("aria-pressed", this.get("query") < 0));
     return button;
+  }
+
+  makeSaveButton() {
+    const button = element("button", { type: "button", onclick: () => savePicture(this) }, "save picture");
+    this.controls.push(() => (button.disabled = !this.shown));
+    return button;
+  }
+
+  pictureName() {
+    const [colour, query] = [this.get("network") === COLOUR, this.get("query")];
+    const by = colour ? "colour" : `${this.get("network")}-layer-${this.get("layer")}-head-${this.get("head")}`;
+    return `${this.spec.imageNames[this.get("image")]}-${by}-${query < 0 && !colour ? "class-token" : `patch-${this.lastPatch}`}`.replaceAll(" ", "-");
   }
 
   toggleClass() {
@@ -351,6 +368,18 @@ class Transformer extends PhotographExplorer {
     else this.frameAll(context, width, height);
   }
 
+  // The stage drawn once more, in another size.
+  stageOf(side) {
+    const shown = [this.stage, this.stageContext];
+    this.stage = element("canvas");
+    this.stageContext = this.stage.getContext("2d");
+    this.canvasSizes.set(this.stage, [side, side]);
+    this.drawStage(this.get("image"), this.get("network") === COLOUR ? this.lastPatch : this.get("query"));
+    const drawn = this.stage;
+    [this.stage, this.stageContext] = shown;
+    return drawn;
+  }
+
   // The photograph dimmed, and on each patch light by its value, 0 to 1; a line around the patches in `held`.
   light(context, width, height, value, held) {
     context.fillStyle = `rgb(0 0 0 / ${1 - DIMMED})`;
@@ -496,7 +525,8 @@ class Transformer extends PhotographExplorer {
     const shares = this.spec.regions[image].map(([name], i) => [name, this.weightIn(this.coversOf(image, i), weights)]);
     const held = shares.sort((a, b) => b[1] - a[1]).slice(0, 2).map(([name, mass]) => `${name} ${mass.toFixed(2)}`).join(", ");
     const token = colour ? "" : `class token ${weights[0].toFixed(2)}`;
-    this.read(`${what}, from ${from}:`, `strongest weight ${number(weights[best + 1])} at ${this.placed(image, best)}.`, `Of its weight: ${[held, token].filter(Boolean).join("; ")}. ${this.pairWords(image, colour ? this.lastPatch : query, weights)}`);
+    const shared = [held, token].filter(Boolean).join("; ");
+    this.read(`${what}, from ${from}:`, `strongest weight ${number(weights[best + 1])} at ${this.placed(image, best)}.`, `${shared && `Of its weight: ${shared}. `}${this.pairWords(image, colour ? this.lastPatch : query, weights)}`);
   }
 
   // By the chapters' rule: what a patch gives to itself and to the class token is left out.

@@ -1,8 +1,8 @@
 // ---------------------------------------------------------------- the transformer, run in the page
 
 // In a worker, which is made of its text: nothing from outside is to be had. It is sent the kernel; then the weights,
-// piece by piece; then a photograph's pixels as often as the reader has one. It answers each with a message that has no
-// `layer`.
+// piece by piece, or the seed of those before training; then a photograph's pixels, as often as the reader has one. It
+// answers each with a message that has no `layer`.
 function transformerWorker() {
   const LAYERS = 12, TOKENS = 257, WIDTH = 384;
   let kernel;
@@ -13,6 +13,10 @@ function transformerWorker() {
     },
     piece({ at, bytes }) {
       new Uint8Array(kernel.memory.buffer, kernel.weights(), kernel.size()).set(bytes, at);
+      return [{}];
+    },
+    seed(number) {
+      kernel.draw(number);
       return [{}];
     },
     pixels(rgba) {
@@ -39,20 +43,18 @@ function transformerWorker() {
   };
 }
 
-// One network: scripts beside the page carry its weights, `bytes` in all. Errors are sentences for the reader.
+// One network: scripts beside the page carry its weights, `bytes` in all; where there is a seed, they carry the places
+// alone, and the rest is drawn. Errors are sentences for the reader.
 class TransformerEngine {
-  constructor({ pieces, bytes }) {
-    Object.assign(this, { pieces, bytes, loaded: 0, next: 0 });
+  constructor({ pieces, bytes, seed }) {
+    Object.assign(this, { pieces, bytes, seed, loaded: 0, next: 0, ready: false });
   }
 
-  get ready() {
-    return this.next === this.pieces.length;
-  }
-
-  // Starts the worker and loads what is missing yet; tell(bytes so far) after each piece.
+  // Starts the worker and loads what is missing yet; tell(bytes so far) before each piece.
   async load(tell) {
+    if (this.ready) return;
     if (!this.worker) await this.start();
-    while (!this.ready) {
+    while (this.next < this.pieces.length) {
       tell(this.loaded);
       const bytes = await fetchScript(this.pieces[this.next]).catch(() => {
         throw new Error("The network's weights were not found, or are damaged: they are files beside this page, in _static/transformer.");
@@ -61,6 +63,8 @@ class TransformerEngine {
       [this.loaded, this.next] = [at + bytes.length, this.next + 1];
       await this.ask({ piece: { at, bytes } }, [bytes.buffer]);
     }
+    if (this.seed != null) await this.ask({ seed: this.seed });
+    this.ready = true;
   }
 
   async start() {
@@ -94,6 +98,6 @@ class TransformerEngine {
   close() {
     this.worker?.terminate();
     this.worker = null;
-    [this.loaded, this.next] = [0, 0];
+    Object.assign(this, { loaded: 0, next: 0, ready: false });
   }
 }

@@ -2,7 +2,7 @@
 
    transformer_kernel.js holds what scripts/kernel.py compiles of this. The page's worker writes the network's bytes,
    in the layout of `Network`, to weights(), and the photograph's pixels to pixels(); it calls embed, layer(0) … layer(11)
-   and finish, and reads queries(), keys() and tokens(). lab/page_transformer.py packs the network: LayerNorm's scale
+   and finish, and reads queries(), keys() and tokens(). draw() makes the network as it is before any training. lab/page_transformer.py packs the network: LayerNorm's scale
    and shift stand in the matrix after it, layer scale in the one before, 1/√d in that of the queries.
 
    Rows are padded to ROWS, a multiple of 4, columns to one of 8: no loop has a rest. What stands in the padding is
@@ -56,6 +56,12 @@ static float wide(Half half) {
   union { unsigned bits; float value; } f = {(half & 0x7fffu) << 13};
   f.value *= 0x1p112f;
   return half & 0x8000 ? -f.value : f.value;
+}
+
+/* Rounded to the nearest, of two to the even one. */
+static Half narrow(float value) {
+  union { float value; unsigned bits; } f = {(value < 0 ? -value : value) * 0x1p-112f};
+  return (f.bits + 0xfff + (f.bits >> 13 & 1)) >> 13 | (value < 0 ? 0x8000 : 0);
 }
 
 static Lanes all(float value) { return (Lanes){value, value, value, value, value, value, value, value}; }
@@ -194,4 +200,78 @@ EXPORT(void, finish)(void) {
   normalise();
   for (int at = 0; at < TOKENS * WIDTH; at++)
     normed[at] = normed[at] * wide(network.scale[at % WIDTH]) + wide(network.shift[at % WIDTH]);
+}
+
+/* ------------------------------------------------------------------------------------------------ before training */
+
+/* The Mersenne Twister of Matsumoto and Nishimura (1998), as torch has it. */
+enum { STATE = 624, SHIFT = 397 };
+static unsigned state[STATE], used;
+
+static void seed(unsigned value) {
+  used = STATE;
+  for (int i = 0; i < STATE; i++) {
+    state[i] = value;
+    value = 1812433253u * (value ^ value >> 30) + i + 1;
+  }
+}
+
+static unsigned draw_bits(void) {
+  if (used == STATE) {
+    used = 0;
+    for (int i = 0; i < STATE; i++) {
+      unsigned y = (state[i] & 0x80000000u) | (state[(i + 1) % STATE] & 0x7fffffffu);
+      state[i] = state[(i + SHIFT) % STATE] ^ y >> 1 ^ (y & 1 ? 0x9908b0dfu : 0);
+    }
+  }
+  unsigned y = state[used++];
+  y ^= y >> 11;
+  y ^= y << 7 & 0x9d2c5680u;
+  y ^= y << 15 & 0xefc60000u;
+  return y ^ y >> 18;
+}
+
+/* torch's nn.Linear and nn.Conv2d draw weights, then biases, between ±1/√rows, 24 bits of chance each. */
+static float draw_weight(int rows) {
+  float bound = 1 / __builtin_sqrt(rows);
+  return (draw_bits() & 0xffffff) * 0x1p-24f * (2 * bound) - bound;
+}
+
+/* `count` columns of a matrix from `first` on, times `factor`. */
+static void draw_columns(signed char *codes, Half *scales, Half *bias, int rows, int group, int first, int count,
+                         float factor) {
+  for (int column = first; column < first + count; column++) {
+    int at = column / LANES * LANES, lane = column % LANES;
+    for (int i = 0; i < rows; i++) panel[i] = draw_weight(rows) * factor;
+    for (int g = 0; g < rows / group; g++) {
+      float *of_group = panel + g * group, top = 0;
+      for (int i = 0; i < group; i++) top = __builtin_fabsf(of_group[i]) > top ? __builtin_fabsf(of_group[i]) : top;
+      Half scale = scales[at * (rows / group) + g * LANES + lane] = narrow(top / 127);
+      for (int i = 0; i < group; i++) {
+        float code = __builtin_roundevenf(of_group[i] / wide(scale));
+        codes[at * rows + (g * group + i) * LANES + lane] = code > 127 ? 127 : code < -127 ? -127 : code;
+      }
+    }
+  }
+  for (int column = first; column < first + count; column++) bias[column] = narrow(draw_weight(rows) * factor);
+}
+
+#define DRAW(m, rows, group, first, count, factor) \
+  draw_columns((m).codes, (m).scales, (m).bias, rows, group, first, count, factor)
+
+/* All but the places, in torch's order. */
+EXPORT(void, draw)(int from) {
+  seed(from);
+  for (int i = 0; i < LAYERS; i++) {
+    for (int part = 0; part < 3; part++)
+      DRAW(network.layers[i].qkv, WIDTH, GROUP, part * WIDTH, WIDTH, part == 0 ? 0.125f : 1); /* 1/√64 */
+    DRAW(network.layers[i].out, WIDTH, GROUP, 0, WIDTH, 1);
+    DRAW(network.layers[i].up, WIDTH, GROUP, 0, HIDDEN, 1);
+    DRAW(network.layers[i].down, HIDDEN, GROUP, 0, WIDTH, 1);
+  }
+  DRAW(network.patch, PIXELS, PIXEL_GROUP, 0, WIDTH, 1);
+  for (int c = 0; c < WIDTH; c++) {
+    network.scale[c] = narrow(1);
+    network.shift[c] = 0;
+  }
 }

@@ -27,9 +27,14 @@ def pack(net: VisionTransformer) -> bytes:
     for name, matrix, bias in folded(net):
         codes, scales = in_8_bits(matrix, _group(name))
         parts += [_panels(codes), _panels(scales), bias]
-    places = net.resized_positions(GRID, GRID)[0].detach().clone()
-    places[0] += net.class_token[0, 0].detach()
-    return b"".join(_bytes(part) for part in (places, *parts, net.norm.weight, net.norm.bias))
+    return places(net) + b"".join(_bytes(part) for part in (*parts, net.norm.weight, net.norm.bias))
+
+
+@torch.no_grad()
+def places(net: VisionTransformer) -> bytes:
+    """Its beginning: what each token has of its own. The kernel draws the rest where nothing was trained."""
+    positions = net.resized_positions(GRID, GRID)[0]
+    return _bytes(torch.cat([positions[:1] + net.class_token[0], positions[1:]]))
 
 
 def as_packed(net: VisionTransformer) -> VisionTransformer:

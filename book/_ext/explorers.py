@@ -14,6 +14,7 @@ import base64
 import functools
 import hashlib
 import io
+import itertools
 import json
 import re
 import shutil
@@ -80,23 +81,31 @@ def as_scripts(contents: Iterable[str]) -> dict[str, str]:
 
 
 @functools.cache
-def weights() -> list[bytes]:
-    """The transformer's weights for a reader's own photograph, cut into pieces; ValueError says how to get them."""
-    from attention_lite.lab import page_transformer, pretrained
+def weights() -> dict[str, list[str]]:
+    """What pages load for a reader's own photograph, by network: its weights, or what of them no kernel draws.
 
-    packed = page_transformer.pack(pretrained.vision_transformer())
-    return [packed[at:at + PIECE] for at in range(0, len(packed), PIECE)]
+    In base64, cut into pieces. ValueError if the trained network's weights are missing: says how to get them.
+    """
+    from attention_lite.lab import page_transformer, seen
+
+    networks = {name: build() for name, build in seen.NETWORKS.items()}
+    packed = {"trained": page_transformer.pack(networks["trained"]),
+              "untrained": page_transformer.places(networks["untrained"])}
+    return {name: [base64.b64encode(content[at:at + PIECE]).decode() for at in range(0, len(content), PIECE)]
+            for name, content in packed.items()}
 
 
-def engine(pieces: list[bytes], root: str = "") -> tuple[dict[str, Any], dict[str, str]]:
-    """What an explorer needs to run the network: an entry of its spec, and the scripts, {file: its text}."""
+def engine(pieces: dict[str, list[str]], root: str = "") -> tuple[dict[str, Any], dict[str, str]]:
+    """What an explorer needs to run the networks: an entry of its spec, and the scripts, {file: its text}."""
     from attention_lite.lab import experiments
     from attention_lite.lab.experiments import eight_bits
 
-    contents = [base64.b64encode(piece).decode() for piece in pieces]
-    trained = {"pieces": [address(content, root) for content in contents], "bytes": sum(map(len, pieces))}
+    networks = {name: {"pieces": [address(content, root) for content in contents],
+                       "bytes": sum(len(base64.b64decode(content)) for content in contents)}
+                for name, contents in pieces.items()}
+    networks["untrained"]["seed"] = 0
     error = eight_bits.summary(experiments.load()["eight-bits"]["rows"])
-    return {"networks": {"trained": trained}, "error": error}, as_scripts(contents)
+    return {"networks": networks, "error": error}, as_scripts(itertools.chain(*pieces.values()))
 
 
 def address(content: str, root: str) -> str:
