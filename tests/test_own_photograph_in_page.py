@@ -28,7 +28,7 @@ from attention_lite.lab import page_transformer, patches, photographs, pretraine
 from conftest import Watch
 
 NAMES = ("coffee",)
-OWN = ("chelsea", "coffee", "hubble_deep_field")
+OWN = ("chelsea", "hubble_deep_field")
 Make = Callable[[str], Path]
 
 
@@ -54,6 +54,13 @@ def site(extension: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def pixels() -> dict[str, np.ndarray]:
     """Photographs of the book, 224 × 224: no canvas has to resize them."""
     return {name: (patches.window(name, (224, 224)).numpy() * 255).round().astype(np.uint8) for name in OWN}
+
+
+@pytest.fixture(scope="module")
+def torchs(pixels: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    """What torch makes of them, without rounding: (12, 6, 257, 257)."""
+    net = pretrained.vision_transformer()
+    return {name: maps(net, image) for name, image in pixels.items()}
 
 
 @pytest.fixture(scope="module")
@@ -156,17 +163,20 @@ def variation(rows: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
     return (rows - expected[:, :, ::8]).abs().sum(-1).mean(-1) / 2
 
 
-def test_all_maps_are_torchs(page: Page, site: Path, own: Make, pixels: dict[str, np.ndarray]) -> None:
+def test_all_maps_are_torchs(page: Page, site: Path, own: Make, pixels: dict[str, np.ndarray],
+                             torchs: dict[str, torch.Tensor]) -> None:
     """To .01 in the mean by 8 bits; to 1e-4 torch's with the same 8 bits, so that nothing else is lost."""
-    full = pretrained.vision_transformer()
-    packed, apart = page_transformer.as_packed(full), []
+    packed, apart = page_transformer.as_packed(pretrained.vision_transformer()), []
     for name in OWN:
         found = run(page, site, own(name).read_bytes(), "trained")
         assert np.array_equal(found["rgb"], pixels[name])
+        described = patches.describe(torch.from_numpy(pixels[name] / 255).float(), (16, 16)).numpy()
+        assert np.abs(found["described"] - described).max() < 2e-3
         assert (found["rows"].sum(-1) - 1).abs().max() < 1e-5
-        assert variation(found["rows"], maps(packed, pixels[name])).max() < 1e-4
-        apart.append(variation(found["rows"], maps(full, pixels[name])))
-        print(f"{name}: mean {apart[-1].mean():.4f}, worst head {apart[-1].max():.4f}")
+        near = variation(found["rows"], maps(packed, pixels[name])).max()
+        apart.append(variation(found["rows"], torchs[name]))
+        print(f"{name}: mean {apart[-1].mean():.4f}, worst head {apart[-1].max():.4f}; with 8 bits in torch {near:.0e}")
+        assert near < 1e-4
     assert torch.stack(apart).mean() < 0.01
     assert torch.stack(apart).max() < 0.02
 
@@ -175,14 +185,10 @@ def test_the_untrained_network_is_drawn_as_torch_draws_it(
     page: Page, site: Path, own: Make, pixels: dict[str, np.ndarray]
 ) -> None:
     found = run(page, site, own("chelsea").read_bytes(), "untrained")
-    assert variation(found["rows"], maps(page_transformer.as_packed(truth.untrained(0)), pixels["chelsea"])).max() < 1e-4
-    assert variation(found["rows"], maps(truth.untrained(1), pixels["chelsea"])).mean() > 0.01, "another seed differs"
-
-
-def test_colour_and_texture_are_the_labs(page: Page, site: Path, own: Make, pixels: dict[str, np.ndarray]) -> None:
-    for name in OWN:
-        expected = patches.describe(torch.from_numpy(pixels[name] / 255).float(), (16, 16)).numpy()
-        assert np.abs(run(page, site, own(name).read_bytes())["described"] - expected).max() < 2e-3
+    apart = variation(found["rows"], maps(page_transformer.as_packed(truth.untrained(0)), pixels["chelsea"]))
+    print(f"worst head {apart.max():.0e}")
+    assert apart.max() < 1e-4
+    assert variation(found["rows"], torch.full((12, 6, 257, 257), 1 / 257)).min() > 0.01, "it is not all one"
 
 
 # Reading ------------------------------------------------------------------------------------------------------
@@ -198,7 +204,7 @@ def test_the_middle_square_is_read_upright_and_on_white(page: Page, site: Path) 
     cat = photographs.load("chelsea")
     expected = (photographs.picture(cat)[0].permute(1, 2, 0) * 255).numpy()
     apart = {}
-    for orientation, stored in {1: cat, 3: cat[::-1, ::-1], 6: np.rot90(cat), 8: np.rot90(cat, -1)}.items():
+    for orientation, stored in {1: cat, 6: np.rot90(cat)}.items():
         exif = Image.Exif()
         exif[0x0112] = orientation
         jpeg = as_file(Image.fromarray(np.ascontiguousarray(stored)), "JPEG", quality=95, exif=exif)
@@ -243,7 +249,7 @@ def test_what_is_no_photograph_is_refused_in_words(
 
 
 def test_a_photograph_is_shown_as_the_books_are(
-    page: Page, site: Path, own: Make, pixels: dict[str, np.ndarray], tmp_path: Path
+    page: Page, site: Path, own: Make, pixels: dict[str, np.ndarray], torchs: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if "_static" in request.url else None)
@@ -259,20 +265,19 @@ def test_a_photograph_is_shown_as_the_books_are(
     assert len(asked) == 1 + len(named(site, "trained"))
     assert page.evaluate("() => Object.keys(globalThis.attentionMaps).length") == 0
 
-    tokens = seen._tokens(pretrained.vision_transformer(), torch.from_numpy(pixels["chelsea"]).permute(2, 0, 1)[None] / 255)
-    torchs = maps(pretrained.vision_transformer(), pixels["chelsea"])[8, 3]
+    head = torchs["chelsea"][8, 3]
     for patch in (EYE, 20, 200):
         point(root, patch, click=True)
-        strongest(root, torchs[1 + patch])
+        strongest(root, head[1 + patch])
     root.get_by_role("button", name="class token").click()
-    strongest(root, torchs[0])
+    strongest(root, head[0])
     root.get_by_role("button", name="class token").click()
 
     root.get_by_label("Nearest tokens in").select_option(label="cup")
     said = root.get_by_text("the token most like it").inner_text()
     r, c, cosine = re.search(r"row (\d+), column (\d+)\)?: cosine (\S+)\.", said).groups()
-    cup = seen.see(pretrained.vision_transformer(), "coffee").features
-    cosines = torch.cosine_similarity(cup[1:], tokens["features"][1 + 200], dim=1)
+    cat, cup = (seen.see(pretrained.vision_transformer(), one).features for one in (own("chelsea"), "coffee"))
+    cosines = torch.cosine_similarity(cup[1:], cat[1 + 200], dim=1)
     assert abs(float(cosine) - cosines.max()) < 0.015
     assert cosines[16 * int(r) + int(c)] > cosines.max() - 0.01
 
@@ -281,7 +286,7 @@ def test_a_photograph_is_shown_as_the_books_are(
         root.get_by_role("button", name="save picture").click()
     assert download.value.suggested_filename == f"your-own-trained-layer-8-head-3-patch-{EYE}.png"
     download.value.save_as(tmp_path / "saved.png")
-    assert_picture(np.asarray(Image.open(tmp_path / "saved.png").convert("RGB"), float), torchs[1 + EYE, 1:])
+    assert_picture(np.asarray(Image.open(tmp_path / "saved.png").convert("RGB"), float), head[1 + EYE, 1:])
 
     root.get_by_role("radio", name="likeness of colour").check()
     described = patches.describe(torch.from_numpy(pixels["chelsea"] / 255).float(), (16, 16))
@@ -296,9 +301,9 @@ def test_a_photograph_is_shown_as_the_books_are(
     before = len(asked)
     choose(root, own("hubble_deep_field"))
     root.get_by_role("radio", name="trained", exact=True).check()
-    strongest(root, maps(pretrained.vision_transformer(), pixels["hubble_deep_field"])[8, 3, 1 + EYE])
+    strongest(root, torchs["hubble_deep_field"][8, 3, 1 + EYE])
     assert len(asked) == before, "the weights were loaded once"
-    assert root.get_by_text("your own", exact=True).count() == 2, "as photograph and as second: one takes the other's place"
+    assert root.get_by_text("your own", exact=True).count() == 2, "as photograph and as second: it took the place"
 
 
 def named(site: Path, network: str) -> list[str]:
@@ -358,7 +363,7 @@ def test_a_slow_phone_answers_and_tells_how_far_it_is(browser: Browser, site: Pa
     context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": 6})
     page.evaluate("""() => { globalThis.told = new Set();
         const words = document.querySelector(".ax-own p");
-        new MutationObserver(() => told.add(words.textContent)).observe(words, { childList: true, characterData: true, subtree: true }); }""")
+        new MutationObserver(() => told.add(words.textContent)).observe(words, { childList: true }); }""")
     choose(root, own("chelsea"))
     told = page.evaluate("() => [...told]")
     assert sum(text.startswith("Loading the network: ") for text in told) > 4
@@ -397,7 +402,7 @@ addEventListener("load", async () => {
 """
 
 
-def test_firefox_runs_it_from_disk(site: Path, own: Make, pixels: dict[str, np.ndarray], tmp_path: Path) -> None:
+def test_firefox_runs_it_from_disk(site: Path, own: Make, torchs: dict[str, torch.Tensor], tmp_path: Path) -> None:
     cat = base64.b64encode(own("chelsea").read_bytes()).decode()
     page = site / "firefox.html"
     page.write_text((site / "page.html").read_text(encoding="utf-8").replace(
@@ -405,7 +410,7 @@ def test_firefox_runs_it_from_disk(site: Path, own: Make, pixels: dict[str, np.n
     told = firefox.verdict(page, tmp_path, 120)
     assert "error" not in told, told
     assert "12 layers in" in told["said"]
-    row = maps(pretrained.vision_transformer(), pixels["chelsea"])[8, 3, 1 + EYE, 1:]
+    row = torchs["chelsea"][8, 3, 1 + EYE, 1:]
     weight, r, c = re.search(r"strongest weight (\S+) at row (\d+), column (\d+)", told["status"]).groups()
     assert abs(float(weight) - row.max()) < 0.05 * row.max()
     assert row[16 * int(r) + int(c)] > 0.95 * row.max()

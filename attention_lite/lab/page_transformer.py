@@ -33,8 +33,12 @@ def pack(net: VisionTransformer) -> bytes:
 @torch.no_grad()
 def places(net: VisionTransformer) -> bytes:
     """Its beginning: what each token has of its own. The kernel draws the rest where nothing was trained."""
+    return _bytes(_places(net))
+
+
+def _places(net: VisionTransformer) -> Tensor:
     positions = net.resized_positions(GRID, GRID)[0]
-    return _bytes(torch.cat([positions[:1] + net.class_token[0], positions[1:]]))
+    return torch.cat([positions[:1] + net.class_token[0], positions[1:]])
 
 
 def as_packed(net: VisionTransformer) -> VisionTransformer:
@@ -42,6 +46,8 @@ def as_packed(net: VisionTransformer) -> VisionTransformer:
     packed = copy.deepcopy(net).requires_grad_(False)
     stored = {name: (_from_8_bits(matrix, name), bias.half().float()) for name, matrix, bias in folded(net)}
     _fill(packed.patches, *stored["patches"])
+    nn.init.zeros_(packed.class_token)
+    packed.positions = nn.Parameter(_places(net).half().float()[None], requires_grad=False)
     for i, layer in enumerate(packed.layers):
         attention, (up, _, down) = layer.attention, layer.mlp
         for norm in (layer.norm1, layer.norm2):
@@ -101,7 +107,7 @@ def _after(norm: nn.LayerNorm, linear: nn.Linear) -> tuple[Tensor, Tensor]:
 
 
 def in_8_bits(matrix: Tensor, group: int) -> tuple[Tensor, Tensor]:
-    """Codes (in, out) from −127 to 127, and scales (in / group, out) of 16 bits: matrix = codes · scale of its group."""
+    """Codes (in, out) from −127 to 127, and scales (in / group, out) of 16 bits: matrix = codes · its group's scale."""
     rows = matrix.unflatten(0, (-1, group))
     scales = (rows.abs().amax(1) / TOP).clamp(min=2 ** -24).half()
     codes = (rows / scales.float()[:, None]).round().clamp(-TOP, TOP)

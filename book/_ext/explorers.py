@@ -5,7 +5,8 @@ widget view, this extension writes a division with a photograph (all that a read
 the state; the style stands before the page's first explorer, the module at the page's end, each once. Nothing
 is loaded: the module is inline, and runs from a file on disk with no network. Only a transformer's queries and keys
 are too large for that: each photograph's are a script of its own, _static/transformer/….js, which the module inserts
-when it is asked for; and the network's weights, for a photograph of the reader's own, are some more. The directive `transformer` makes such an explorer for a page that no kernel runs.
+when it is asked for; so are pieces of its weights, for a photograph of the reader's own. The directive `transformer`
+makes such an explorer for a page that no kernel runs.
 """
 
 from __future__ import annotations
