@@ -54,7 +54,7 @@ class Photographs {
   replace(i, blob) {
     if (this.urls[i]) URL.revokeObjectURL(this.urls[i]);
     delete this.urls[i];
-    this.ready[i]?.full.close();
+    if (this.ready[i]) this.ready[i].full.close(), (this.ready[i].muted.width = 0); // else their memory waits for the collector
     [this.blobs[i], this.ready[i]] = [blob, null];
   }
 
