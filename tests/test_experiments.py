@@ -45,6 +45,7 @@ SAMPLES = [
     ("deletion", {"photograph": "coffee"}),
     ("gates", {"block": "stages.0.0.se", "split": 0}),
     ("gates", {"block": "smooths.3.se", "split": 4}),
+    ("eight-bits", {"photograph": "rocket"}),
     ("likeness", {"features": "trained", "layer": 6, "centred": True, "seed": 0}),
     ("likeness", {"features": "untrained", "layer": 12, "centred": True, "seed": 1}),
     ("likeness", {"features": "colour and texture", "layer": 0, "centred": False, "seed": 0}),

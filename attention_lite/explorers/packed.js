@@ -49,6 +49,14 @@ class Photographs {
     this.ready[i] = { full: bitmap, muted };
   }
 
+  // A picture in the place of another, or behind the last.
+  replace(i, blob) {
+    if (this.urls[i]) URL.revokeObjectURL(this.urls[i]);
+    delete this.urls[i];
+    if (this.ready[i]) this.ready[i].full.close(), (this.ready[i].muted.width = 0); // else their memory waits for the collector
+    [this.blobs[i], this.ready[i]] = [blob, null];
+  }
+
   url(i) {
     return (this.urls[i] ??= URL.createObjectURL(this.blobs[i]));
   }

@@ -188,12 +188,13 @@ class PhotographExplorer extends Explorer {
 
   haloText(text, x, y, align = "left") {
     const context = this.stageContext;
+    const [width, height] = this.canvasSizes.get(this.stage);
     context.font = "600 12px system-ui, sans-serif";
     const wide = context.measureText(text).width;
-    x = clamp(align === "right" ? x - wide : x, 2, this.stage.clientWidth - wide - 2);
+    x = clamp(align === "right" ? x - wide : x, 2, width - wide - 2);
     const meets = (other) => Math.abs(other.y - y) < 14 && x < other.x + other.wide + 4 && other.x < x + wide + 4;
     const away = y > 40 ? -14 : 14; // near the upper edge a name gives way downwards
-    while (y > 12 && y < this.stage.clientHeight && this.labels.some(meets)) y += away; // two names never stand on one another
+    while (y > 12 && y < height && this.labels.some(meets)) y += away; // two names never stand on one another
     this.labels.push({ x, y, wide });
     context.lineJoin = "round";
     context.lineWidth = 3;

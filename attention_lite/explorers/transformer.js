@@ -3,8 +3,10 @@
 const COLOUR = "likeness of colour";
 const DIMMED = 0.5; // what is left of the photograph's light, at half its saturation
 const LIGHT = [255, 214, 64]; // laid over it, the more the larger the weight: dark things and pale ones can be seen lit
+const LIGHT_RAMP = ["rgb(64 64 64)", "rgb(217 184 64)"]; // how a middle grey looks under it: no weight, and the limit
 const OPAQUE = 0.8; // where the weight is at its limit or above
 const OUTLINE = "#ffb000";
+const OWN = "your own";
 const GUTTER = 18; // px for the numbers of layers and heads
 
 class Transformer extends PhotographExplorer {
@@ -39,19 +41,60 @@ class Transformer extends PhotographExplorer {
     const status = this.makeStatus();
     const stage = this.makeGridStage("query", "Arrow keys move the query patch; C asks the class token.", (event) => this.key(event));
     const shown = [...spec.networks, COLOUR].map((value) => ({ value, label: value }));
-    const others = [{ value: -1, label: "nothing" }, ...spec.imageNames.map((label, value) => ({ label, value }))];
     const part = (name, ...nodes) => element("div", { class: name }, ...nodes);
+    [this.photographChoice, this.otherChoice] = [part("ax-choice"), part("ax-choice")];
+    this.fillChoices();
+    this.root.style.setProperty("--ax-light", LIGHT_RAMP.join());
     this.root.replaceChildren(
       part("ax-body",
         part("ax-photograph", stage),
         part("ax-overview", this.makeOverview()),
         part("ax-reading", status, part("ax-row", this.makeHint("Point or touch; a click keeps. Arrow keys work too."), this.makeClassButton())),
         part("ax-legends", this.makeBar(), this.makeKey()),
-        part("ax-painting", this.photographChooser(), this.makeUpload(), this.chooser("Network", "network", shown), this.menu("Nearest tokens in", "other", others), this.makeOutlineSwitch()),
+        part("ax-painting", this.photographChoice, this.makeUpload(), this.chooser("Network", "network", shown), this.otherChoice, this.makeOutlineSwitch(), this.makeSaveButton()),
         this.makeSecond(),
       ),
       this.makeTable(() => this.topPlaces()),
     );
+  }
+
+  // The controls that list the photographs, made anew when one of the reader's own has come.
+  fillChoices() {
+    this.controls = this.controls.filter((sync) => !this.listing?.includes(sync));
+    const others = [{ value: -1, label: "nothing" }, ...this.spec.imageNames.map((label, value) => ({ label, value }))];
+    const before = this.controls.length;
+    this.photographChoice.replaceChildren(this.photographChooser() ?? "");
+    this.otherChoice.replaceChildren(this.menu("Nearest tokens in", "other", others));
+    this.listing = this.controls.slice(before);
+  }
+
+  // In a static page the networks run in the page, on one photograph of the reader's own at a time.
+  makeUpload() {
+    if (!(this.model instanceof PageModel)) return super.makeUpload();
+    if (!this.spec.engine) return this.makeHint("This page was built without the network's weights: it can show no photograph of your own. The notebook of its chapter can.");
+    this.own = new OwnPhotograph(this);
+    this.closers.push(() => this.own.close());
+    return this.own.control();
+  }
+
+  // Puts it behind the book's photographs, or in the place of the one before, and shows it. `seen` has what networks made
+  // of it, by their names.
+  showOwn(blob, described, seen) {
+    const [{ spec }, book] = [this, this.spec.parts[this.spec.networks[0]].length];
+    Object.assign(this.own, { image: book, described });
+    this.parts = Object.fromEntries(Object.entries(this.parts).filter(([name]) => !name.startsWith(OWN)));
+    for (const [network, part] of Object.entries(seen)) this.parts[this.partName(network, book)] = part;
+    [spec.imageNames[book], spec.alt[book], spec.regions[book], spec.pairs[book]] = [OWN, "Your own photograph", [], []];
+    this.photographs.replace(book, blob);
+    this.photographs.load(book).then(() => {
+      this.fillChoices();
+      this.computed = null;
+      this.keep("image", book);
+      this.touch();
+      const list = this.photographChoice.querySelector(".ax-segments");
+      list.scrollLeft = list.scrollWidth;
+      this.stage.scrollIntoView({ block: "nearest", behavior: this.calm.matches ? "auto" : "smooth" });
+    });
   }
 
   // What the lines mean.
@@ -68,6 +111,18 @@ class Transformer extends PhotographExplorer {
     const button = element("button", { type: "button", onclick: () => this.toggleClass() }, "class token");
     this.controls.push(() => button.setAttribute("aria-pressed", this.get("query") < 0));
     return button;
+  }
+
+  makeSaveButton() {
+    const button = element("button", { type: "button", onclick: () => savePicture(this) }, "save picture");
+    this.controls.push(() => (button.disabled = !this.shown));
+    return button;
+  }
+
+  pictureName() {
+    const [colour, query] = [this.get("network") === COLOUR, this.get("query")];
+    const by = colour ? "colour" : `${this.get("network")}-layer-${this.get("layer")}-head-${this.get("head")}`;
+    return `${this.spec.imageNames[this.get("image")]}-${by}-${query < 0 && !colour ? "class-token" : `patch-${this.lastPatch}`}`.replaceAll(" ", "-");
   }
 
   toggleClass() {
@@ -127,15 +182,20 @@ class Transformer extends PhotographExplorer {
 
   // What a network computed for a photograph: null while it is on its way, "missing" where it is not to be had.
   part(network, image) {
-    const name = this.spec.parts[network][image];
+    const name = this.partName(network, image);
     if (!(name in this.parts)) {
       this.parts[name] = null;
-      this.bytesOf(name).then((bytes) => this.unpack(bytes)).catch(() => "missing").then((part) => {
-        this.parts[name] = part;
+      const made = image === this.own?.image ? this.own.seen(network) : this.bytesOf(name).then((bytes) => this.unpack(bytes));
+      made.catch(() => "missing").then((part) => {
+        if (name in this.parts) this.parts[name] = part; // else another photograph has come
         this.touch();
       });
     }
     return this.parts[name];
+  }
+
+  partName(network, image) {
+    return this.spec.parts[network][image] ?? `${OWN} ${this.own.count} ${network}`;
   }
 
   unpack(bytes) {
@@ -187,14 +247,14 @@ class Transformer extends PhotographExplorer {
   // exp(−d²/τ) over its sum, for patches whose colour and texture differ by d, among the other patches: nothing is
   // learned.
   likeness(image, patch) {
-    const { described } = this.arrays;
     const width = this.spec.arrays.described.shape[2];
+    const described = image === this.own?.image ? this.own.described : this.arrays.described.subarray(image * this.places * width);
     const out = new Float32Array(this.tokens); // the class token has no colour
     let total = 0;
     for (let j = 0; j < this.places; j++) {
       if (j === patch) continue;
       let squared = 0;
-      for (let c = 0, a = (image * this.places + j) * width, b = (image * this.places + patch) * width; c < width; c++) squared += (described[a + c] - described[b + c]) ** 2;
+      for (let c = 0; c < width; c++) squared += (described[j * width + c] - described[patch * width + c]) ** 2;
       total += out[j + 1] = Math.exp(-squared / this.spec.temperature);
     }
     return total ? out.map((v) => v / total) : out;
@@ -306,6 +366,18 @@ class Transformer extends PhotographExplorer {
     this.outlineRegions(this.spec.regions[image].filter((_, i) => this.get("outlined") || partners.includes(i)), width, height);
     if (patch >= 0) this.markPlace(patch, width, height);
     else this.frameAll(context, width, height);
+  }
+
+  // The stage drawn once more, in another size.
+  stageOf(side) {
+    const shown = [this.stage, this.stageContext];
+    this.stage = element("canvas");
+    this.stageContext = this.stage.getContext("2d");
+    this.canvasSizes.set(this.stage, [side, side]);
+    this.drawStage(this.get("image"), this.get("network") === COLOUR ? this.lastPatch : this.get("query"));
+    const drawn = this.stage;
+    [this.stage, this.stageContext] = shown;
+    return drawn;
   }
 
   // The photograph dimmed, and on each patch light by its value, 0 to 1; a line around the patches in `held`.
@@ -453,7 +525,8 @@ class Transformer extends PhotographExplorer {
     const shares = this.spec.regions[image].map(([name], i) => [name, this.weightIn(this.coversOf(image, i), weights)]);
     const held = shares.sort((a, b) => b[1] - a[1]).slice(0, 2).map(([name, mass]) => `${name} ${mass.toFixed(2)}`).join(", ");
     const token = colour ? "" : `class token ${weights[0].toFixed(2)}`;
-    this.read(`${what}, from ${from}:`, `strongest weight ${number(weights[best + 1])} at ${this.placed(image, best)}.`, `Of its weight: ${[held, token].filter(Boolean).join("; ")}. ${this.pairWords(image, colour ? this.lastPatch : query, weights)}`);
+    const shared = [held, token].filter(Boolean).join("; ");
+    this.read(`${what}, from ${from}:`, `strongest weight ${number(weights[best + 1])} at ${this.placed(image, best)}.`, `${shared && `Of its weight: ${shared}. `}${this.pairWords(image, colour ? this.lastPatch : query, weights)}`);
   }
 
   // By the chapters' rule: what a patch gives to itself and to the class token is left out.

@@ -5,17 +5,21 @@ widget view, this extension writes a division with a photograph (all that a read
 the state; the style stands before the page's first explorer, the module at the page's end, each once. Nothing
 is loaded: the module is inline, and runs from a file on disk with no network. Only a transformer's queries and keys
 are too large for that: each photograph's are a script of its own, _static/transformer/….js, which the module inserts
-when it is asked for. The directive `transformer` makes such an explorer for a page that no kernel runs.
+when it is asked for; so are pieces of its weights, for a photograph of the reader's own. The directive `transformer`
+makes such an explorer for a page that no kernel runs.
 """
 
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import io
+import itertools
 import json
 import re
 import shutil
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
 VIEW_TYPE = "application/vnd.jupyter.widget-view+json"
 VIEW = re.compile(rf'<script type="{re.escape(VIEW_TYPE)}">(.*?)</script>', re.DOTALL)
 FILE = re.compile(r"^/\* ([\w-]+): \w+\.js \*/\n", re.MULTILINE)
+PIECE = 2_800_000        # bytes of a network's weights in a script: the page tells its progress after each
 FALLBACK_SIDE = 432  # pixels: the whole picture travels in the data besides
 # What the module reads; the rest of a widget's state concerns Jupyter alone.
 JUPYTER_ONLY = {"layout", "tabbable", "tooltip"}
@@ -67,8 +72,46 @@ def script_file(content: str) -> str:
 
 def scripts(widget: dict[str, Any]) -> dict[str, str]:
     """Return the scripts that a transformer's explorer asks for, {file: its text}; other explorers have none."""
-    files = {script_file(content): content for content in traits(widget).get("maps", {}).values()}
+    return as_scripts(traits(widget).get("maps", {}).values())
+
+
+def as_scripts(contents: Iterable[str]) -> dict[str, str]:
+    """{file: the text of a script that hands over a content}."""
+    files = {script_file(content): content for content in contents}
     return {file: f'(globalThis.attentionMaps ??= {{}})["{file}"]="{content}";\n' for file, content in files.items()}
+
+
+@functools.cache
+def weights() -> dict[str, list[str]]:
+    """What pages load for a reader's own photograph, by network: its weights, or what of them no kernel draws.
+
+    In base64, cut into pieces. ValueError if the trained network's weights are missing: says how to get them.
+    """
+    from attention_lite.lab import page_transformer, seen
+
+    networks = {name: build() for name, build in seen.NETWORKS.items()}
+    packed = {"trained": page_transformer.pack(networks["trained"]),
+              "untrained": page_transformer.places(networks["untrained"])}
+    return {name: [base64.b64encode(content[at:at + PIECE]).decode() for at in range(0, len(content), PIECE)]
+            for name, content in packed.items()}
+
+
+def engine(pieces: dict[str, list[str]], root: str = "") -> tuple[dict[str, Any], dict[str, str]]:
+    """What an explorer needs to run the networks: an entry of its spec, and the scripts, {file: its text}."""
+    from attention_lite.lab import experiments
+    from attention_lite.lab.experiments import eight_bits
+
+    networks = {name: {"pieces": [address(content, root) for content in contents],
+                       "bytes": sum(len(base64.b64decode(content)) for content in contents)}
+                for name, contents in pieces.items()}
+    networks["untrained"]["seed"] = 0
+    error = eight_bits.summary(experiments.load()["eight-bits"]["rows"])
+    return {"networks": networks, "error": error}, as_scripts(itertools.chain(*pieces.values()))
+
+
+def address(content: str, root: str) -> str:
+    """Where a page finds the script of a content; `root` leads to the book's first folder."""
+    return f"{root}_static/transformer/{script_file(content)}"
 
 
 def fallback(state: dict[str, Any]) -> str:
@@ -109,12 +152,12 @@ def plain_table(spec: dict[str, Any]) -> str:
     )
 
 
-def division(widget: dict[str, Any], root: str = "") -> str:
+def division(widget: dict[str, Any], root: str = "", engine: dict[str, Any] | None = None) -> str:
     """Return the HTML of one explorer; the module mounts itself there. `root` leads to the book's first folder."""
     state = traits(widget)
     if maps := state.pop("maps", {}):
-        addresses = {part: f"{root}_static/transformer/{script_file(content)}" for part, content in maps.items()}
-        state["spec"] = {**state["spec"], "scripts": addresses}
+        addresses = {part: address(content, root) for part, content in maps.items()}
+        state["spec"] = {**state["spec"], "scripts": addresses, "engine": engine}
     data = json.dumps(state, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     name = f' data-name="{escape(state["name"])}"' if state.get("name") else ""
     return (
@@ -145,14 +188,23 @@ def is_explorer(widget: dict[str, Any]) -> bool:
 def placed(app: Sphinx, widget: dict[str, Any]) -> nodes.raw:
     """Return an explorer for the page that is being read. Its scripts are kept beside the pages, where a build that
     reads no page again finds them; which pages name them is noted."""
+    from sphinx.util import logging
+
     kept = Path(app.outdir).parent / "transformer"
     kept.mkdir(parents=True, exist_ok=True)
-    files = scripts(widget)
-    for file, text in files.items():
-        (kept / file).write_text(text, encoding="ascii")
-    app.env.transformer_scripts.setdefault(app.env.docname, set()).update(files)
     root = "../" * app.env.docname.count("/")
-    return nodes.raw("", division(widget, root), format="html")
+    files, run = scripts(widget), None
+    if widget["state"]["kind"] == "transformer":
+        try:
+            run, more = engine(weights(), root)
+            files |= more
+        except ValueError as error:
+            logging.getLogger(__name__).info(f"{app.env.docname} runs no network on a reader's photograph: {error}")
+    for file, text in files.items():
+        if not (kept / file).exists():
+            (kept / file).write_text(text, encoding="ascii")
+    app.env.transformer_scripts.setdefault(app.env.docname, set()).update(files)
+    return nodes.raw("", division(widget, root, run), format="html")
 
 
 def place_explorers(app: Sphinx, doctree: nodes.document) -> None:

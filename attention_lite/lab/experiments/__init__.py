@@ -14,13 +14,14 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from attention_lite.lab import truth
+from attention_lite.lab import page_transformer, truth
 from attention_lite.lab.experiments import (
     ablations,
     coarse_keys,
     cues,
     deletion,
     denoising,
+    eight_bits,
     frame_gates,
     gates,
     grounds,
@@ -75,6 +76,8 @@ EXPERIMENTS: dict[str, Experiment] = {
         "temperatures": list(likeness.TEMPERATURES),
         "halves": {half: list(names) for half, names in truth.HALVES.items()}}),
     "deletion": Experiment(deletion.RUNS, deletion.measure, "vision-transformer", {"away": deletion.AWAY}),
+    "eight-bits": Experiment(eight_bits.RUNS, eight_bits.measure, "vision-transformer", {
+        "group": page_transformer.GROUP, "pixel_group": page_transformer.PIXEL_GROUP}),
     "denoising": Experiment(denoising.RUNS, denoising.measure, LAB, {
         "noise": denoising.NOISE, "side": denoising.SIDE, "source": denoising.SOURCE,
         "tuning": list(denoising.TUNING), "tried": {name: list(tried) for name, tried in denoising.SETTINGS.items()}}),
