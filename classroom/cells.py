@@ -41,14 +41,17 @@ def assignments() -> list[str]:
 
 
 def source_of(assignment: str) -> NotebookNode:
-    """An assignment's one source, with solutions and hidden tests.
+    """An assignment's one source, with solutions and hidden tests; `assignment` is its name, or the path of your own.
 
     Raises:
         ValueError: if there is no such assignment.
     """
-    if assignment not in assignments():
-        raise ValueError(f"assignment must be one of {', '.join(assignments())}; got {assignment!r}")
-    return nbformat.read(SOURCES / assignment / f"{assignment}.ipynb", as_version=4)
+    own = Path(assignment)
+    path = own if own.suffix == ".ipynb" else SOURCES / assignment / f"{assignment}.ipynb"
+    if not path.exists():
+        raise ValueError(f"assignment must be one of {', '.join(assignments())}, or a source of your own; "
+                         f"got {assignment!r}")
+    return nbformat.read(path, as_version=4)
 
 
 def about(cell: NotebookNode) -> dict:
@@ -88,13 +91,17 @@ def read(path: Path, source: NotebookNode, assignment: str) -> NotebookNode:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
-        raise Refused("the file is no notebook: it cannot be read as text in the form of one.") from None
+        raise Refused("the file is no notebook: it cannot even be read as text in the form of one.") from None
     if isinstance(content, dict) and isinstance(content.get("cells"), dict):
-        if content.get("assignment") != assignment:
-            raise Refused(f"the file holds answers to {content.get('assignment')!r}, not to {assignment!r}.")
+        if content.get("assignment") != Path(assignment).stem:
+            raise Refused(f"the file holds answers to {content.get('assignment')!r}, not to {Path(assignment).stem!r}.")
         submitted = _with_answers(source, content["cells"])
     else:
         try:
+            for cell in content["cells"]:
+                cell.pop("attachments", None)
+                if cell["cell_type"] == "code":
+                    cell["outputs"] = []                  # they may be large, and nobody believes them
             submitted = nbformat.reads(json.dumps(content), as_version=4)
             nbformat.validate(submitted)
         except Exception:                  # nbformat and jsonschema raise many kinds
@@ -129,13 +136,13 @@ def _restored(submitted: NotebookNode, source: NotebookNode) -> NotebookNode:
             continue                                                      # a second copy of a test
         else:
             cell.metadata.pop("nbgrader", None)
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
         cells.append(cell)
     answered = {name for name in seen if about(known[name])["solution"]}
     if not answered:
         raise Refused("the notebook has no cell of this assignment: it is another one, or all of its cells were renamed.")
     cells += [copy.deepcopy(cell) for name, cell in known.items() if name not in seen and not about(cell)["solution"]]
+    for i, cell in enumerate(cells):
+        cell["id"] = f"cell-{i}"                                          # a student's copy of a cell has the id of the first
     notebook = nbformat.v4.new_notebook(cells=cells)
     notebook.metadata["missing"] = [name for name, cell in known.items()
                                     if about(cell)["solution"] and name not in answered]

@@ -40,7 +40,7 @@ def grade(notebook: NotebookNode, limits: Limits) -> dict[str, Verdict]:
     for i in code:
         notebook.cells[i].source = visible(code[i])
     try:
-        wrong = run(notebook, limits, {LUCK: luck, "MPLBACKEND": "agg"})
+        wrong = run(notebook, limits, {LUCK: luck, "MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"})
     finally:
         for i, source in code.items():
             notebook.cells[i].source = source
