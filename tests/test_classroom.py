@@ -26,7 +26,7 @@ from classroom.judging import NO_ANSWER, judge
 from classroom.running import EXPLORER, Limits, run
 from conftest import ROOT
 
-QUICK = Limits(seconds=8, whole=240, gigabytes=2, output=100_000)
+QUICK = Limits(seconds=8, whole=240, gigabytes=1, output=100_000)
 TESTED = [(name, q.name) for name in assignments() for q in questions(source_of(name)) if not q.by_hand]
 
 
@@ -176,7 +176,7 @@ def course(tmp_path_factory) -> Path:
     (inbox / "list.ipynb").write_text("[1, 2]", encoding="utf-8")
     nbformat.write(editions.student(source_of("gates")), inbox / "other.ipynb")
     (inbox / "empty").mkdir()
-    hungry = submissions.answered(right, letter="# Answer: letter\nx = torch.ones(2**30)\nx + x")
+    hungry = submissions.answered(right, letter="# Answer: letter\nx = torch.ones(2**28)\nx + x")
     hungry.cells = [cell for cell in hungry.cells if about(cell).get("grade_id") != "essay"]
     nbformat.write(hungry, inbox / "hungry.ipynb")
     loud = submissions.answered(right, letter='# Answer: letter\nletter = "b"\nprint("x" * 50_000_000)')
@@ -202,7 +202,7 @@ def test_the_grader_gives_points_as_nbgrader_does(student, report):
 
 
 @pytest.mark.parametrize(("student", "where", "sentence"), [
-    ("half", "rows", "your columns sum to one."), ("hungry", "letter", "stopped at 2 GB of memory"),
+    ("half", "rows", "your columns sum to one."), ("hungry", "letter", "stopped at 1 GB of memory"),
     ("loud", "letter", "it prints 50 MB"), ("loud", "note", "the file has 50 MB"),
     ("loud", "note", "cells were renamed or deleted: essay."), ("hungry", "note", "cells were renamed or deleted: essay."),
     ("binary", "note", "the file is no notebook"), ("essay", "note", "the file is no notebook"),
