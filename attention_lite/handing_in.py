@@ -2,9 +2,9 @@
 
     answer = hand_in("weights", weights, cases=[(draw("weights, 1", 3, 8),)], look=look)
 
-What is shown beneath the cell is a first look, for the student. The points come from the grader, which runs the notebook
-anew, with other numbers from `draw`, and believes nothing but the plain answers. `write_answers` puts all of them into one
-file, for a class that works on Colab or without a network.
+What is shown beneath the cell is a first look, for the student. The points come from the grader, which runs the
+notebook anew, with other numbers from `draw`, and believes nothing but the plain answers. `write_answers` puts all of
+them into one file, for a class that works on Colab or without a network.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""What nbgrader's cell format says of a notebook's cells; and a submission, put back into the notebook it was made from.
+"""What nbgrader's cell format says of a notebook's cells; and a submission, put back into what it was made from.
 
 An answer's cell has the question's name as its id, is editable, and begins with the line `# Answer: name`. The test's
 cell has the id `name-test`, is locked and has points; between BEGIN and END HIDDEN TESTS stands what no student sees. A
@@ -139,10 +139,11 @@ def _restored(submitted: NotebookNode, source: NotebookNode) -> NotebookNode:
         cells.append(cell)
     answered = {name for name in seen if about(known[name])["solution"]}
     if not answered:
-        raise Refused("the notebook has no cell of this assignment: it is another one, or all of its cells were renamed.")
-    cells += [copy.deepcopy(cell) for name, cell in known.items() if name not in seen and not about(cell)["solution"]]
+        raise Refused("the notebook has no cell of this assignment: it is another one, or all cells were renamed.")
+    cells += [copy.deepcopy(cell) for name, cell in known.items()
+              if name not in seen and not about(cell)["solution"]]
     for i, cell in enumerate(cells):
-        cell["id"] = f"cell-{i}"                                          # a student's copy of a cell has the id of the first
+        cell["id"] = f"cell-{i}"                            # a student's copy of a cell has the id of the first
     notebook = nbformat.v4.new_notebook(cells=cells)
     notebook.metadata["missing"] = [name for name, cell in known.items()
                                     if about(cell)["solution"] and name not in answered]

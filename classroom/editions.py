@@ -1,7 +1,7 @@
 """The editions of every assignment and of the chapters, from their one source: `make classroom`.
 
-Students' have neither solutions nor hidden tests, teachers' have both, with the notes for teachers. Beside them stands a
-folder that nbgrader takes as a course.
+Students' have neither solutions nor hidden tests, teachers' have both, with the notes for teachers. Beside them stands
+a folder that nbgrader takes as a course.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def teacher(source: NotebookNode) -> NotebookNode:
     """An assignment with everything, and a first cell that says what each question is worth."""
     notebook = copy.deepcopy(source)
     rows = "".join(f"| {q.name} | {q.points:g} | {'by hand' if q.by_hand else 'tested'} |\n" for q in questions(source))
+    points = sum(q.points for q in questions(source))
     notebook.cells.insert(0, nbformat.v4.new_markdown_cell(
-        f"**Teacher's edition.** {sum(q.points for q in questions(source)):g} points.\n\n| question | points | |\n|---|---|---|\n"
-        f"{rows}", id="points"))
+        f"**Teacher's edition.** {points:g} points.\n\n| question | points | |\n|---|---|---|\n{rows}", id="points"))
     return notebook
 
 
@@ -134,7 +134,8 @@ def write(folder: Path) -> None:
 def config() -> str:
     """The settings of an nbgrader course anywhere on this machine: those of this folder."""
     settings = SOURCES.parent / "nbgrader_config.py"
-    return f"import sys\n\nsys.path.insert(0, {str(ROOT)!r})\nload_subconfig({settings.name!r}, path={str(settings.parent)!r})\n"
+    return (f"import sys\n\nsys.path.insert(0, {str(ROOT)!r})\n"
+            f"load_subconfig({settings.name!r}, path={str(settings.parent)!r})\n")
 
 
 def _save(notebook: NotebookNode, path: Path) -> None:

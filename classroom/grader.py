@@ -1,8 +1,9 @@
 """Grade a folder of submissions, without nbgrader: python -m classroom.grader gates submissions
 
 A submission is a notebook, or the file of its last cell, named after the student (`ada.ipynb`, `ada.gates.json`); or a
-folder named after the student with one such file in it. Each is run in a fresh kernel with limits of time and memory, and
-judged outside of it. The report is a table, grades.csv, and a page for each student. Ctrl-C stops; the same command goes on.
+folder named after the student with one such file in it. Each is run in a fresh kernel with limits of time and memory,
+and judged outside of it. The report is a table, grades.csv, and a page for each student. Ctrl-C stops; the same command
+goes on.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def graded(student: str, files: list[Path], assignment: str, limits: Limits) -> 
                         if about(cell).get("grade") and about(cell)["solution"]}
     except Refused as refused:
         notes.append(str(refused))
-    except Exception as error:                           # of the grader itself: the run goes on, and this one is tried again
+    except Exception as error:                # of the grader itself: the run goes on, and this one is tried again
         notes.append(f"could not be graded, by no fault of the student's ({type(error).__name__}: {error}).")
         row["again"] = True
     return row | {"note": " ".join(notes), "seconds": round(time.monotonic() - began, 1)}
@@ -142,7 +143,8 @@ def page(row: dict, asked: list[Question], assignment: str) -> str:
             continue
         points, said = row["points"].get(q.name, 0), row["sentences"].get(q.name, NO_ANSWER)
         said = said or ("Right." if points else NO_ANSWER)
-        lines.append(f"<h2>{escape(q.name)}: {points:g} of {q.points:g}</h2><p>{escape(said[:1].upper() + said[1:])}</p>")
+        said = escape(said[:1].upper() + said[1:])
+        lines.append(f"<h2>{escape(q.name)}: {points:g} of {q.points:g}</h2><p>{said}</p>")
     note = f"<p><strong>{escape(row['note'])}</strong></p>" if row["note"] else ""
     return ("<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
             "<style>:root{color-scheme:light dark}body{font:1rem/1.5 sans-serif;max-width:40rem;margin:2rem auto;"
@@ -177,7 +179,8 @@ def run_all(assignment: str, folder: Path, report: Path, limits: Limits, workers
         pool.shutdown(cancel_futures=True)
     rows.sort(key=lambda row: row["student"])
     for row in rows:
-        (report / "pages" / f"{row['student']}.html").write_text(page(row, asked, Path(assignment).stem), encoding="utf-8")
+        (report / "pages" / f"{row['student']}.html").write_text(page(row, asked, Path(assignment).stem),
+                                                                 encoding="utf-8")
     where = table(rows, asked, report / "grades.csv")
     print(f"{len(rows)} of {len(found)} students. The table: {where}. A page a student: {report / 'pages'}")
     for row in rows:
@@ -195,8 +198,8 @@ def _deaf_to_ctrl_c() -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m classroom.grader", description=__doc__.splitlines()[0],
-                                     epilog="Submissions are programs by strangers. Run this where they can do no harm: "
-                                            "see the book's page for teachers.")
+                                     epilog="Submissions are programs by strangers. Run this where they can do no "
+                                            "harm: see the book's page for teachers.")
     parser.add_argument("assignment", help=f"one of {', '.join(assignments())}, or a source of your own")
     parser.add_argument("folder", type=Path, help="the submissions, named after the students")
     parser.add_argument("--report", type=Path, help="where to write (default: FOLDER-graded)")

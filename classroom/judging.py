@@ -1,6 +1,6 @@
-"""Judging: a student's answers leave the kernel as plain numbers and text, and the hidden tests run here, without it.
+"""Judging: a student's answers leave the kernel as plain numbers and text; the hidden tests run here, without it.
 
-So nothing that a student's notebook patches, redefines or edits reaches a test: it sees numbers that were read from JSON.
+So nothing that a student's notebook patches, redefines or edits reaches a test: it sees what was read from JSON.
 """
 
 from __future__ import annotations

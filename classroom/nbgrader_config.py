@@ -1,4 +1,4 @@
-"""A course for a real nbgrader: it makes the students' edition as `make classroom` does, and judges as the small grader does.
+"""A course for a real nbgrader: it releases what `make classroom` does, and judges as the small grader does.
 
 The student's kernel never sees a hidden test: it runs the visible part of each test's cell, and what that hands in is
 judged here, in nbgrader's own process.

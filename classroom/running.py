@@ -20,7 +20,6 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-
 EXPLORER = "explorer"      # the tag of cells that only show something, and are not run for a grade
 
 
@@ -45,9 +44,9 @@ class _Client(NotebookClient):
 
     def output(self, outs: list, msg: dict, display_id: str, cell_index: int) -> NotebookNode | None:
         self.printed[cell_index] = self.printed.get(cell_index, 0) + len(json.dumps(msg["content"]))
-        if msg["msg_type"] == "stream" or self.printed[cell_index] > 20 * self.limit:
-            if self.printed[cell_index] > self.limit:
-                return None
+        # An answer is no stream, and may be larger.
+        if self.printed[cell_index] > (self.limit if msg["msg_type"] == "stream" else 20 * self.limit):
+            return None
         return super().output(outs, msg, display_id, cell_index)
 
 
@@ -63,8 +62,8 @@ def run(notebook: NotebookNode, limits: Limits, environment: dict[str, str]) -> 
     while not _run_without(notebook, set(wrong), wrong, printed, limits, end, environment):
         if time.monotonic() > end:
             last = max(wrong)
-            wrong |= {i: f"the {limits.whole:.0f} seconds of the whole notebook were used up before this cell."
-                      for i in range(last + 1, len(notebook.cells))}
+            wrong |= dict.fromkeys(range(last + 1, len(notebook.cells)), f"the {limits.whole:.0f} seconds of the "
+                                   "whole notebook were used up before this cell.")
             break
     for i, characters in printed.items():
         if characters > limits.output:

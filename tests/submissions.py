@@ -12,7 +12,11 @@ def rows(x):
     ### BEGIN SOLUTION
     return x.softmax(1)
     ### END SOLUTION"""
-ROWS_TEST = """answer = hand_in("rows", rows, [(draw("x", 3, 4),)], lambda a: None if a[0].shape == (3, 4) else "another shape.")
+ROWS_TEST = """def look(results):
+    return None if results[0].shape == (3, 4) else "another shape."
+
+
+answer = hand_in("rows", rows, [(draw("x", 3, 4),)], look)
 ### BEGIN HIDDEN TESTS
 from attention_lite.exercises import Wrong, same
 from attention_lite.handing_in import draw
@@ -102,7 +106,8 @@ def answered(release: NotebookNode, **answers: str) -> NotebookNode:
 
 def six(release: NotebookNode) -> dict[str, NotebookNode]:
     """What six students hand in, by what is wrong with it."""
-    right = {"rows": "# Answer: rows\ndef rows(x):\n    return x.softmax(1)", "letter": '# Answer: letter\nletter = "b"'}
+    right = {"rows": "# Answer: rows\ndef rows(x):\n    return x.softmax(1)",
+             "letter": '# Answer: letter\nletter = "b"'}
     found = {
         "correct": answered(release, **right),
         "half": answered(release, **right | {"rows": right["rows"].replace("(1)", "(0)")}),

@@ -6,7 +6,6 @@ from __future__ import annotations
 import copy
 import csv
 import json
-import os
 import re
 import subprocess
 import sys
@@ -22,9 +21,8 @@ from attention_lite.exercises import Wrong
 from attention_lite.handing_in import FORM, MOST, draw, hand_in, plain, write_answers
 from classroom import editions, grader
 from classroom.cells import TEACHER, TEST, about, assignments, hidden, is_test, questions, source_of, visible
-from classroom.judging import NO_ANSWER, judge
+from classroom.judging import judge
 from classroom.running import EXPLORER, Limits, run
-from conftest import ROOT
 
 QUICK = Limits(seconds=8, whole=240, gigabytes=1, output=100_000)
 TESTED = [(name, q.name) for name in assignments() for q in questions(source_of(name)) if not q.by_hand]
@@ -82,7 +80,8 @@ def test_a_solution_gets_its_points_and_a_stub_none_and_both_run(name, question,
 def test_an_assignment_is_a_two_hour_lab_whose_students_edition_tells_nothing(name):
     source = source_of(name)
     notes = [cell.source for cell in source.cells if TEACHER in cell.metadata.get("tags", [])]
-    assert 90 <= sum(int(m) for note in notes for m in re.findall(r"^\*\*(\d+) minutes\.\*\*", note, re.MULTILINE)) <= 120
+    minutes = [int(m) for note in notes for m in re.findall(r"^\*\*(\d+) minutes\.\*\*", note, re.MULTILINE)]
+    assert 90 <= sum(minutes) <= 120
     assert f"{sum(q.points for q in questions(source)):g} points" in notes[0]
     assert sum("*Listen for:*" in note for note in notes) >= 5
     assert sum("*Ask" in note for note in notes) >= 5
@@ -94,7 +93,8 @@ def test_an_assignment_is_a_two_hour_lab_whose_students_edition_tells_nothing(na
             line.strip() for cell in source.cells if is_test(cell) for line in hidden(cell.source).splitlines()
             if "raise Wrong" in line)):
         assert secret not in told
-    assert [about(cell) for cell in release.cells if about(cell).get("locked") and cell.metadata.get("editable", True)] == []
+    locked = [cell for cell in release.cells if about(cell).get("locked")]
+    assert [cell.metadata.editable for cell in locked] == [False] * len(locked)
     assert "Rubric" in "\n".join(cell.source for cell in editions.teacher(source).cells)
     assert any(EXPLORER in cell.metadata.get("tags", []) for cell in source.cells)
 
@@ -204,7 +204,8 @@ def test_the_grader_gives_points_as_nbgrader_does(student, report):
 @pytest.mark.parametrize(("student", "where", "sentence"), [
     ("half", "rows", "your columns sum to one."), ("hungry", "letter", "stopped at 1 GB of memory"),
     ("loud", "letter", "it prints 50 MB"), ("loud", "note", "the file has 50 MB"),
-    ("loud", "note", "cells were renamed or deleted: essay."), ("hungry", "note", "cells were renamed or deleted: essay."),
+    ("loud", "note", "cells were renamed or deleted: essay."),
+    ("hungry", "note", "cells were renamed or deleted: essay."),
     ("binary", "note", "the file is no notebook"), ("essay", "note", "the file is no notebook"),
     ("list", "note", "the file is no notebook"), ("other", "note", "no cell of this assignment"),
     ("empty", "note", "there is no file.")])
@@ -283,7 +284,8 @@ def test_a_hand_in_file_is_run_again_and_not_believed(course, tmp_path):
     NotebookClient(right, kernel_name="python3", timeout=60).execute()
     path = tmp_path / "Ada-L..tiny.json"
     handed_in = json.loads(path.read_text(encoding="utf-8"))
-    assert handed_in["questions"]["letter"] == {"answer": "b", "verdict": "", "seconds": handed_in["questions"]["letter"]["seconds"]}
+    assert handed_in["questions"]["letter"].items() >= {"answer": "b", "verdict": ""}.items()
+    assert 0 <= handed_in["questions"]["letter"]["seconds"] < 600
     handed_in["questions"]["rows"]["answer"] = "forged"
     handed_in["questions"]["rows"]["verdict"] = ""
     path.write_text(json.dumps(handed_in), encoding="utf-8")
@@ -291,7 +293,8 @@ def test_a_hand_in_file_is_run_again_and_not_believed(course, tmp_path):
     assert row["points"] == {"rows": 0, "letter": 2}
     assert row["sentences"]["rows"] == "your columns sum to one."
     path.write_text(json.dumps(handed_in | {"assignment": "gates"}), encoding="utf-8")
-    assert "answers to 'gates', not to 'tiny'" in grader.graded("Ada", [path], str(course / "tiny.ipynb"), QUICK)["note"]
+    row = grader.graded("Ada", [path], str(course / "tiny.ipynb"), QUICK)
+    assert "answers to 'gates', not to 'tiny'" in row["note"]
 
 
 # nbgrader
@@ -300,7 +303,7 @@ def test_a_hand_in_file_is_run_again_and_not_believed(course, tmp_path):
 def nbgrader(course: Path, *command: str) -> None:
     """Run one of nbgrader's commands in a course."""
     done = subprocess.run([sys.executable, "-m", "nbgrader", *command], cwd=course, capture_output=True, text=True,
-                          env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))})
+                          check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -326,7 +329,8 @@ def nbgraders_course(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("student", submissions.POINTS)
 def test_nbgrader_gives_each_of_six_its_points(student, nbgraders_course):
     with Gradebook(f"sqlite:///{nbgraders_course}/gradebook.db") as gradebook:
-        scores = {grade.name: grade.auto_score for grade in gradebook.find_submission("tiny", student).notebooks[0].grades}
+        grades = gradebook.find_submission("tiny", student).notebooks[0].grades
+        scores = {grade.name: grade.auto_score for grade in grades}
     assert (scores["rows-test"], scores["letter-test"]) == submissions.POINTS[student]
     feedback = (nbgraders_course / "feedback" / student / "tiny" / "tiny.html").read_text(encoding="utf-8")
     assert "raise Wrong" not in feedback
