@@ -209,8 +209,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     report = given.report or given.folder.with_name(f"{given.folder.resolve().name}-graded")
     try:
-        run_all(given.assignment, given.folder, report, Limits(given.seconds, 5 * given.seconds, given.gigabytes),
-                given.workers)
+        limits = Limits(given.seconds, max(Limits.whole, 5 * given.seconds), given.gigabytes)
+        run_all(given.assignment, given.folder, report, limits, given.workers)
     except ValueError as error:
         print(f"{error}. Nothing was graded.", file=sys.stderr)
         return 1

@@ -23,7 +23,7 @@ class JudgedElsewhere(NbGraderPreprocessor):
     gigabytes = Float(Limits.gigabytes, help="of memory that a student's kernel may hold").tag(config=True)
 
     def preprocess(self, nb, resources):
-        verdicts = grade(nb, Limits(self.seconds, 5 * self.seconds, self.gigabytes))
+        verdicts = grade(nb, Limits(self.seconds, max(Limits.whole, 5 * self.seconds), self.gigabytes))
         for cell in nb.cells:
             if is_test(cell):
                 verdict = verdicts[about(cell)["grade_id"].removesuffix(TEST)]
