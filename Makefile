@@ -18,7 +18,7 @@ export OMP_NUM_THREADS := 1
 export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
 
 .DEFAULT_GOAL := help
-.PHONY: help environment book serve notebooks browser test test-package bench lint release unreleased address clean distclean
+.PHONY: help environment book serve notebooks classroom browser test test-package bench lint release unreleased address clean distclean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ serve: book ## Build the pages and serve them on this machine
 notebooks: $(INSTALLED) ## Execute every chapter in place in a fresh kernel, ready to commit
 	@$(BIN)/python book/_ext/execution.py $(sort $(wildcard $(CHAPTERS)/*.ipynb))
 	@echo "==> Done. Read the differences with: git diff $(CHAPTERS)"
+
+classroom: $(INSTALLED) ## Write the students' and the teachers' editions, and a course for nbgrader
+	@$(BIN)/python -m classroom.editions _build/classroom
 
 browser: $(INSTALLED) ## See to it that the tests have a Chromium and a Firefox (make test does it too)
 	@$(BIN)/python tests/browser.py

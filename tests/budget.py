@@ -20,7 +20,7 @@ FILES = {
                             "test_live_explorer", "test_live_speed", "test_live_views", "test_own_photograph_in_page",
                             "test_table_explorer", "test_transformer_explorer", "test_try_role"),
     "exercises and the rest": ("test_exercises", "test_repository", "test_publishing", "test_binder", "test_snippets",
-                               "test_benchmarks", "test_running"),
+                               "test_benchmarks", "test_running", "test_classroom"),
 }
 
 

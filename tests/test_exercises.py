@@ -53,7 +53,13 @@ def test_solutions_pass_and_blanks_fail(chapter):
     for name, cells in blanks.items():
         assert f'check("{name}"' in "".join(cell.source for cell in cells)
         assert any(line.startswith("Not yet: ") for line in printed(cells)), f"blank of {name} passes"
-        assert "Correct." in printed(solutions[name]), f"solution of {name} fails"
+        said = printed(solutions[name])
+        assert "The book's solution is correct. Yours is judged above." in said, f"solution of {name} fails"
+        # To run all answers nothing for the reader; and the solution is folded, in Jupyter and on Colab.
+        assert "Correct." not in [*printed(cells), *said]
+        for cell in solutions[name]:
+            assert cell.metadata.jupyter.source_hidden
+            assert cell.metadata.cellView == "form"
 
 
 def test_every_check_belongs_to_an_exercise_and_has_mistakes():

@@ -75,10 +75,15 @@ def verdict(name: str, answer: Any) -> tuple[bool, str]:
     return True, ""
 
 
-def check(name: str, answer: Any) -> None:
-    """Print whether `answer` solves the exercise `name`, and if not, what is wrong with it."""
+def check(name: str, answer: Any, solution: bool = False) -> None:
+    """Print whether `answer` solves the exercise `name`, and if not, what is wrong with it.
+
+    solution: the answer is the book's own, and what is printed says so: to run a whole notebook answers nothing for
+        the reader.
+    """
     correct, sentence = verdict(name, answer)
-    print("Correct." if correct else f"Not yet: {sentence}")
+    right = "The book's solution is correct. Yours is judged above." if solution else "Correct."
+    print(right if correct else f"Not yet: {sentence}")
 
 
 from attention_lite.exercises import (  # noqa: E402, F401  (they register their checks)
