@@ -318,7 +318,7 @@ def test_the_still_picture_stays_where_weights_do_not_load(page: Page, site: Pat
 def test_another_network_s_weights_that_do_not_load_leave_the_first(page: Page, site: Path, tmp_path: Path,
                                                                     shown) -> None:
     root = open_page(page, spoil(site, "se 1", tmp_path, "cut"))
-    seeds = root.get_by_role("group", name="Seed").get_by_role("radio")
+    seeds = root.get_by_role("group", name="Training").get_by_role("radio")
     seeds.nth(1).check(force=True)
     alert = root.get_by_role("alert").filter(has_text="These weights did not load")
     alert.wait_for()
@@ -379,7 +379,7 @@ def test_everything_is_reached_and_done_by_keys(page: Page, site: Path, shown) -
         if what["name"].startswith("Values as a table"):
             break
     names = ["Frame", "Gates in place", "Handwritten digits", "Gates: left and right", "Gate of channel",
-             "Channel before", "Next channel", "Picture", "Seed", "Training", "Block", "count over 200 scenes",
+             "Channel before", "Next channel", "Picture", "Training", "Its weights", "Block", "count over 200 scenes",
              "Values as a table"]
     assert [name for name in names if not any(one.startswith(name) for one in reached)] == []
 

@@ -449,10 +449,10 @@ def test_every_training_is_seen_side_by_side(page: Page, watch: Watch, site: Pat
             other = gates_of("bam", scenes[scenes.photographs.index("china")], seed)
             digit = residual("bam", scene, lambda block, name, own, other=other: (
                 other[block][name] if name == "spatial_logits" else own), seed).argmax()
-            root.get_by_role("radio", name=f"seed {seed}: {digit}").wait_for()
+            root.get_by_role("radio", name=f"training {seed}: {digit}").wait_for()
     maps = root.locator(".ax-heads canvas").evaluate_all("(all) => all.map((canvas) => canvas.toDataURL())")
     assert maps[0] != maps[1]
-    root.get_by_role("radio", name="seed 0").check(force=True)
+    root.get_by_role("radio", name="training 0").check(force=True)
     page.wait_for_function("document.querySelector('.attention-explorer').dataset.state.includes('seed=0')")
     assert not watch.errors
 

@@ -21,8 +21,8 @@ const CONTROLS = {
   off: (live) => switches(live),
   kernel: (live) => kernelSliders(live),
   shuffle: (live) => live.chooser("Channels", "shuffled", [{ value: false, label: "in order" }, { value: true, label: "shuffled" }]),
-  seed: (live) => live.chooser("Seed", "seed", live.spec.seeds.map((value) => ({ value, label: String(value) }))),
-  training: (live) => live.chooser("Training", "trained", [{ value: true, label: "after" }, { value: false, label: "before" }]),
+  seed: (live) => live.chooser("Training", "seed", live.spec.seeds.map((value) => ({ value, label: String(value) }))),
+  training: (live) => live.chooser("Its weights", "trained", [{ value: true, label: "trained" }, { value: false, label: "before training" }]),
   control: (live) => live.chooser("Block", "model", Object.entries(live.spec.models).map(([value, label]) => ({ value, label }))),
 };
 

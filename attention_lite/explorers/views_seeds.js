@@ -7,7 +7,7 @@ class SeedsView {
     this.live = live;
     const name = freshId();
     this.trainings = live.spec.seeds.map((seed) => {
-      const [canvas, answer] = [element("canvas", { class: "ax-head", "aria-hidden": "true" }), element("span", { class: "ax-caption" }, `seed ${seed}`)];
+      const [canvas, answer] = [element("canvas", { class: "ax-head", "aria-hidden": "true" }), element("span", { class: "ax-caption" }, `training ${seed}`)];
       const input = element("input", { type: "radio", name, onchange: () => live.set("seed", seed) });
       return { seed, canvas, answer, input, node: element("label", { class: "ax-thumb" }, input, element("span", { class: "ax-face" }, canvas, answer)) };
     });
@@ -39,7 +39,7 @@ class SeedsView {
   tell({ seed, canvas, answer }, run, answers) {
     const { live } = this;
     const map = MAPS[live.spec.maps[0]](Object.create(live, { run: { value: run } }));
-    say(answer, `seed ${seed}: ${live.answerNames()[live.answers.best(answers)] ?? "nothing"}`);
+    say(answer, `training ${seed}: ${live.answerNames()[live.answers.best(answers)] ?? "nothing"}`);
     canvas.hidden = !map;
     if (map) paintSmall(canvas, map);
   }
