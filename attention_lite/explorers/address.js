@@ -10,9 +10,9 @@ class Address {
     this.name = explorer.get("name");
     this.shared = explorer.get("shared") ?? [];
     if (!this.name || !this.shared.length || !(explorer.model instanceof PageModel)) return; // a notebook's address is its own
-    this.first = this.values();
+    this.first = this.written = this.values();
     const { root, closers } = explorer;
-    const [read, again, touched, write] = [() => this.read(), (event) => this.again(event), () => (this.touched = true), () => this.writeSoon()];
+    const [read, again, touched, write] = [() => this.read(), (event) => this.again(event), () => this.touch(), () => this.writeSoon()];
     const listen = (target, types, listener) => {
       for (const type of types) target.addEventListener(type, listener);
       closers.push(() => types.forEach((type) => target.removeEventListener(type, listener)));
@@ -52,6 +52,7 @@ class Address {
 
   take(values) {
     for (const [trait, value] of Object.entries(values)) this.explorer.keep(trait, value);
+    this.written = this.values();
   }
 
   valuesIn(text) {
@@ -68,13 +69,21 @@ class Address {
     say(this.alert, sentence);
   }
 
+  // A click that keeps the place under the pointer changes no trait.
+  touch() {
+    this.touched = true;
+    this.writeSoon();
+  }
+
   writeSoon() {
     clearTimeout(this.writing);
     if (this.touched) this.writing = setTimeout(() => this.write(), SETTLED);
   }
 
   write() {
-    const changed = Object.entries(this.values()).filter(([trait, value]) => !same(value, this.first[trait]));
+    if (same(this.values(), this.written)) return;
+    this.written = this.values();
+    const changed = Object.entries(this.written).filter(([trait, value]) => !same(value, this.first[trait]));
     const word = (value) => encodeURIComponent(typeof value === "object" ? JSON.stringify(value) : value);
     const text = changed.map((pair) => pair.map(word).join("=")).join(";");
     const hash = changed.length ? `#try=${encodeURIComponent(this.name)}:${text}` : "";
