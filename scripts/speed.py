@@ -1,7 +1,8 @@
 """How fast the built pages are on a slow machine: python scripts/speed.py [NAME …]
 
-A NAME is a part of a page's path; without, all are measured. Each page is loaded once in a fresh profile, over loopback, on a processor slowed down four times. The table goes to
-_build/speed.md too. Times are by the clock, so the machine must be idle.
+A NAME is a part of a page's path; without, all pages are measured. Each is loaded once in a fresh profile, over
+loopback, on a processor slowed down four times. The table goes to _build/speed.md too. Times are by the clock, so the
+machine must be idle.
 """
 
 from __future__ import annotations

@@ -81,7 +81,8 @@ def pages_with(words: str) -> set[str]:
 @pytest.mark.parametrize("words", [
     "squeeze and excitation", "SENet", "ECA-Net", "CBAM", "channel attention", "spatial attention",
     "bottleneck attention", "selective kernel", "SKNet", "pyramid split attention", "EPSANet", "non-local",
-    "multi-head attention", "dual attention", "ResT", "external attention", "vision transformer", "DINOv2", "text detection",
+    "multi-head attention", "dual attention", "ResT", "external attention", "vision transformer", "DINOv2",
+    "text detection",
 ])
 def test_search_finds_a_mechanism_by_its_usual_names(words: str) -> None:
     assert "book/gallery" in pages_with(words)
