@@ -18,7 +18,7 @@ export OMP_NUM_THREADS := 1
 export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
 
 .DEFAULT_GOAL := help
-.PHONY: help environment book serve notebooks classroom browser test test-package bench lint release unreleased address clean distclean
+.PHONY: help environment book zip links serve notebooks classroom browser test test-package bench lint release unreleased address clean distclean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,13 @@ book: $(INSTALLED) ## Execute every chapter that changed and build the pages
 	@echo "==> Building the book"
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/jupyter-book build . -W --keep-going --quiet
 	@echo "==> Done. Open $(HTML)/index.html (works from disk, with the network off), or run: make serve"
+
+zip: book ## Pack the built pages with their licences into one file, to be read without a network
+	@$(BIN)/python scripts/archive.py
+
+links: book ## Ask whether what the pages link to on other hosts is there (needs the network)
+	@echo "==> Checking links"
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/jupyter-book build . --builder linkcheck --path-output _build/links --quiet
 
 serve: book ## Build the pages and serve them on this machine
 	@echo "==> Serving on http://127.0.0.1:8000 (Ctrl-C stops)"

@@ -7,6 +7,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -69,16 +70,28 @@ class _QuietHandler(SimpleHTTPRequestHandler):
         """Keep the server's request log out of the test report."""
 
 
+@contextmanager
+def serving(folder: Path) -> Iterator[tuple[str, Callable[[], None]]]:
+    """A server for a folder on this machine: its address (no trailing slash), and what ends it before its time."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_QuietHandler, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    yield f"http://127.0.0.1:{server.server_address[1]}", stop
+    if thread.is_alive():
+        stop()
+
+
 @pytest.fixture(scope="session")
 def book_url(book_html: Path) -> Iterator[str]:
     """The address (no trailing slash) at which the built book is served while the tests run."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_QuietHandler, directory=str(book_html)))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(book_html) as (url, _):
+        yield url
 
 
 @pytest.fixture(scope="session")
@@ -142,8 +155,8 @@ def thread_ms(page: Page, act: Callable[[], object], *events: str) -> list[float
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A fresh browser profile, 1280 × 900, light mode, that cannot leave this machine."""
-    fresh = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
+    """A fresh browser profile, 1280 × 900, light mode, without the served book's worker."""
+    fresh = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light", service_workers="block")
     fresh.set_default_timeout(20_000)
     yield fresh
     fresh.close()

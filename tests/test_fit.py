@@ -20,7 +20,7 @@ CUT = """all => all.filter(pre => pre.clientWidth && pre.scrollWidth > pre.clien
 @pytest.fixture(scope="module", params=LISTED)
 def unfolded(request: pytest.FixtureRequest, browser: Browser, book_url: str) -> Iterator[Page]:
     """Each page that has code or output, at desktop width, with all that is folded open."""
-    context = browser.new_context(viewport=DESKTOP)
+    context = browser.new_context(viewport=DESKTOP, service_workers="block")
     watch_context(context)
     page = context.new_page()
     page.goto(f"{book_url}/{request.param}")

@@ -1,12 +1,15 @@
 """Pages that ask no other host for anything, and whose pictures all say in words what they show.
 
 Jupyter Book's stock pages load MathJax, require.js, the widgets' manager and thebe from other hosts. This extension
-ships MathJax with the book, takes the rest away, and mends in the theme's HTML what axe-core finds wrong there.
+ships MathJax with the book, takes the rest away, and mends in the theme's HTML what axe-core finds wrong there. Where
+the book is served, a browser can install it: that takes a manifest, and a worker that keeps what was read (worker.js).
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
 import re
 import shutil
 from pathlib import Path
@@ -103,6 +106,62 @@ def ship_mathjax(app: Sphinx, error: Exception | None) -> None:
     shutil.copyfile(source, target)
 
 
+FIRST_PAGE = """<!doctype html>
+<html lang="{language}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="refresh" content="0; url={first}">
+<title>{title}</title>
+<link rel="icon" href="_static/{icon}">
+</head>
+<body>
+<main><h1>{title}</h1><p><a href="{first}">Begin to read</a></p></main>
+</body>
+</html>
+"""
+
+
+def lead_to_the_first_page(app: Sphinx, error: Exception | None) -> None:
+    """Write the folder's index.html; Jupyter Book's own, which it writes where there is none, has a single tag."""
+    if error is not None or app.builder.format != "html":
+        return
+    page = FIRST_PAGE.format(language=app.config.language, first=f"{app.config.root_doc}.html",
+                             title=app.config.html_title, icon=Path(app.config.html_favicon).name)
+    (Path(app.outdir) / "index.html").write_text(page, encoding="utf-8")
+
+
+def make_installable(app: Sphinx, error: Exception | None) -> None:
+    """Write the manifest, and the worker with this build's hash, the files that all pages share, and the pages."""
+    if error is not None or app.builder.format != "html":
+        return
+    out = Path(app.outdir)
+    manifest = {
+        "name": app.config.html_title, "short_name": "Attention", "lang": app.config.language,
+        "start_url": f"{app.config.root_doc}.html", "scope": ".", "display": "minimal-ui",
+        "background_color": "#ffffff", "theme_color": "#1d3d4f",
+        "icons": [{"src": f"_static/{Path(app.config.html_favicon).name}", "sizes": "any", "type": "image/svg+xml"}],
+    }
+    (out / "book.webmanifest").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    files = sorted(path for path in out.rglob("*") if path.is_file() and path.name not in ("worker.js", ".buildinfo"))
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.relative_to(out).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    pages = [path for path in files if path.suffix == ".html" and "_static" not in path.parts]
+    named = r'<(?:script|link)[^>]* (?:src|href)="(?:\.\./)*((?:_static/|searchindex)[^"?]+)'
+    shared = {name for page in pages for name in re.findall(named, page.read_text(encoding="utf-8"))}
+    worker = (Path(__file__).parent / "worker.js").read_text(encoding="utf-8")
+    for word, value in (("BUILD", digest.hexdigest()[:16]), ("SHARED", sorted(shared)),
+                        ("PAGES", [page.relative_to(out).as_posix() for page in pages])):
+        worker = worker.replace(f'"{word}"', json.dumps(value))
+    (out / "worker.js").write_text(worker, encoding="utf-8")
+
+
+def ask_for_the_name(app: Sphinx, uri: str) -> str | None:
+    """Let the check of links ask whether a DOI is registered: many a publisher's page turns programs away."""
+    return uri.replace("https://doi.org/", "https://doi.org/api/handles/") if "://doi.org/" in uri else None
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("doctree-read", demand_alt_text)
     # After every other extension has had its say.
@@ -111,4 +170,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("build-finished", remove_old_pages)
     app.connect("build-finished", ship_mathjax)
     app.connect("build-finished", repair_accessibility)
+    app.connect("build-finished", lead_to_the_first_page)
+    # After every other extension has written its files.
+    app.connect("build-finished", make_installable, priority=900)
+    app.connect("linkcheck-process-uri", ask_for_the_name)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -32,3 +32,35 @@ window.addEventListener("load", async () => {
   await window.MathJax?.startup?.promise;
   document.querySelectorAll(SCROLLERS).forEach((box) => watcher.observe(box));
 });
+
+// On paper an explorer is its picture or its table, which its script will replace, and a sentence. (book.css)
+for (const explorer of document.querySelectorAll(".attention-explorer")) {
+  const still = document.createElement("div");
+  still.className = "on-paper";
+  still.append(...Array.from(explorer.querySelectorAll(":scope > :is(img, .ax-scroll)"), (part) => part.cloneNode(true)));
+  const sentence = document.createElement("p");
+  sentence.textContent = "On the page, this moves: you change it, and see what follows.";
+  if (location.protocol.startsWith("http")) sentence.textContent += ` ${location.origin}${location.pathname}`;
+  still.append(sentence);
+  explorer.after(still);
+}
+
+// A page on disk may not read another, so a search there shows its hits without their first lines.
+if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+
+// Paper is white.
+let theme;
+matchMedia("print").addEventListener("change", ({ matches }) => {
+  if (matches) theme = document.documentElement.dataset.theme;
+  document.documentElement.dataset.theme = matches ? "light" : theme;
+});
+
+// Where the book is served it can be installed, and what was read is there without a network. From disk all is there.
+if (location.protocol.startsWith("http") && navigator.serviceWorker) {
+  const root = new URL(document.documentElement.dataset.content_root, location.href);
+  const manifest = document.createElement("link");
+  Object.assign(manifest, { rel: "manifest", href: new URL("book.webmanifest", root) });
+  document.head.append(manifest);
+  window.addEventListener("load", () => navigator.serviceWorker.register(new URL("worker.js", root)));
+  window.addEventListener("appinstalled", async () => (await navigator.serviceWorker.ready).active.postMessage("all"));
+}

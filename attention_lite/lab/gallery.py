@@ -1,0 +1,79 @@
+"""A small picture of each mechanism and of both real networks at work, for a page that shows them all."""
+
+import numpy as np
+import torch
+
+from attention_lite.lab import comparison, photographs, printed, seen, text_gates
+from attention_lite.lab.asking import changes
+from attention_lite.lab.checkpoints import load_checkpoint
+from attention_lite.lab.pretrained import text_detector, vision_transformer
+from attention_lite.lab.scenes import draw
+from attention_lite.lab.tasks import ContextGating, CuedSearch, ask_for
+
+GATES = ("se", "eca", "cbam", "bam", "sk", "psa")
+READERS = ("self-attention", "danet", "emsa", "external")
+REAL = ("transformer", "text")
+SIDE = 192            # pixels: a multiple of both tasks' scenes
+MORE, LESS, MARKER = (np.array(colour) for colour in ((0.90, 0.55, 0.0), (0.45, 0.30, 0.70), (1.0, 0.85, 0.0)))
+
+
+def thumbnail(name: str) -> np.ndarray:
+    """The picture of a mechanism or a real network, uint8, (SIDE, SIDE, 3).
+
+    Of a mechanism: a scene that asks for one of its digits; orange where the trained block puts out more than on
+    average over the three that could be asked for, purple where less. Of the transformer: where a head looks from the
+    astronaut's name badge. Of the text detector: what it takes for text.
+
+    Raises:
+        ValueError: if there is none of that name, or a real network's weights are missing.
+    """
+    if name in REAL:
+        picture = _transformer() if name == "transformer" else _text()
+    elif name in GATES + READERS:
+        picture = _mechanism(name)
+    else:
+        raise ValueError(f"name must be one of {', '.join(GATES + READERS + REAL)}; got {name!r}")
+    return (255 * picture.clip(0, 1)).round().astype(np.uint8)
+
+
+def _mechanism(name: str) -> np.ndarray:
+    """The scene of the overview pages, and of the five trainings the one that reads best on validation."""
+    task = ContextGating if name in GATES else CuedSearch
+    rows = [row for row in comparison.load()["rows"]
+            if (row["task"], row["model"]) == ("context-gating" if name in GATES else "cued-search", name)]
+    best = max(rows, key=lambda row: row["validation_accuracy"])
+    net = load_checkpoint(best["task"], name, best["seed"])[0].requires_grad_(False)
+    scene = task("test").sample(200, seed=2)[:1]
+    change = changes(net, scene)[:, 0].nan_to_num()
+    change = _enlarged((change[0] / change.abs().max()).numpy())
+    picture = draw(ask_for(scene, 0), SIDE // scene.size)[0].permute(1, 2, 0).numpy()
+    pale = (picture + picture.mean(2, keepdims=True)) / 4 + 0.3      # the colours that ask can still be seen
+    return pale + 0.85 * np.abs(change) * (np.where(change > 0, MORE, LESS) - pale)
+
+
+@torch.no_grad()
+def _transformer() -> np.ndarray:
+    looked = seen.see(vision_transformer(), "astronaut")
+    head = seen.named_head("astronaut")
+    q, k = (tokens[head["layer"], head["head"]] for tokens in (looked.queries, looked.keys))
+    scores = k @ q[1 + seen.patch_of("astronaut", "name badge")] / q.shape[-1] ** 0.5
+    weights = scores.softmax(0)[1:].unflatten(0, (seen.GRID, seen.GRID)).numpy()
+    strength = _enlarged((weights / weights.max()) ** 0.5)
+    picture = text_gates.square(looked.image, SIDE) / 255
+    return picture * (0.3 + 0.7 * strength) + 0.25 * strength * MARKER
+
+
+@torch.no_grad()
+def _text() -> np.ndarray:
+    signed = printed.with_words("coffee")
+    text, _ = text_gates.look(text_detector(), photographs.picture(signed, text_gates.SIDE))
+    picture = text_gates.square(signed, SIDE) / 255
+    shade = _enlarged((text > text_gates.TEXT).float().numpy())
+    grey = picture.mean(2, keepdims=True) * 0.75 + 0.25
+    return grey * (1 - shade) + (0.35 * picture + 0.65 * MARKER) * shade
+
+
+def _enlarged(values: np.ndarray) -> np.ndarray:
+    """A square map at the size of the picture, each place a square; (SIDE, SIDE, 1)."""
+    at = np.arange(SIDE) * len(values) // SIDE
+    return values[at][:, at, None]
