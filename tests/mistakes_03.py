@@ -17,6 +17,11 @@ MISTAKES = {
         ([(8, 2), (9, 2)], "expected a number"),
         (DIGIT[:4], "with 4 places shut"),
         (range(12), "beside the digit"),
+        ([12 * (n % 12) + n // 12 for n in DIGIT], "have changed places"),
+        ([n + 13 for n in DIGIT], "counts rows and columns from 1"),
+        ([n + 1 for n in DIGIT], "counts columns from 1"),
+        ([n + 12 for n in DIGIT], "counts rows from 1"),
+        ([74, 75, 85, 86, 87, 97, 98, 99, 110, 111, 122, 123], "their neighbours have seen it"),
         (range(144), "12 will do"),
     ],
     "cbam-relabel": [

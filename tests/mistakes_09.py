@@ -80,6 +80,10 @@ MISTAKES = {
         (_variance, "divides by its root"),
         (lambda W_O, sigma: W_O, "nothing is folded in"),
         (_turned, "(C, h·d_v)"),
+        (lambda W_O, sigma: W_O / sigma, "all of them need that head's factor"),
+        (lambda W_O, sigma: W_O / sigma[:, None], "columns that meet the outputs of the heads, d_v a head"),
+        (lambda W_O, sigma: W_O / sigma.repeat_interleave(len(W_O) // len(sigma))[:, None],
+         "columns that meet the outputs of the heads."),
     ],
     "emsa-fewer": [
         ("a", "on the same 2,000 scenes"),

@@ -47,11 +47,33 @@ def check_fold(folded) -> None:
     """folded(W_O, sigma): (C, h·d_v), (h,) -> the matrix that does for A - 1/N' what W_O does for the normed map."""
     for C, h, d_v in ((5, 3, 4), (7, 2, 5), (6, 4, 4)):
         W_O, sigma = torch.randn(C, h * d_v), 0.02 + torch.rand(h)
-        result = call(folded, W_O.clone(), sigma.clone())
+        try:
+            result = call(folded, W_O.clone(), sigma.clone())
+        except Wrong as stopped:
+            raise Wrong(f"{stopped}{_why_unfit(folded, h, d_v)}") from None
         expect_shape(result, (C, h * d_v), "(C, h·d_v)")
         right = W_O / sigma.repeat_interleave(d_v)
         if not same(result, right, 1e-4):
             raise Wrong(_wrong_fold(result, W_O, sigma, d_v))
+
+
+def _why_unfit(folded: Callable, h: int, d_v: int) -> str:
+    """What to say of a function that stops: what it takes for the columns of W_O shows on a matrix that fits it."""
+    W_O, sigma = torch.randn(h * d_v, h * d_v), 0.02 + torch.rand(h)
+    if _gives(folded, W_O, sigma, W_O / sigma.repeat_interleave(d_v)[:, None]):
+        return ". You divide the rows of W_O. It is its columns that meet the outputs of the heads."
+    if _gives(folded, W_O[:, :h], sigma, W_O[:, :h] / sigma):
+        return f". W_O has d_v columns for each head, here {d_v}, and all of them need that head's factor."
+    if _gives(folded, W_O[:h], sigma, W_O[:h] / sigma[:, None]):
+        return ". You divide the rows of W_O. It is its columns that meet the outputs of the heads, d_v a head."
+    return ""
+
+
+def _gives(folded: Callable, W_O: Tensor, sigma: Tensor, expected: Tensor) -> bool:
+    try:
+        return same(call(folded, W_O.clone(), sigma.clone()), expected)
+    except Wrong:
+        return False
 
 
 def _wrong_fold(result: Tensor, W_O: Tensor, sigma: Tensor, d_v: int) -> str:

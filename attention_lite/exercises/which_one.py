@@ -17,9 +17,19 @@ def check_reach(answer) -> None:
         1: "1 is what a unit hears with a block that looks at the whole picture. Take the model \"none\".",
         169 / 2304: "that is the network of cued search. Take the task \"context-gating\".",
         49 / 4096: "7 × 7 pixels is what reaches the block. Go on to the last map: the tail sees more.",
+        100 * REACH: "that is per cent. The share itself lies between 0 and 1.",
+        1 - REACH: "those are the pixels that do not move it. The others are asked for.",
+        REACH / 3: "a pixel has three colours, and counts once: divide by 64 × 64, not by three times as much.",
+        3 * REACH: "a pixel has three colours, and counts once: you count each of them.",
+        225 / 48**2: "context gating's pictures have 64 × 64 pixels, not 48 × 48.",
+        1 / 256: "that is one place of the last map. Each convolution looks beyond its own place.",
+        1 / 4096: "that is one pixel. The unit looks at a whole window of them.",
+        0: "some pixels do move it: a unit looks at what its convolutions reach. Does your picture need a gradient?",
+        3 / 4: "that is the share of the frame's ring. Which pixels reach the unit?",
+        0.05: "that is rounded too far: give three digits.",
     }
     share = number(answer)
-    if not close(share, REACH, 1e-3):
+    if not close(share, REACH, 0.002):           # 0.055 is right, 224 pixels are not
         known = next((words for value, words in wrong.items() if close(share, value, 1e-3)), None)
         raise Wrong(f"you get {shown(share)}: " + (
             known or "stem, block and tail in a row, the unit in the middle, and the share of the pixels whose "
