@@ -195,7 +195,7 @@ ANSWERS = {
     # chapter 05
     "sk-match": {
         "wrong": [("the same ink", r"made the ink the same", 0.25), ("size alone", r"only the size is left", 1.0),
-                  ("the ratio upside down", r"That is 24 / 12", 2.0),
+                  ("the ratio upside down", r"other way round", 2.0),
                   ("percent", r"per cent", 50), ("the root of a half", r"take the root", 0.707),
                   ("invisible", r"no digit left", 0.0),
                   ("the weight itself", r"the weight itself", 0.396), ("words", r"expected a number", "half")],

@@ -15,7 +15,7 @@ MISTAKES = {
         ("all", "expected a list of numbers"),
         ([144], "the numbers 0 to 143"),
         ([(8, 2), (9, 2)], "expected a number"),
-        (DIGIT[:4], "with 4 places shut"),
+        (DIGIT[:4], "their neighbours have seen it"),
         (range(12), "beside the digit"),
         ([12 * (n % 12) + n // 12 for n in DIGIT], "have changed places"),
         ([n + 13 for n in DIGIT], "counts rows and columns from 1"),

@@ -32,6 +32,8 @@ MISTAKES = {
         ([v + 1 for v in MOVED], "number the places from 1"),
         ([v for v in MOVED if v != 27], "the place itself moves"),
         ([27, 31, 35, 75, 123], "that is a cross"),
+        ([27, 75, 123], "step from row to row."),
+        ([27, 31, 35], "step from column to column."),
         ([(2, 3)], "expected a number"),
     ],
     "bam-rows": [

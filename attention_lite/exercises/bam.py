@@ -44,7 +44,11 @@ def check_moves(places) -> None:
         "you count rows and columns from 1. They begin at 0.": {SIDE * (v // SIDE - 1) + v % SIDE - 1 for v in right},
         "you number the places from 1. Place (0, 0) has the number 0.": {v + 1 for v in right},
         "the place itself moves, too: the nine weights have one in the middle.": right - _reached((0,)),
-        "that is a cross. The nine weights step in rows and columns at once, so the corners are seen, too.":
+        "you step from row to row. The nine weights step from column to column, too.":
+            {v for v in right if v % SIDE == j},
+        "you step from column to column. The nine weights step from row to row, too.":
+            {v for v in right if v // SIDE == i},
+        "that is a cross. The nine weights step in rows and columns at once, so the corners are seen.":
             {v for v in right if v // SIDE == i or v % SIDE == j},
     }
     for sentence, wrong in slips.items():
@@ -54,7 +58,7 @@ def check_moves(places) -> None:
     why = f" Place {divmod(idle[0], SIDE)} is one: steps of four do not lead there." if idle else ""
     if missing:
         raise Wrong(f"{len(missing)} of the places that move {'is' if len(missing) == 1 else 'are'} missing"
-                    + (f", and {_stay(idle)}.{why}" if idle else ". Take up to two steps of four, down or across."))
+                    + (f", and {_stay(idle)}.{why}" if idle else ". Take up to two steps of four, slanting ones too."))
     raise Wrong(f"all that move are there, but {_stay(idle)} where {'it is' if len(idle) == 1 else 'they are'}.{why}")
 
 

@@ -51,7 +51,7 @@ def _why_still_read(chosen: list[int]) -> str:
     on = sum(bool(near[place]) for place in chosen)
     if 2 * on < len(chosen):
         return " Most of them lie beside the digit: shut those that it covers."
-    if on == len(chosen) >= 8:
+    if chosen and on == len(chosen):
         return " They are on the digit, but their neighbours have seen it, too: each place's features look around it."
     return ""
 

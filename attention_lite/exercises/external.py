@@ -127,9 +127,13 @@ def _misread(forged: Forged, green: int) -> str | None:
             return sentence
     for place, value in forged:
         to_green, yours = (float(v - sums[0, place]) for v in (sums[1, place], value))
-        if to_green * yours < 0 and abs(to_green) > 1:
-            way, other = ("smaller", "larger") if to_green < 0 else ("larger", "smaller")
+        if abs(to_green) < 0.5:
+            return f"Sum {place} hardly differs between a red and a green disc. Set one that jumps."
+        way, other = ("smaller", "larger") if to_green < 0 else ("larger", "smaller")
+        if to_green * yours < 0:
             return f"Under a green disc sum {place} is {way} than under a red one; yours is {other}."
+        if abs(yours) > 2 * abs(to_green):
+            return f"Sum {place} should be {way} than under the red disc, but not by so much."
     return None
 
 

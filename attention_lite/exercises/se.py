@@ -69,13 +69,15 @@ def check_gates(layers) -> None:
         raise Wrong("your third gate hears the third mean, too, and z₃ has no say here: its column of W1 must be zero.")
     if (s[:, 2] > 0.5).all() or (s[:, 2] < 0.5).all():
         way, other = ("opens", "close") if s[0, 2] > 0.5 else ("closes", "open")
+        both = (W2[2] > 0).any() and (W2[2] < 0).any()
         raise Wrong(f"your gate {way} in both cases, where z₁ is the larger and where z₂ is. One of the units must "
-                    f"{other} it: W2 needs both signs.")
+                    f"{other} it: " + ("yours hardly fires in either. Give it the difference." if both else
+                                       "W2 needs both signs."))
     if opened > 0.5 > closed:
         raise Wrong(f"it goes the right way, but not far enough: with z₁ and z₂ half apart your gate is {opened:.2f} "
                     f"and {closed:.2f}; 0.9 and 0.1 are asked for. Larger weights do that.")
     raise Wrong(f"where z₁ is larger by a half your gate can be as low as {opened:.2f}, and where z₂ is, as high as "
-                f"{closed:.2f}: it hears more than their difference.")
+                f"{closed:.2f}: it hears " + ("z₃, too." if W1[:, 2].any() else "more than their difference."))
 
 
 def _fit(W1: Tensor, W2: Tensor) -> bool:

@@ -46,8 +46,8 @@ def check_match(opacity) -> None:
     """A number: the opacity at which a digit of SIDE pixels gets the weight of a strong one of ALIKE."""
     o = number(opacity)
     if not 0 <= o <= 1:
-        why = (" That is 24 / 12. The larger digit must be the fainter one." if close(o, SIDE / ALIKE) else
-               " Did you mean per cent? Divide by 100." if 2 < o <= 100 else "")
+        why = (" The larger digit must be the fainter one, so divide the other way round." if 1 < o < 5 else
+               " Did you mean per cent? Divide by 100." if 5 <= o <= 100 else "")
         raise Wrong(f"an opacity lies between 0 and 1, got {shown(o)}.{why}")
     target, full, found = _weight(ALIKE, 1.0), _weight(SIDE, 1.0), _weight(SIDE, round(o, 4))
     if abs(found - target) <= NEAR * (full - target):

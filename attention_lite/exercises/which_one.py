@@ -14,6 +14,7 @@ def check_reach(answer) -> None:
     wrong = {
         225: "225 is the number of pixels. The share is that of all 64 × 64.",
         15 / 64: "15 / 64 is the share of a side. Pixels lie in a square.",
+        15: "15 is the side of the window, in pixels. What is its share of the picture?",
         1: "1 is what a unit hears with a block that looks at the whole picture. Take the model \"none\".",
         169 / 2304: "that is the network of cued search. Take the task \"context-gating\".",
         49 / 4096: "7 × 7 pixels is what reaches the block. Go on to the last map: the tail sees more.",
@@ -30,10 +31,19 @@ def check_reach(answer) -> None:
     }
     share = number(answer)
     if not close(share, REACH, 0.002):           # 0.055 is right, 224 pixels are not
-        known = next((words for value, words in wrong.items() if close(share, value, 1e-3)), None)
+        known = next((words for value, words in wrong.items() if close(share, value, 1e-3)), None) or _window(share)
         raise Wrong(f"you get {shown(share)}: " + (
             known or "stem, block and tail in a row, the unit in the middle, and the share of the pixels whose "
                      "gradient is not zero."))
+
+
+def _window(share: float) -> str | None:
+    """What to say of a share that is a square window of the wrong side."""
+    side = round(64 * abs(share) ** 0.5)
+    if not 0 < share < 1 or not close(share, (side / 64) ** 2, 1e-3):
+        return None
+    size = "small" if side < 15 else "large"
+    return f"that is a window of {side} × {side} pixels, which is too {size}. Ask the gradient."
 
 
 formula(
