@@ -30,7 +30,16 @@ MISTAKES = {
         (_third([[-1.0, 1.0, 0.0]], -9.0), "σ(0) = ½, not open"),
         (_third([[1.0, -1.0, 0.0], [-1.0, 1.0, 0.0]], -9.0, 9.0), "the wrong way round"),
         (_third([[1.0, -1.0, 0.0], [-1.0, 1.0, 0.0]], 1.0, -1.0), "not far enough"),
-        (_third([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], 9.0, 9.0), "goes down to"),
+        (_third([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], 9.0, 9.0), "close it: W2 needs both signs"),
+        (_third([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], -9.0, -9.0), "open it: W2 needs both signs"),
+        (_third([[1.0, -1.0, 0.0], [1.0, -1.0, 0.0]], 9.0, -9.0), "stays at ½"),
+        (_third([[1.0, -1.0, 9.0], [-1.0, 1.0, 0.0]], 9.0, -9.0), "no say here"),
+        (_third([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]], 9.0, -9.0), "hardly fires in either"),
+        (_third([[1.0, 0.0, -1.0], [-1.0, 0.0, 1.0]], 9.0, -9.0), "it hears z₃, too"),
+        (_third([[1.0, 0.0, 0.0], [0.0, 3.0, 0.0]], 9.0, -9.0), "hears more than their difference"),
+        ((torch.tensor([[0.0, 0], [0, 0], [9, -9]]), torch.tensor([[1.0, -1, 0], [-1, 1, 0]])), "W1 is the first"),
+        ((torch.tensor([[1.0, -1], [-1, 1], [0, 0]]), torch.tensor([[0.0, 0, 9], [0, 0, -9]])), "is transposed"),
+        ((torch.zeros(2, 4), torch.zeros(3, 2)), "no biases here"),
         ((torch.tensor([[1.0, -1.0, 0.0]]), torch.ones(3, 1)), "one of the first two gates moves"),
     ],
     "se-fewest": [
@@ -43,6 +52,8 @@ MISTAKES = {
         (OPENING, "You only open gates"),
         ([8, 27, 26, 36], "in 11% of the scenes and the red in 55%"),
         (range(48), "8 will do"),
+        ([8, 32, 36, 43], "these four bars"),
+        ([43, 46, 38], "hardly differs"),
     ],
 }
 

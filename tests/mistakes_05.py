@@ -42,7 +42,8 @@ MISTAKES = {
     "sk-criticise": [("a", "too weak, not wrong"), ("b", "not how often"), ("c", "in a bad proportion"),
                      ("e", "choose one of the letters")],
     "sk-match": [(0.25, "made the ink the same"), (1, "only the size is left"), (0.8, "too strong"), (0.1, "too faint"),
-                 (2, "lies between 0 and 1"), (-0.5, "lies between 0 and 1")],
+                 (2, "divide the other way round"), (-0.5, "between 0 and 1, got -0.5."), (50, "per cent"),
+                 (0, "no digit left"), (0.396, "the weight itself"), (0.707, "take the root")],
     "sk-leak": [
         (lambda select, z, rows: True, "always says True"),
         (_last_picture_only, "only the first picture leans"),

@@ -16,6 +16,13 @@ def _by_hand(query, key):
     return matrix(*query), matrix(*key)
 
 
+def _less_blue(matrices):
+    """The same, but for a blue that the query forgets."""
+    W_Q = matrices[0].clone()
+    W_Q[2, 2] = 0
+    return W_Q, matrices[1]
+
+
 def _changes_the_given(sa, T):
     with torch.no_grad():
         sa.W_Q.weight.div_(T)
@@ -61,6 +68,9 @@ MISTAKES = {
         (_by_hand((13.0, 3.0, 0.0), (1.0, 0.0, 1.0)), "at least 0.9 and at most 0.1"),
         (tuple(W[:, :3] for W in _by_hand((16.0, 8.0, 0.0), (1.0, 0.0, 1.0))), "with one d_k"),
         (torch.zeros(4, 5), "expected the two matrices"),
+        (_by_hand((1.0, 0.0, 1.0), (16.0, 8.0, 0.0)), "in the other order"),
+        (_by_hand((-16.0, -8.0, 0.0), (1.0, 0.0, 1.0)), "the wrong sign"),
+        (_less_blue(_by_hand((32.0, 18.0, 0.0), (1.0, 0.0, 1.0))), "Every one of the three colours"),
     ],
     "self-attention-permute": [
         ("a", "one row for each *query*"),

@@ -48,8 +48,12 @@ def _variance(W_O, sigma):
     return W_O / sigma.square().repeat_interleave(W_O.shape[1] // len(sigma))
 
 
+def _right(W_O, sigma):
+    return W_O / sigma.repeat_interleave(W_O.shape[1] // len(sigma))
+
+
 def _turned(W_O, sigma):
-    return (W_O / sigma.repeat_interleave(W_O.shape[1] // len(sigma))).T
+    return _right(W_O, sigma).T
 
 
 def _ratio(fits):
@@ -80,6 +84,13 @@ MISTAKES = {
         (_variance, "divides by its root"),
         (lambda W_O, sigma: W_O, "nothing is folded in"),
         (_turned, "(C, h·d_v)"),
+        (lambda W_O, sigma: W_O - sigma.repeat_interleave(W_O.shape[1] // len(sigma)), "you subtract sigma"),
+        (lambda W_O, sigma: W_O / sigma.sum(), "each head has its own sigma"),
+        (lambda W_O, sigma: torch.cat([W_O[:, :len(sigma)], _right(W_O, sigma)[:, len(sigma):]], 1), "column 0 by 1;"),
+        (lambda W_O, sigma: W_O / sigma, "all of them need that head's factor"),
+        (lambda W_O, sigma: W_O / sigma[:, None], "columns that meet the outputs of the heads, d_v a head"),
+        (lambda W_O, sigma: W_O / sigma.repeat_interleave(len(W_O) // len(sigma))[:, None],
+         "columns that meet the outputs of the heads."),
     ],
     "emsa-fewer": [
         ("a", "on the same 2,000 scenes"),

@@ -1,5 +1,7 @@
 """Mistakes that people make in the exercises of chapter 10, and a part of the sentence that each must get."""
 
+import math
+
 from attention_lite.exercises.external import _network
 from attention_lite.lab import CuedSearch, ask_for, pictures
 from attention_lite.lab.experiments.sums import log_sums
@@ -45,6 +47,7 @@ def _sums_of_another_disc(which):
 
 
 GREEN, MAGENTA = _sums_of_another_disc(1), _sums_of_another_disc(2)
+RED = {73: 13.08}                        # under the chapter's own disc; under a green one it is 8.8
 
 
 MISTAKES = {
@@ -63,9 +66,19 @@ MISTAKES = {
         ([58, 73], "expected a dictionary"),
         ({58: 8.0, 73: 9.0, 83: 3.0}, "2 will do"),
         ({128: 1.0}, "the numbers 0 to 127"),
-        ({0: 5.0}, "still reads the red 9"),
-        ({}, "still reads the red 9"),
-        (MAGENTA, "neither the red"),
+        ({0: 5.0}, "hardly differs"),
+        ({58: 8.68}, "still reads the red 9"),
+        ({73: 0.0}, "but not by so much"),
+        ({}, "is empty"),
+        (MAGENTA, "a magenta disc"),
+        (dict.fromkeys(GREEN, 1e3), "is smaller than under a red one; yours is larger"),
+        ({73: RED[73]}, "have these values already"),
+        ({73: math.exp(8.8)}, "give Z itself"),
+        ({73: 8.8 - RED[73]}, "give how far a sum moves"),
+        ({74: 8.8}, "counted from 0"),
+        ({4 * 9 + 2: 8.8}, "not 4 × slot + head"),
+        ({9: 8.8}, "is it head 2"),
+        ({(2, 9): 8.8}, "got (2, 9)"),
     ],
     "external-sums": [
         (_own_sums, "the sums of these very tokens"),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import blind_answers_1
 import blind_answers_2
+import blind_answers_3
 import nbformat
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from attention_lite.exercises.answers import letter
 CHAPTERS = sorted((Path(__file__).parents[1] / "book" / "chapters").glob("[0-9][0-9]-*.ipynb"))
 PLANNED = [importlib.import_module(f"mistakes_{chapter.name[:2]}") for chapter in CHAPTERS]
 MISTAKES = {name: mistakes for module in PLANNED for name, mistakes in module.MISTAKES.items()}
-BLIND = blind_answers_1.ANSWERS | blind_answers_2.ANSWERS
+BLIND = blind_answers_1.ANSWERS | blind_answers_2.ANSWERS | blind_answers_3.ANSWERS
 RIGHT = [(name, answer) for module in PLANNED for name, answers in getattr(module, "RIGHT", {}).items()
          for answer in answers]
 

@@ -107,15 +107,22 @@ def numbers(answer: Any, meaning: str) -> tuple[int | float, ...]:
     return tuple(number(v) for v in values)
 
 
-def indices(answer: Any, count: int, what: str) -> list[int]:
-    """Numbers of some of `count` things, called `what`, each once and in order: of a list, a set, a range, an array."""
+def indices(answer: Any, count: int, what: str, rule: str = "") -> list[int]:
+    """Numbers of some of `count` things, called `what`, each once and in order: of a list, a set, a range, an array.
+
+    `rule` says how rows and columns, or other pairs, become numbers, as "place (i, j) has the number 12 i + j".
+    """
     if isinstance(answer, (str, bytes, Mapping)) or not hasattr(answer, "__iter__") \
             or getattr(answer, "shape", None) == ():
         raise Wrong(f"expected a list of numbers of {what}, got {described(answer)}.")
-    values = {number(v) for v in (answer.tolist() if hasattr(answer, "tolist") else answer)}
+    rule, given = f": {rule}." if rule else ".", answer.tolist() if hasattr(answer, "tolist") else list(answer)
+    pairs = [v for v in given if isinstance(v, (tuple, list)) and len(v) > 1]
+    if pairs:
+        raise Wrong(f"expected a number for each of the {what}, got {pairs[0]!r}{rule}")
+    values = {number(v) for v in given}
     strange = [v for v in values if not isinstance(v, int) or not 0 <= v < count]
     if strange:
-        raise Wrong(f"the {what} have the numbers 0 to {count - 1}, got {shown(strange[0])}.")
+        raise Wrong(f"the {what} have the numbers 0 to {count - 1}, got {shown(strange[0])}{rule}")
     return sorted(values)
 
 

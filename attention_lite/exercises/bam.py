@@ -26,7 +26,8 @@ def _reached(steps: tuple[int, ...]) -> set[int]:
 @exercise("bam-moves")
 def check_moves(places) -> None:
     """Numbers of the places whose M_s moves when the features at PLACE change."""
-    chosen, d = set(indices(places, SIDE * SIDE, "places")), DILATION
+    chosen = set(indices(places, SIDE * SIDE, "places", f"place (i, j) has the number {SIDE} i + j"))
+    d, (i, j) = DILATION, PLACE
     right = _reached((-2 * d, -d, 0, d, 2 * d))
     if chosen == right:
         return
@@ -41,14 +42,28 @@ def check_moves(places) -> None:
         "rows and columns have changed places: place (i, j) has the number 12 i + j.":
             {SIDE * (v % SIDE) + v // SIDE for v in right},
         "you count rows and columns from 1. They begin at 0.": {SIDE * (v // SIDE - 1) + v % SIDE - 1 for v in right},
+        "you number the places from 1. Place (0, 0) has the number 0.": {v + 1 for v in right},
+        "the place itself moves, too: the nine weights have one in the middle.": right - _reached((0,)),
+        "you step from row to row. The nine weights step from column to column, too.":
+            {v for v in right if v % SIDE == j},
+        "you step from column to column. The nine weights step from row to row, too.":
+            {v for v in right if v // SIDE == i},
+        "that is a cross. The nine weights step in rows and columns at once, so the corners are seen.":
+            {v for v in right if v // SIDE == i or v % SIDE == j},
     }
     for sentence, wrong in slips.items():
         if chosen == wrong:
             raise Wrong(sentence)
-    if missing := right - chosen:
-        raise Wrong(f"{len(missing)} of the places that move are missing"
-                    + (f", and {len(chosen - right)} of yours stay." if chosen - right else "."))
-    raise Wrong(f"all that move are there, but {len(chosen - right)} of yours stay where they are.")
+    missing, idle = right - chosen, sorted(chosen - right)
+    why = f" Place {divmod(idle[0], SIDE)} is one: steps of four do not lead there." if idle else ""
+    if missing:
+        raise Wrong(f"{len(missing)} of the places that move {'is' if len(missing) == 1 else 'are'} missing"
+                    + (f", and {_stay(idle)}.{why}" if idle else ". Take up to two steps of four, slanting ones too."))
+    raise Wrong(f"all that move are there, but {_stay(idle)} where {'it is' if len(idle) == 1 else 'they are'}.{why}")
+
+
+def _stay(idle: list[int]) -> str:
+    return f"{len(idle)} of yours {'stays' if len(idle) == 1 else 'stay'}"
 
 
 formula(

@@ -25,18 +25,35 @@ def check_level(answer) -> None:
 @exercise("cbam-blind")
 def check_blind(places) -> None:
     """Numbers of places: shut in the last block without a shortcut, they make the network misread the 7."""
-    chosen = indices(places, 144, "places")
+    chosen = indices(places, 144, "places", "row i, column j of the explorer has the number 12 (i − 1) + (j − 1)")
     read, share = _read_with_shut(tuple(chosen))
     if read == 7:
-        where = "" if _on_the_digit(chosen) else " Most of them lie beside the digit: shut those that it covers."
-        raise Wrong(f"with {len(chosen)} places shut the network still reads the 7, probability {share:.2f}." + where)
+        raise Wrong(f"with {len(chosen)} places shut the network still reads the 7, probability {share:.2f}."
+                    + _why_still_read(chosen))
     if len(chosen) > FEW:
         raise Wrong(f"with {len(chosen)} places shut it reads a {read}. {FEW} will do: which of yours can be spared?")
 
 
-def _on_the_digit(chosen: list[int]) -> bool:
+def _why_still_read(chosen: list[int]) -> str:
+    """What is wrong with places that leave the 7: how they were counted, or where they lie."""
+    counted = {
+        " Its rows and columns have changed places: the row is multiplied by 12.":
+            [12 * (n % 12) + n // 12 for n in chosen],
+        " The explorer counts rows and columns from 1: subtract 1 from each, as the rule says.":
+            [n - 13 for n in chosen],
+        " The explorer counts columns from 1, too: subtract 1 from each.": [n - 1 for n in chosen],
+        " The explorer counts rows from 1, too: subtract 1 from each.": [n - 12 for n in chosen],
+    }
+    for sentence, meant in counted.items():
+        if min(meant, default=-1) >= 0 and _read_with_shut(tuple(meant))[0] != 7:
+            return sentence
     near = _scene()[2]
-    return 2 * sum(bool(near[place]) for place in chosen) >= len(chosen)
+    on = sum(bool(near[place]) for place in chosen)
+    if 2 * on < len(chosen):
+        return " Most of them lie beside the digit: shut those that it covers."
+    if chosen and on == len(chosen):
+        return " They are on the digit, but their neighbours have seen it, too: each place's features look around it."
+    return ""
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from attention_lite.exercises import Wrong, call, choose, exercise, expect_shape, formula, same, slip
+from attention_lite.exercises import Wrong, call, choose, close, exercise, expect_shape, formula, same, slip
 
 
 def _shrunken(side: int, s: int) -> int:
@@ -47,11 +47,45 @@ def check_fold(folded) -> None:
     """folded(W_O, sigma): (C, h·d_v), (h,) -> the matrix that does for A - 1/N' what W_O does for the normed map."""
     for C, h, d_v in ((5, 3, 4), (7, 2, 5), (6, 4, 4)):
         W_O, sigma = torch.randn(C, h * d_v), 0.02 + torch.rand(h)
-        result = call(folded, W_O.clone(), sigma.clone())
+        try:
+            result = call(folded, W_O.clone(), sigma.clone())
+        except Wrong as stopped:
+            raise Wrong(f"{stopped}{_why_unfit(folded, h, d_v)}") from None
         expect_shape(result, (C, h * d_v), "(C, h·d_v)")
         right = W_O / sigma.repeat_interleave(d_v)
         if not same(result, right, 1e-4):
             raise Wrong(_wrong_fold(result, W_O, sigma, d_v))
+
+
+def _why_unfit(folded: Callable, h: int, d_v: int) -> str:
+    """What to say of a function that stops: what it takes for the columns of W_O shows on a matrix that fits it."""
+    W_O, sigma = torch.randn(h * d_v, h * d_v), 0.02 + torch.rand(h)
+    if _gives(folded, W_O, sigma, W_O / sigma.repeat_interleave(d_v)[:, None]):
+        return ". You divide the rows of W_O. It is its columns that meet the outputs of the heads."
+    if _gives(folded, W_O[:, :h], sigma, W_O[:, :h] / sigma):
+        return f". W_O has d_v columns for each head, here {d_v}, and all of them need that head's factor."
+    if _gives(folded, W_O[:h], sigma, W_O[:h] / sigma[:, None]):
+        return ". You divide the rows of W_O. It is its columns that meet the outputs of the heads, d_v a head."
+    return ""
+
+
+def _gives(folded: Callable, W_O: Tensor, sigma: Tensor, expected: Tensor) -> bool:
+    try:
+        return same(call(folded, W_O.clone(), sigma.clone()), expected)
+    except Wrong:
+        return False
+
+
+def _per_head(factor: Tensor, own: Tensor) -> str | None:
+    """The sentence for a matrix whose every column is multiplied by a number that is the same over a head's columns."""
+    column = factor.median(0).values
+    wrong = [k for k in range(len(own)) if not close(float(column[k] * own[k]), 1, 1e-3)]
+    if not same(factor, column.expand_as(factor), 1e-3) or not wrong:
+        return None
+    if same(column, column[:1].expand_as(column), 1e-3):
+        return "one factor for all heads will not do: each head has its own sigma."
+    k = wrong[0]
+    return f"you divide column {k} by {1 / float(column[k]):.3g}; the sigma of its head is {own[k]:.3g}."
 
 
 def _wrong_fold(result: Tensor, W_O: Tensor, sigma: Tensor, d_v: int) -> str:
@@ -62,13 +96,14 @@ def _wrong_fold(result: Tensor, W_O: Tensor, sigma: Tensor, d_v: int) -> str:
         "your factors take turns column by column. The columns of W_O come head by head: d_v of head 0, then d_v of "
         "head 1.": W_O / sigma.repeat(d_v),
         "this is W_O as it was: nothing is folded in.": W_O,
-        "one factor for all heads will not do: each head has its own sigma.": W_O / sigma.mean(),
+        "you subtract sigma. The norm divides by it.": W_O - own,
         "you divide by the variance. The norm divides by its root, which sigma is already.": W_O / own.square(),
         "sigma is the root already: do not take it again.": W_O / own.sqrt(),
         "the heads stand in the other order: head 0 has the first d_v columns.":
             (inside / sigma.flip(0)[:, None]).flatten(1),
-    }, 1e-4) or (f"your matrix is off by up to {(result - W_O / own).abs().max().item():.2f}. Which columns of W_O "
-                 f"meet the output of head m, and what was it divided by?")
+    }, 1e-4) or _per_head(result / W_O, own) or (
+        f"your matrix is off by up to {(result - W_O / own).abs().max().item():.2f}. Which columns of W_O meet the "
+        "output of head m, and what was it divided by?")
 
 
 _SHIFT = {

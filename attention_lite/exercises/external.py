@@ -1,5 +1,7 @@
 """Checks of the exercises of chapter 10, external attention."""
 
+import math
+from collections.abc import Callable
 from functools import cache
 
 import torch
@@ -19,6 +21,7 @@ from attention_lite.exercises import (
 
 TASK, SCENE, SEED = "cued-search", 2, 9          # the chapter's scene: the third of six
 AT_MOST = 2                                      # forged sums
+Forged = tuple[tuple[int, float], ...]           # the number of a sum, and its log Z
 
 _PLACES = {
     "a": "those say nothing for or against the ones that have learned, and these do read the old digit.",
@@ -84,11 +87,18 @@ def check_forge(answer) -> None:
     """{number of a sum: log Z}, at most two: under a red disc the network reads the green digit."""
     if not isinstance(answer, dict):
         raise Wrong(f"expected a dictionary {{number of a sum: value}}, got {described(answer)}.")
-    chosen = indices(list(answer), 128, "a sum")
+    if not answer:
+        raise Wrong("your dictionary is empty: no sum is set, and the network reads the red digit.")
+    chosen = indices(list(answer), 128, "sums", "slot s of head m has the number 32 m + s")
     forged = tuple((int(number(key)), float(number(value))) for key, value in answer.items())
     if len(chosen) > AT_MOST:
         raise Wrong(f"you set {len(chosen)} sums. {AT_MOST} will do: those that differ most between the discs.")
-    (red, green, _), read = _read_with(forged)
+    (red, green, magenta), read = _read_with(forged)
+    if read == magenta:
+        raise Wrong(f"the network reads the magenta {magenta} now: these sums speak of a magenta disc, not of a green "
+                    "one.")
+    if read != green and (why := _misread(forged, green)):
+        raise Wrong(f"the network reads the {read}, not the green {green}. {why}")
     if read == red:
         raise Wrong(f"the network still reads the red {red}. Set a sum that jumps when the disc turns from red to "
                     "green, and set it as far as it jumps.")
@@ -97,8 +107,38 @@ def check_forge(answer) -> None:
                     "of another colour, or of none.")
 
 
+def _misread(forged: Forged, green: int) -> str | None:
+    """The usual slip in forged sums: they are the red disc's, or the green's once it is undone, or go elsewhere."""
+    sums = _sums()
+    if all(abs(value - sums[0, place]) < 0.05 for place, value in forged):
+        return "Under the red disc your sums have these values already. Which do they have under the green one?"
+    undone: list[tuple[str, Callable[[int, float], tuple[int, float]]]] = [
+        ("You give Z itself. Its logarithm is asked for.", lambda n, v: (n, math.log(v) if v > 0 else v)),
+        ("You give how far a sum moves. The value that it moves to is asked for.",
+         lambda n, v: (n, v + float(sums[0, n]))),
+        ("The sums are counted from 0.", lambda n, v: (n - 1, v)),
+        ("The number of a sum is 32 × head + slot, not 4 × slot + head.", lambda n, v: (n % 4 * 32 + n // 4, v)),
+        *((f"A number below 32 is a slot of head 0. Slot s of head m has the number 32 m + s: is it head {head}?",
+           lambda n, v, head=head: (32 * head + n, v)) for head in (1, 2, 3) if forged[0][0] < 32),
+    ]
+    for sentence, undo in undone:
+        meant = tuple(undo(place, value) for place, value in forged)
+        if all(0 <= n < 128 and abs(v - sums[1, n]) < 1 for n, v in meant) and _read_with(meant)[1] == green:
+            return sentence
+    for place, value in forged:
+        to_green, yours = (float(v - sums[0, place]) for v in (sums[1, place], value))
+        if abs(to_green) < 0.5:
+            return f"Sum {place} hardly differs between a red and a green disc. Set one that jumps."
+        way, other = ("smaller", "larger") if to_green < 0 else ("larger", "smaller")
+        if to_green * yours < 0:
+            return f"Under a green disc sum {place} is {way} than under a red one; yours is {other}."
+        if abs(yours) > 2 * abs(to_green):
+            return f"Sum {place} should be {way} than under the red disc, but not by so much."
+    return None
+
+
 @torch.no_grad()
-def _read_with(forged: tuple[tuple[int, float], ...]) -> tuple[list[int], int]:
+def _read_with(forged: Forged) -> tuple[list[int], int]:
     """The scene's digits, and what is read under the red disc with these log-sums."""
     from attention_lite.lab.experiments.sums import answers, log_sums, passed
 
@@ -107,6 +147,18 @@ def _read_with(forged: tuple[tuple[int, float], ...]) -> tuple[list[int], int]:
     for place, value in forged:
         log_Z[0, place] = value
     return labels, int(answers(net, passed(net, x, log_Z.view(1, net.block.block.h, -1))))
+
+
+@cache
+@torch.no_grad()
+def _sums() -> Tensor:
+    """All sums of the scene under the red and the green disc: (2, 128)."""
+    from attention_lite.lab import CuedSearch, ask_for, pictures
+    from attention_lite.lab.experiments.sums import log_sums
+
+    scene = CuedSearch("test").sample(6, SEED)[SCENE:SCENE + 1]
+    net = _network()[0]
+    return torch.cat([log_sums(net, net.stem(pictures(ask_for(scene, digit)))).flatten(1) for digit in (0, 1)])
 
 
 @cache

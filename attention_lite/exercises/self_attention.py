@@ -22,6 +22,7 @@ from attention_lite.self_attention import ScaledDotProductAttention
 # What the tokens of the exercise on a head by hand hold; the first three are the colour.
 FEATURES = ("red", "green", "blue", "digit", "disc")
 GROUND = 20
+SAME = torch.eye(3, dtype=torch.bool)      # of the colours of disc and digit
 
 
 @exercise("self-attention-by-hand")
@@ -36,23 +37,36 @@ def check_by_hand(matrices) -> None:
     A = _weights_of_digits(W_Q, W_K)                             # (colour of the disc, digit, token)
     if not torch.isfinite(A).all():
         raise Wrong("your weights are not all finite (NaN or infinity).")
-    same_colour = torch.eye(3, dtype=torch.bool)
     disc, own = A[:, :, 3], A[:, torch.arange(3), torch.arange(3)]
-    asked, other = disc[same_colour].min().item(), disc[~same_colour].max().item()
-    if asked >= 0.9 and other <= 0.1:
+    asked, other = disc[SAME].min().item(), disc[~SAME].max().item()
+    if _found(A).all():
         return
+    if _found(_weights_of_digits(W_K, W_Q)).all():
+        raise Wrong("your matrices stand in the other order: the queries' comes first, (W_Q, W_K).")
+    if _found(_weights_of_digits(W_Q, -W_K)).all():
+        raise Wrong("each score has the wrong sign: the disc gets the least weight where it should get the most.")
+    if _found(A).any():
+        worst = FEATURES[int(_found(A).float().argmin())]
+        raise Wrong(f"where the disc is {FEATURES[int(_found(A).float().argmax())]} your head does it, where it is "
+                    f"{worst} it does not. Every one of the three colours needs its row.")
     if asked >= 0.9:
         raise Wrong(f"the digit of the disc's colour looks at the disc, but so do the others: one of them gives it "
                     f"{other:.2f}. What in the score depends on both colours?")
-    if own[same_colour].max() > 0.4:
-        raise Wrong(f"the digit of the disc's colour keeps {own[same_colour].max():.2f} of its weight for itself, and "
+    if own[SAME].max() > 0.4:
+        raise Wrong(f"the digit of the disc's colour keeps {own[SAME].max():.2f} of its weight for itself, and "
                     f"the disc gets {asked:.2f}. The digit has its own colour, too: what has the disc that it lacks?")
-    ground = A[:, :, 4:].sum(2)[same_colour].max().item()
+    ground = A[:, :, 4:].sum(2)[SAME].max().item()
     if ground > 0.5:
         raise Wrong(f"{ground:.2f} of the weight lies on the {GROUND} places of ground, whose scores are 0. The other "
                     "scores must be larger to be heard among so many.")
     raise Wrong(f"the digit of the disc's colour gives the disc {asked:.2f}, and another digit up to {other:.2f}; at "
                 "least 0.9 and at most 0.1 are asked for.")
+
+
+def _found(A: Tensor) -> Tensor:
+    """For a red, a green, a blue disc: whether the digit of its colour looks at it, and no other does."""
+    disc = A[:, :, 3]
+    return (disc >= torch.where(SAME, 0.9, 0.0)).all(1) & (disc <= torch.where(SAME, 1.0, 0.1)).all(1)
 
 
 def _weights_of_digits(W_Q: Tensor, W_K: Tensor) -> Tensor:

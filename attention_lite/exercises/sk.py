@@ -6,7 +6,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from attention_lite.exercises import Wrong, ask, choose, exercise, number, shown
+from attention_lite.exercises import Wrong, ask, choose, close, exercise, number, shown
 
 SEED = 1                 # of the network that the chapter takes apart
 SIDE, ALIKE = 24, 12     # pixels: the digit that is faded, and the strong one whose weight it is to get
@@ -46,13 +46,21 @@ def check_match(opacity) -> None:
     """A number: the opacity at which a digit of SIDE pixels gets the weight of a strong one of ALIKE."""
     o = number(opacity)
     if not 0 <= o <= 1:
-        raise Wrong(f"an opacity lies between 0 and 1, got {shown(o)}.")
+        why = (" The larger digit must be the fainter one, so divide the other way round." if 1 < o < 5 else
+               " Did you mean per cent? Divide by 100." if 5 <= o <= 100 else "")
+        raise Wrong(f"an opacity lies between 0 and 1, got {shown(o)}.{why}")
     target, full, found = _weight(ALIKE, 1.0), _weight(SIDE, 1.0), _weight(SIDE, round(o, 4))
     if abs(found - target) <= NEAR * (full - target):
         return
     compared = f"at {o:g} the mean weight is {found:.3f}, and the strong digit of {ALIKE} pixels has {target:.3f}."
     if abs(o - (ALIKE / SIDE) ** 2) < 0.02:
         raise Wrong(f"{compared} You have made the ink the same. It is not the ink that counts.")
+    if close(o, target, 0.02):
+        raise Wrong(f"{compared} You give the weight itself; the opacity that brings it about is asked for.")
+    if close(o, (ALIKE / SIDE) ** 0.5, 0.02):
+        raise Wrong(f"{compared} You take the root of {ALIKE} / {SIDE}, and that is too much.")
+    if o == 0:
+        raise Wrong(f"{compared} At opacity 0 there is no digit left to see.")
     if o == 1:
         raise Wrong(f"{compared} At full opacity only the size is left, and the larger digit has the larger weight.")
     raise Wrong(f"{compared} Your digit is too {'strong' if found > target else 'faint'}.")

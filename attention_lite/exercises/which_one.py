@@ -14,16 +14,36 @@ def check_reach(answer) -> None:
     wrong = {
         225: "225 is the number of pixels. The share is that of all 64 × 64.",
         15 / 64: "15 / 64 is the share of a side. Pixels lie in a square.",
+        15: "15 is the side of the window, in pixels. What is its share of the picture?",
         1: "1 is what a unit hears with a block that looks at the whole picture. Take the model \"none\".",
         169 / 2304: "that is the network of cued search. Take the task \"context-gating\".",
         49 / 4096: "7 × 7 pixels is what reaches the block. Go on to the last map: the tail sees more.",
+        100 * REACH: "that is per cent. The share itself lies between 0 and 1.",
+        1 - REACH: "those are the pixels that do not move it. The others are asked for.",
+        REACH / 3: "a pixel has three colours, and counts once: divide by 64 × 64, not by three times as much.",
+        3 * REACH: "a pixel has three colours, and counts once: you count each of them.",
+        225 / 48**2: "context gating's pictures have 64 × 64 pixels, not 48 × 48.",
+        1 / 256: "that is one place of the last map. Each convolution looks beyond its own place.",
+        1 / 4096: "that is one pixel. The unit looks at a whole window of them.",
+        0: "some pixels do move it: a unit looks at what its convolutions reach. Does your picture need a gradient?",
+        3 / 4: "that is the share of the frame's ring. Which pixels reach the unit?",
+        0.05: "that is rounded too far: give three digits.",
     }
     share = number(answer)
-    if not close(share, REACH, 1e-3):
-        known = next((words for value, words in wrong.items() if close(share, value, 1e-3)), None)
+    if not close(share, REACH, 0.002):           # 0.055 is right, 224 pixels are not
+        known = next((words for value, words in wrong.items() if close(share, value, 1e-3)), None) or _window(share)
         raise Wrong(f"you get {shown(share)}: " + (
             known or "stem, block and tail in a row, the unit in the middle, and the share of the pixels whose "
                      "gradient is not zero."))
+
+
+def _window(share: float) -> str | None:
+    """What to say of a share that is a square window of the wrong side."""
+    side = round(64 * abs(share) ** 0.5)
+    if not 0 < share < 1 or not close(share, (side / 64) ** 2, 1e-3):
+        return None
+    size = "small" if side < 15 else "large"
+    return f"that is a window of {side} × {side} pixels, which is too {size}. Ask the gradient."
 
 
 formula(
