@@ -665,10 +665,11 @@ def build(folder: Path, pages: dict[str, str]) -> str:
     return (folder / "warnings").read_text(encoding="utf-8")
 
 
-def test_the_directive_makes_an_explorer_and_its_scripts(page: Page, tmp_path: Path) -> None:
+def test_the_directive_makes_an_explorer_and_its_scripts(page: Page, extension: ModuleType, tmp_path: Path) -> None:
     assert build(tmp_path, {"deep/page": PAGE, "page": PAGE}) == ""
     scripts = tmp_path / "html" / "_static" / "transformer"
-    assert len(list(scripts.glob("*.js"))) == 2, "two networks, and the two pages share them"
+    count = 2 + sum(map(len, extension.weights().values()))
+    assert len(list(scripts.glob("*.js"))) == count, "maps of two networks, and weights; the two pages share them"
     page.goto((tmp_path / "html" / "deep" / "page.html").as_uri())
     page.get_by_role("status").filter(has_text="Layer 8, head 3, from left eye (row 6, column 5)").wait_for()
     assert "A stored picture" not in (tmp_path / "html" / "page.html").read_text(encoding="utf-8")
@@ -676,7 +677,7 @@ def test_the_directive_makes_an_explorer_and_its_scripts(page: Page, tmp_path: P
     for script in scripts.glob("*.js"):
         script.unlink()
     assert build(tmp_path, {"page": PAGE}) == ""
-    assert len(list(scripts.glob("*.js"))) == 2, "they are put back, though no page was read"
+    assert len(list(scripts.glob("*.js"))) == count, "they are put back, though no page was read"
     assert build(tmp_path, {}) == ""
     assert list(scripts.glob("*.js")) == [], "no page names them any more"
 

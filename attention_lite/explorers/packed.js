@@ -52,9 +52,11 @@ class Photographs {
   // A picture in the place of another, or behind the last.
   replace(i, blob) {
     if (this.urls[i]) URL.revokeObjectURL(this.urls[i]);
-    delete this.urls[i];
-    if (this.ready[i]) this.ready[i].full.close(), (this.ready[i].muted.width = 0); // else their memory waits for the collector
-    [this.blobs[i], this.ready[i]] = [blob, null];
+    if (this.ready[i]) {
+      this.ready[i].full.close(); // else its memory waits for the collector
+      this.ready[i].muted.width = 0;
+    }
+    [this.blobs[i], this.ready[i], this.urls[i]] = [blob, null, null];
   }
 
   url(i) {
@@ -62,7 +64,7 @@ class Photographs {
   }
 
   close() {
-    this.urls.forEach((url) => URL.revokeObjectURL(url));
+    this.urls.filter(Boolean).forEach((url) => URL.revokeObjectURL(url));
   }
 }
 

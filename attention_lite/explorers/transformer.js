@@ -80,7 +80,8 @@ class Transformer extends PhotographExplorer {
   // Puts it behind the book's photographs, or in the place of the one before, and shows it. `seen` has what networks made
   // of it, by their names.
   showOwn(blob, described, seen) {
-    const [{ spec }, book] = [this, this.spec.parts[this.spec.networks[0]].length];
+    const { spec } = this;
+    const book = spec.parts[spec.networks[0]].length;
     Object.assign(this.own, { image: book, described });
     this.parts = Object.fromEntries(Object.entries(this.parts).filter(([name]) => !name.startsWith(OWN)));
     for (const [network, part] of Object.entries(seen)) this.parts[this.partName(network, book)] = part;

@@ -50,9 +50,10 @@ def as_packed(net: VisionTransformer) -> VisionTransformer:
     packed.positions = nn.Parameter(_places(net).half().float()[None], requires_grad=False)
     for i, layer in enumerate(packed.layers):
         attention, (up, _, down) = layer.attention, layer.mlp
-        for norm in (layer.norm1, layer.norm2):
-            nn.init.ones_(norm.weight), nn.init.zeros_(norm.bias)
-        nn.init.ones_(layer.scale1), nn.init.ones_(layer.scale2)
+        for scale in (layer.norm1.weight, layer.norm2.weight, layer.scale1, layer.scale2):
+            nn.init.ones_(scale)
+        for shift in (layer.norm1.bias, layer.norm2.bias):
+            nn.init.zeros_(shift)
         matrix, bias = stored[f"layers.{i}.qkv"]
         parts = zip(matrix.chunk(3, 1), bias.chunk(3), (attention.W_Q, attention.W_K, attention.W_V), strict=True)
         for matrix, bias, linear in parts:

@@ -23,9 +23,11 @@ WORDS = {"chelsea": "cat", "china": "pagoda", "coffee": "cup", "hubble_deep_fiel
 
 COLOUR = "likeness of colour"        # the explorer's control that no network makes
 
+UNTRAINED_SEED = 0
+
 NETWORKS: dict[str, Callable[[], VisionTransformer]] = {
     "trained": vision_transformer,
-    "untrained": lambda: untrained(0),
+    "untrained": lambda: untrained(UNTRAINED_SEED),
 }
 
 

@@ -98,13 +98,13 @@ def weights() -> dict[str, list[str]]:
 
 def engine(pieces: dict[str, list[str]], root: str = "") -> tuple[dict[str, Any], dict[str, str]]:
     """What an explorer needs to run the networks: an entry of its spec, and the scripts, {file: its text}."""
-    from attention_lite.lab import experiments
+    from attention_lite.lab import experiments, seen
     from attention_lite.lab.experiments import eight_bits
 
     networks = {name: {"pieces": [address(content, root) for content in contents],
                        "bytes": sum(len(base64.b64decode(content)) for content in contents)}
                 for name, contents in pieces.items()}
-    networks["untrained"]["seed"] = 0
+    networks["untrained"]["seed"] = seen.UNTRAINED_SEED
     error = eight_bits.summary(experiments.load()["eight-bits"]["rows"])
     return {"networks": networks, "error": error}, as_scripts(itertools.chain(*pieces.values()))
 
