@@ -52,7 +52,7 @@ def runs() -> dict[tuple[str, str, str], nbformat.NotebookNode]:
                 answer = next(c for c in source.cells if about(c).get("grade_id") == question)
                 for kind, code in (("stub", stub[question].source), ("solution", answer.source)):
                     test = copy.deepcopy(cell)
-                    test.source = visible(cell.source)
+                    test.source, test["id"] = visible(cell.source), f"{cell.id}-{kind}"
                     found[name, question, kind] = test
                     notebook.cells += [nbformat.v4.new_code_cell(code), test]
             elif not about(cell).get("solution"):
