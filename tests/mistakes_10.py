@@ -69,6 +69,7 @@ MISTAKES = {
         ({0: 5.0}, "hardly differs"),
         ({58: 8.68}, "still reads the red 9"),
         ({73: 0.0}, "but not by so much"),
+        ({73: 1e300}, "is smaller than under a red one; yours is larger"),
         ({}, "is empty"),
         (MAGENTA, "a magenta disc"),
         (dict.fromkeys(GREEN, 1e3), "is smaller than under a red one; yours is larger"),

@@ -80,7 +80,7 @@ def _per_head(factor: Tensor, own: Tensor) -> str | None:
     """The sentence for a matrix whose every column is multiplied by a number that is the same over a head's columns."""
     column = factor.median(0).values
     wrong = [k for k in range(len(own)) if not close(float(column[k] * own[k]), 1, 1e-3)]
-    if not same(factor, column.expand_as(factor), 1e-3) or not wrong:
+    if not same(factor, column.expand_as(factor), 1e-3) or not wrong or not column.all():
         return None
     if same(column, column[:1].expand_as(column), 1e-3):
         return "one factor for all heads will not do: each head has its own sigma."

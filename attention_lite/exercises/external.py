@@ -90,7 +90,8 @@ def check_forge(answer) -> None:
     if not answer:
         raise Wrong("your dictionary is empty: no sum is set, and the network reads the red digit.")
     chosen = indices(list(answer), 128, "sums", "slot s of head m has the number 32 m + s")
-    forged = tuple((int(number(key)), float(number(value))) for key, value in answer.items())
+    # As far as a 32-bit number goes.
+    forged = tuple((int(number(key)), max(-1e30, min(float(number(value)), 1e30))) for key, value in answer.items())
     if len(chosen) > AT_MOST:
         raise Wrong(f"you set {len(chosen)} sums. {AT_MOST} will do: those that differ most between the discs.")
     (red, green, magenta), read = _read_with(forged)
