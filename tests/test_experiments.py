@@ -60,6 +60,7 @@ TRAINED_MEMORIES = ("external attention", "plain softmax")
 @pytest.mark.parametrize(("name", "run"), SAMPLES, ids=lambda value: str(value))
 def test_a_row_of_the_shipped_file_is_measured_again(name, run, shipped):
     stored = next(row for row in shipped[name]["rows"] if run.items() <= row.items())
+    stored = {key: value for key, value in stored.items() if key not in ("seconds", "processor")}
     found = run | EXPERIMENTS[name].measure(**run)
     if run.get("kind") in TRAINED_MEMORIES:
         for scores in ("best", "named"):
