@@ -357,7 +357,7 @@ def test_the_photograph_stays_in_view_and_light_is_the_weight(
         near = muted[int(y) - 3:int(y) + 4, int(x) - 3:int(x) + 4].mean((0, 1))
         got = np.mean([pixel(root, ".ax-stage", x + dx, y + dy) for dx in (-3, -1, 1, 3) for dy in (-3, -1, 1, 3)], 0)
         light = 0.8 * min(1, row[patch] / 0.05)
-        assert np.abs(got - ((1 - light) * 0.5 * near + light * np.array([255, 214, 64]))).max() < 16, patch
+        assert np.abs(got - ((1 - light) * 0.72 * near + light * np.array([255, 214, 64]))).max() < 16, patch
 
 
 def test_a_dark_pupil_that_is_read_is_bright(page: Page, site: Path, maps: dict[str, np.ndarray]) -> None:

@@ -1,9 +1,9 @@
 // ---------------------------------------------------------------- transformer
 
 const COLOUR = "likeness of colour";
-const DIMMED = 0.5; // what is left of the photograph's light, at half its saturation
+const DIMMED = 0.72; // what is left of the photograph's light, at half its saturation
 const LIGHT = [255, 214, 64]; // laid over it, the more the larger the weight: dark things and pale ones can be seen lit
-const LIGHT_RAMP = ["rgb(64 64 64)", "rgb(217 184 64)"]; // how a middle grey looks under it: no weight, and the limit
+const LIGHT_RAMP = ["rgb(92 92 92)", "rgb(222 190 70)"]; // how a middle grey looks under it: no weight, and the limit
 const OPAQUE = 0.8; // where the weight is at its limit or above
 const OUTLINE = "#ffb000";
 const OWN = "your own";
