@@ -620,9 +620,10 @@ def test_states_that_do_not_fit_are_named() -> None:
 
 def test_each_question_has_a_state_that_links_name() -> None:
     states = seen.states(truth.PHOTOGRAPHS)
-    assert len(states) == 3 + len({(q.photograph, q.query) for q in truth.QUESTIONS})
+    assert len(states) == 3 + 3 * len({(q.photograph, q.query) for q in truth.QUESTIONS})
     assert states["cat-left-eye"] == {
         "image": 2, "query": EYE, **seen.named_head("chelsea"), "network": "trained", "other": -1}
+    assert states["cat-left-eye-by-colour"] == states["cat-left-eye"] | {"network": "likeness of colour"}
     assert states["rocket-left-tower"]["layer"] == seen.named_head("rocket")["layer"]
     assert "cat-left-eye" not in seen.states(["coffee"])
 

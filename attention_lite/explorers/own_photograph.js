@@ -82,7 +82,7 @@ class OwnPhotograph {
   promise() {
     const { mean, worst, photographs } = this.error;
     const percent = (share) => `${number(100 * share, 2)} %`;
-    return `The network runs in this page, and your photograph never leaves it. Its weights are rounded to 8 bits: that moves ${percent(mean)} of a map's weight, in the mean of ${photographs} photographs of the book, and ${percent(worst)} in the worst head.`;
+    return `The network runs in this page, and your photograph, of which it takes the middle square, never leaves it. Its weights are rounded to 8 bits: that moves ${percent(mean)} of a map's weight, in the mean of ${photographs} photographs of the book, and ${percent(worst)} in the worst head.`;
   }
 
   async chosen() {
@@ -131,7 +131,7 @@ class OwnPhotograph {
       : "Drawing the weights of the network before any training …", bytes / engine.bytes));
     const start = performance.now();
     const { queries, keys, features } = await engine.run(rgba, (layer) => this.progress(`Layer ${layer}; the last is ${layers - 1} …`, layer / layers));
-    this.settle(`${layers} layers in ${number((performance.now() - start) / 1000, 2)} s, on your machine. Another photograph will take this one's place.`);
+    this.settle(`${layers} layers in ${number((performance.now() - start) / 1000, 2)} s, on your machine. If this head finds nothing alike, choose another of the ${layers * heads} small maps. Another photograph will take this one's place.`);
     const ones = (count) => new Float32Array(count).fill(1);
     return { queries, keys, scale: ones(layers * heads * width), features: this.explorer.unitVectors(features, ones(spec.featureWidth)) };
   }

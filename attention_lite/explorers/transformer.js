@@ -91,6 +91,7 @@ class Transformer extends PhotographExplorer {
       this.fillChoices();
       this.computed = null;
       this.keep("image", book);
+      this.keep("network", spec.networks[0]);
       this.touch();
       const list = this.photographChoice.querySelector(".ax-segments");
       list.scrollLeft = list.scrollWidth;
@@ -116,7 +117,7 @@ class Transformer extends PhotographExplorer {
 
   makeSaveButton() {
     const button = element("button", { type: "button", onclick: () => savePicture(this) }, "save picture");
-    this.controls.push(() => (button.disabled = !this.shown));
+    this.saveButton = button;
     return button;
   }
 
@@ -343,6 +344,7 @@ class Transformer extends PhotographExplorer {
     if (ready) this.refresh(part, `${shown} ${image} ${query}`, query + 1);
     const map = this.get("layer") * this.heads + this.get("head");
     this.shown = colour ? this.likeness(image, this.lastPatch) : ready ? this.weights.subarray(map * this.tokens, (map + 1) * this.tokens) : null;
+    this.saveButton.disabled = !this.shown;
     this.drawStage(image, colour ? this.lastPatch : query);
     this.drawOverview(ready, colour);
     this.drawSecond(ready ? part : null, query + 1);

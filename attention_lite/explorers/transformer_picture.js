@@ -7,7 +7,7 @@ const FONT = "17px system-ui, sans-serif";
 // The map over the photograph as it is shown, what it says, and the scale of its light, on white whatever the theme.
 function pictureOf(explorer) {
   const [lead, rest, more] = explorer.lines.map((line) => line.textContent);
-  const words = [`${lead} ${rest}`, more, "Orange: the fewest patches that hold half of the weight; white: the patch that asks. All weights of a query sum to one."];
+  const words = [`${lead} ${rest}`, more, "Orange: the fewest patches that hold half of the weight; white: the patch that asks. All weights of a query sum to one.", `Network: ${explorer.get("network")}. Made with the book Attention You Can See.`];
   const context = element("canvas").getContext("2d");
   context.font = FONT;
   const lines = words.flatMap((text) => wrapped(context, text, SAVED));

@@ -7,7 +7,7 @@ from attention_lite.lab import comparison, photographs, printed, seen, text_gate
 from attention_lite.lab.asking import changes
 from attention_lite.lab.checkpoints import load_checkpoint
 from attention_lite.lab.pretrained import text_detector, vision_transformer
-from attention_lite.lab.scenes import draw
+from attention_lite.lab.scenes import disc_mask, draw, frame_mask, target_mask
 from attention_lite.lab.tasks import ContextGating, CuedSearch, ask_for
 
 GATES = ("se", "eca", "cbam", "bam", "sk", "psa")
@@ -20,9 +20,9 @@ MORE, LESS, MARKER = (np.array(colour) for colour in ((0.90, 0.55, 0.0), (0.45, 
 def thumbnail(name: str) -> np.ndarray:
     """The picture of a mechanism or a real network, uint8, (SIDE, SIDE, 3).
 
-    Of a mechanism: a scene that asks for one of its digits; orange where the trained block puts out more than on
-    average over the three that could be asked for, purple where less. Of the transformer: where a head looks from the
-    astronaut's name badge. Of the text detector: what it takes for text.
+    Of a mechanism: a scene that asks for one of its digits, which is outlined; orange where the trained block puts out
+    more than on average over the three that could be asked for, purple where less. Of the transformer: where a head
+    looks from the astronaut's name badge. Of the text detector: what it takes for text.
 
     Raises:
         ValueError: if there is none of that name, or a real network's weights are missing.
@@ -46,9 +46,19 @@ def _mechanism(name: str) -> np.ndarray:
     scene = task("test").sample(200, seed=2)[:1]
     change = changes(net, scene)[:, 0].nan_to_num()
     change = _enlarged((change[0] / change.abs().max()).numpy())
-    picture = draw(ask_for(scene, 0), SIDE // scene.size)[0].permute(1, 2, 0).numpy()
-    pale = (picture + picture.mean(2, keepdims=True)) / 4 + 0.3      # the colours that ask can still be seen
-    return pale + 0.85 * np.abs(change) * (np.where(change > 0, MORE, LESS) - pale)
+    asked, scale = ask_for(scene, 0), SIDE // scene.size
+    picture = draw(asked, scale)[0].permute(1, 2, 0).numpy()
+    pale = 0.55 * picture.mean(2, keepdims=True) + 0.4               # grey: the digits' colours are no part of the map
+    pale = pale + 0.9 * np.abs(change) * (np.where(change > 0, MORE, LESS) - pale)
+    cue = frame_mask(scene.size, scale) if name in GATES else disc_mask(asked, scale)[0]
+    shown = np.where(cue.numpy()[..., None] > 0.5, picture, pale)
+    return np.where(_edge(target_mask(asked, scale)[0])[..., None], 0.05, shown)
+
+
+def _edge(mask: torch.Tensor) -> np.ndarray:
+    """A line of three pixels around what a mask (SIDE, SIDE) covers."""
+    wide, whole = (torch.nn.functional.max_pool2d((mask[None] > 0.5).float(), size, 1, size // 2)[0] for size in (7, 1))
+    return (wide > whole).numpy()
 
 
 @torch.no_grad()

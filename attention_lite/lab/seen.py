@@ -97,16 +97,18 @@ def states(names: tuple[str, ...] | list[str]) -> dict[str, dict[str, int | str]
     """The states of an explorer of these photographs that links name.
 
     One for each region that asks in `truth.QUESTIONS`, as "cat-left-eye": the patch it fills most, and the head
-    that the other half of the photographs named. And the networks alone: "trained", "untrained", "colour".
+    that the other half of the photographs named; "cat-left-eye-untrained" and "cat-left-eye-by-colour" ask the same of
+    what the network is held against. And the networks alone: "trained", "untrained", "colour".
     """
     found: dict[str, dict[str, int | str]] = {
         "trained": {"network": "trained"}, "untrained": {"network": "untrained"}, "colour": {"network": COLOUR}}
     for question in QUESTIONS:
         name, region = question.photograph, question.query[0]
         if name in tuple(names):
-            words = f"{WORDS.get(name, name)} {region}".replace(",", "")
-            found[words.replace(" ", "-")] = {"image": list(names).index(name), "query": patch_of(name, region),
-                                              **named_head(name), "network": "trained", "other": -1}
+            words = f"{WORDS.get(name, name)} {region}".replace(",", "").replace(" ", "-")
+            for ending, network in (("", "trained"), ("-untrained", "untrained"), ("-by-colour", COLOUR)):
+                found[words + ending] = {"image": list(names).index(name), "query": patch_of(name, region),
+                                         **named_head(name), "network": network, "other": -1}
     return found
 
 
