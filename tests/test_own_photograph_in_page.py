@@ -262,7 +262,8 @@ def test_a_photograph_is_shown_as_the_books_are(
     assert button.inner_text() == f"Use a photograph of yours: loads {megabytes:.0f} MB once; it stays on your machine"
     with page.expect_file_chooser():
         button.press("Enter")
-    assert re.fullmatch(r"12 layers in [\d.]+ s, on your machine\. If this head .* Another photograph .*", choose(root, own("chelsea")))
+    said = choose(root, own("chelsea"))
+    assert re.fullmatch(r"12 layers in [\d.]+ s, on your machine\. If this head .* Another photograph .*", said)
     assert len(asked) == 1 + len(named(site, "trained"))
     assert page.evaluate("() => Object.keys(globalThis.attentionMaps).length") == 0
 
