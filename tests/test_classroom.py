@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -302,8 +303,9 @@ def test_a_hand_in_file_is_run_again_and_not_believed(course, tmp_path):
 
 def nbgrader(course: Path, *command: str) -> None:
     """Run one of nbgrader's commands in a course."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])    # it calls alembic by its name
     done = subprocess.run([sys.executable, "-m", "nbgrader", *command], cwd=course, capture_output=True, text=True,
-                          check=False)
+                          check=False, env=os.environ | {"PATH": path})
     assert done.returncode == 0, done.stdout + done.stderr
 
 

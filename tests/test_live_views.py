@@ -242,6 +242,7 @@ def test_the_disc_is_dragged_by_pointer(page: Page, site: Path) -> None:
     root, scene = open_page(page, site, "attention"), first_of("cued-search")
     box = root.locator(".ax-stage").bounding_box()
     unit, (y, x) = box["width"] / 48, scene.disc_yx[0].tolist()
+    asks = re.search(r"The place at row \d+, column \d+ asks", root.get_by_role("status").inner_text())[0]
     page.mouse.move(box["x"] + x * unit, box["y"] + y * unit)
     page.mouse.down()
     page.mouse.move(box["x"] + (x + 6) * unit, box["y"] + (y - 10) * unit, steps=5)
@@ -253,6 +254,9 @@ def test_the_disc_is_dragged_by_pointer(page: Page, site: Path) -> None:
     found = json.loads(unquote(page.url).split("places=")[1].split(";")[0])["disc"]
     assert found == pytest.approx([y - 10, x + 6], abs=0.2)
     close(answer(page), ask(cued(), scene.replace(disc_yx=torch.tensor([found])))[0])
+    assert asks in root.get_by_role("status").inner_text(), "the place that asks is not dragged along"
+    page.mouse.click(box["x"] + (x + 6) * unit, box["y"] + (y - 10) * unit)                 # a press on the disc asks
+    root.get_by_role("status").filter(has_not_text=asks).wait_for()
 
 
 def test_the_pair_is_torchs(page: Page, site: Path) -> None:

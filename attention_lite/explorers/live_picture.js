@@ -2,9 +2,11 @@
 //
 // The photograph, the things on it, which can be dragged, and over it the map that is looked at: the less its weight, the
 // paler the place; a line around those at half its scale and above. All of it is brighter than the network has it, by
-// one fixed curve, value ** gamma, for all scenes. Where a network has queries, a press chooses the place that asks.
+// one fixed curve, value ** gamma, for all scenes. Where a network has queries, a press chooses the place that asks; a drag
+// moves a thing, and the place goes on asking.
 
 const GRIP = 3; // pixels of the network's picture around a thing that still take hold of it
+const SHAKE = 0.5; // of them that a press may move and be none the less a press
 const FRAME_WIDTH = 3;
 const DISC_DIAMETER = 11;
 const [GREY, PALE] = [0.65, 0.5]; // how much colour a place loses where a map is zero, and how much white lies over it then
@@ -57,10 +59,10 @@ class LivePicture extends LiveAsking {
       const [y, x] = at(event);
       const name = this.paintsPlaces() ? null : under([y, x]);
       this.set("thing", name ?? "");
-      if (asks) this.ask(y, x);
-      else if (!name) return;
+      if (!name && !asks) return;
+      if (!name) this.ask(y, x);
       const [v, u] = name ? this.things()[name] : [0, 0];
-      held = { name, dy: v - y, dx: u - x };
+      held = { name, y, x, dy: v - y, dx: u - x, moved: false };
       if (event.isTrusted) stage.setPointerCapture(event.pointerId);
       this.drawAll(performance.now());
     });
@@ -70,11 +72,16 @@ class LivePicture extends LiveAsking {
         return;
       }
       const [y, x] = at(event);
-      if (held.name) this.place(held.name, y + held.dy, x + held.dx);
-      if (asks) this.ask(y, x);
+      held.moved ||= Math.hypot(y - held.y, x - held.x) > SHAKE;
+      if (!held.name) this.ask(y, x);
+      else if (held.moved) this.place(held.name, y + held.dy, x + held.dx);
       this.drawAll(performance.now());
     });
-    for (const end of ["pointerup", "pointercancel"]) stage.addEventListener(end, () => (held = null));
+    stage.addEventListener("pointerup", () => {
+      if (asks && held?.name && !held.moved) this.ask(held.y, held.x);
+      held = null;
+    });
+    stage.addEventListener("pointercancel", () => (held = null));
     stage.addEventListener("keydown", (event) => this.pressed(event, drags, asks));
   }
 
