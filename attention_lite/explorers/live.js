@@ -17,7 +17,7 @@ class Live extends LiveWords {
   constructor(model, root) {
     super(model, root, [...STATE, "channel", "thing"]);
     Object.assign(this, { engine: Engine(), drawing: Drawing(), causes: Causes(), answers: Answers(), nets: {}, bytes: {}, remembered: [] });
-    this.photograph = new OwnPhotograph(this);
+    this.photograph = new OwnGround(this);
     this.began = Object.fromEntries(STATE.map((trait) => [trait, this.get(trait)]));
     this.scenes = this.spec.scenes.map((scene, i) => ({ ...scene, crop: this.cropOf(i), glyphs: scene.levels.map((levels) => this.drawing.glyph(levels)) }));
     this.whenNear(() => this.open());

@@ -88,7 +88,7 @@ function digitPad(live) {
 }
 
 // The photograph behind the digits, as the networks get it: uint8 (3, S, S); and four times as large for the reader.
-class OwnPhotograph {
+class OwnGround {
   constructor(live) {
     Object.assign(this, { live, count: 0, bytes: null });
     live.listen("ground");
