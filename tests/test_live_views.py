@@ -546,7 +546,7 @@ def with_table(branch: nn.Module, x: Tensor, table: Tensor) -> Tensor:
     if hasattr(branch, "beta"):
         return x + branch.beta * torch.einsum("ncd,ndhw->nchw", table, x)
     values = branch.D(x.flatten(2).transpose(1, 2))
-    read = torch.einsum("nij,njc->nci", table.flatten(0, 1), values)
+    read = torch.einsum("nij,njc->nic", table.flatten(0, 1), values)
     return x + branch.alpha * read.transpose(1, 2).reshape(x.shape)
 
 
