@@ -170,11 +170,11 @@ def open_notebook(page: Page, lab: tuple[str, Path], name: str, cells: int) -> P
 
 @pytest.fixture
 def notebook(page: Page, lab: tuple[str, Path]) -> tuple[Page, Path]:
-    """The notebook opened in JupyterLab, its first three cells executed, all explorers painted."""
-    folder = open_notebook(page, lab, "live.ipynb", 4)
-    for cell in range(3):
+    """The notebook opened in JupyterLab, its first two cells executed, both explorers painted."""
+    folder = open_notebook(page, lab, "live.ipynb", 3)
+    for cell in range(2):
         run_cell(page, cell)
-    page.locator(".attention-explorer [role=status]").nth(2).filter(has_text=re.compile(r"\w")).wait_for()
+    page.locator(".attention-explorer [role=status]").nth(1).filter(has_text=re.compile(r"\w")).wait_for()
     return page, folder
 
 

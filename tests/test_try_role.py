@@ -31,7 +31,8 @@ def build(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> tuple[B
     (source / "index.md").write_text("# A page\n\n" + text, encoding="utf-8")
     with docutils_namespace():
         Sphinx(str(source), None, str(out), str(tmp_path / "doctrees"), "html", status=None, warning=warnings,
-               confoverrides={"extensions": ["myst_parser", "try_role"]}).build()
+               confoverrides={"extensions": ["myst_parser", "try_role"],
+                              "source_suffix": {".md": "markdown"}}).build()       # Sphinx keeps an earlier app's
     return BeautifulSoup((out / "index.html").read_text(encoding="utf-8"), "html.parser"), warnings.getvalue()
 
 
