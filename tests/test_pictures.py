@@ -184,3 +184,15 @@ def test_no_name_of_one_figure_is_that_of_another():
 
 def test_the_palette_of_pages_is_that_of_figures():
     assert list(pictures.NAMED) == [colour.lower() for colour in figures.CYCLE]
+
+
+def test_what_is_white_is_the_pages_ground_and_on_a_photograph_stays_white():
+    figure, (plot, photograph) = plt.subplots(1, 2, figsize=(7, 3.5))
+    plot.text(0.5, 0.5, "a label", bbox={"facecolor": "white", "edgecolor": "none"})
+    plot.plot(0.2, 0.2, "o", markerfacecolor="white")
+    photograph.imshow(NOISE.random((8, 8, 3)))
+    photograph.plot([1, 6], [1, 6], color="white")
+    wide = Pictures().element(drawn(figure), "words").split("</svg>")[0]
+    assert wide.count("fill: var(--pst-color-background, #ffffff)") >= 2
+    assert "#ffffff" not in wide.replace("var(--pst-color-background, #ffffff)", "")
+    assert "stroke: #fffffe" in wide

@@ -64,7 +64,7 @@ def show_network() -> None:
     for y, line in enumerate(lines):
         for x, text in enumerate(line):
             ax.text(x, -y, text, ha="center", va="center", fontsize=10,
-                    bbox={"boxstyle": "round", "fc": "#ffe8b0" if "block" in text else "white"})
+                    bbox={"boxstyle": "round", "fc": ("C1", 0.14) if "block" in text else "none"})
         for x in range(3):
             tail, head = (x + 0.4, x + 0.6) if y == 0 else (x + 0.6, x + 0.4)
             ax.annotate("", (head, -y), (tail, -y), arrowprops={"arrowstyle": "->"})

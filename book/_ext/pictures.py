@@ -268,9 +268,14 @@ class Pictures:
 
 
 def themed(svg: str, layout: str) -> str:
-    """An SVG whose greys follow the colour of the page's text, and whose named colours follow the page's palette."""
+    """An SVG whose greys follow the page's text, white its ground, and the named colours its palette.
+
+    What lies on a photograph is not white, by a hair's breadth, and stays as it is.
+    """
     def coloured(found: re.Match) -> str:
         what, colour = found.groups()
+        if colour == "#ffffff":
+            return f"{what}: var(--pst-color-background, {colour})"
         if name := NAMED.get(colour):
             return f"{what}: var(--book-{name}, {colour})"
         level = int(colour[1:3], 16) / 255
