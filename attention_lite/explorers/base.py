@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 
 # The files of the module and of the style, in their order: what all explorers share, then those of each kind.
 PARTS = {
-    "shared": ("tools", "packed", "address", "explorer", "photograph", "channels", "homes"),
+    "shared": ("tools", "packed", "files", "address", "explorer", "photograph", "channels", "homes"),
     "positions": ("positions",),
     "gates": ("gates",),
     "table": ("table",),

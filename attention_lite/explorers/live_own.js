@@ -87,6 +87,15 @@ function digitPad(live) {
   return folded("Draw the digit that is asked for", pad, element("div", { class: "ax-choice" }, element("label", { for: id }, "The digit that is asked for"), menu, back));
 }
 
+// A canvas as uint8 (3, side, side).
+function planesOf(canvas) {
+  const { width: side } = canvas;
+  const { data } = canvas.getContext("2d").getImageData(0, 0, side, side);
+  const planes = new Uint8Array(3 * side * side);
+  for (let i = 0; i < side * side; i++) for (let c = 0; c < 3; c++) planes[c * side * side + i] = data[4 * i + c];
+  return planes;
+}
+
 // The photograph behind the digits, as the networks get it: uint8 (3, S, S); and four times as large for the reader.
 class OwnGround {
   constructor(live) {
@@ -110,32 +119,13 @@ class OwnGround {
     return this.pixels() ? `own photograph ${this.count}` : "";
   }
 
-  // Opens a file of the reader's: its middle square. Throws where the browser finds no picture in it.
+  // Opens a file of the reader's: its middle square.
   async open(file) {
-    const address = URL.createObjectURL(file);
-    try {
-      const image = element("img", { src: address });
-      await image.decode();
-      const { size } = this.live.spec;
-      this.crisp = this.squareOf(image, 4 * size);
-      this.chosen = new DataView(this.squareOf(image, size).buffer);
-      this.live.set("ground", this.chosen);
-    } finally {
-      URL.revokeObjectURL(address);
-    }
-  }
-
-  squareOf(image, side) {
-    const { naturalWidth: width, naturalHeight: height } = image;
-    const least = Math.min(width, height);
-    const canvas = element("canvas", { width: side, height: side });
-    const context = canvas.getContext("2d");
-    context.imageSmoothingQuality = "high";
-    context.drawImage(image, (width - least) / 2, (height - least) / 2, least, least, 0, 0, side, side);
-    const { data } = context.getImageData(0, 0, side, side);
-    const planes = new Uint8Array(3 * side * side);
-    for (let i = 0; i < side * side; i++) for (let c = 0; c < 3; c++) planes[c * side * side + i] = data[4 * i + c];
-    return planes;
+    const { size } = this.live.spec;
+    const [crisp, small] = (await middleSquares(file, () => [4 * size, size])).map(planesOf);
+    this.crisp = crisp;
+    this.chosen = new DataView(small.buffer);
+    this.live.set("ground", this.chosen);
   }
 
   // As the reader sees it in this scene: with the scene's light and contrast, brightened.
@@ -165,7 +155,7 @@ class OwnGround {
       const [file] = input.files;
       if (!file) return;
       say(refused, "");
-      await this.open(file).catch(() => say(refused, `This browser finds no picture in ${file.name}; what stood behind the digits stays.`));
+      await this.open(file).catch((error) => say(refused, `${error.message} What stood behind the digits stays.`));
     } });
     const back = element("button", { type: "button", onclick: () => {
       input.value = "";

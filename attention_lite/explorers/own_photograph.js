@@ -2,56 +2,14 @@
 
 const PIXELS = 224; // on a side: what the network takes
 const SHOWN = 400; // at most, on a side: what the page shows
-const SHORTEST = 32;
-const MOST_MEGABYTES = 60; // of the file
-const MOST_MEGAPIXELS = 60; // decoded, each takes four bytes
-const HEIC = /^ftyp(hei|hev|mif1|msf1)/;
 
-// The middle square of a photograph, upright, on white: {rgba: 224 × 224 pixels, blob: the picture that is shown}.
-// Rejected with a sentence that says why a file is none.
+// {rgba: 224 × 224 pixels, blob: the picture that is shown} of a file's middle square.
 async function readPhotograph(file) {
-  const megabytes = file.size / 1e6;
-  if (!file.size) throw new Error(`${file.name} is empty.`);
-  if (megabytes > MOST_MEGABYTES) throw new Error(`${file.name} has ${Math.round(megabytes)} MB, more than ${MOST_MEGABYTES}: make it smaller first.`);
-  const [width, height] = await sizeOf(file);
-  const size = `${file.name} has ${width} × ${height} pixels`;
-  if (Math.min(width, height) < SHORTEST) throw new Error(`${size}; it must have ${SHORTEST} on each side.`);
-  if (width * height > MOST_MEGAPIXELS * 1e6) throw new Error(`${size}, more than ${MOST_MEGAPIXELS} million: make it smaller first.`);
-  const picture = await createImageBitmap(file, { imageOrientation: "from-image" }).catch(() => unread(file));
-  const [small, shown] = [PIXELS, Math.min(SHOWN, width, height)].map((side) => middle(picture, side));
+  const [small, shown] = await middleSquares(file, (shorter) => [PIXELS, Math.min(SHOWN, shorter)]);
   const rgba = small.getContext("2d").getImageData(0, 0, PIXELS, PIXELS).data;
   const blob = await new Promise((resolve) => shown.toBlob(resolve, "image/png"));
-  picture.close();
   small.width = shown.width = 0; // gives their memory back at once
   return { rgba, blob };
-}
-
-// An <img> knows it before anything is decoded.
-async function sizeOf(file) {
-  const picture = new Image();
-  picture.src = URL.createObjectURL(file);
-  const loaded = new Promise((resolve, reject) => Object.assign(picture, { onload: resolve, onerror: reject }));
-  await loaded.catch(() => unread(file)).finally(() => URL.revokeObjectURL(picture.src));
-  return [picture.naturalWidth, picture.naturalHeight];
-}
-
-async function unread(file) {
-  const head = await file.slice(4, 12).text();
-  throw new Error(HEIC.test(head)
-    ? `${file.name} is HEIC, as telephones store it, which this browser cannot read: export it as JPEG first.`
-    : `${file.name} is no picture that this browser can read: choose a JPEG, PNG or WebP.`);
-}
-
-function middle(picture, side) {
-  const { width, height } = picture;
-  const short = Math.min(width, height);
-  const canvas = element("canvas", { width: side, height: side });
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.fillStyle = "#fff";
-  context.fillRect(0, 0, side, side);
-  context.imageSmoothingQuality = "high";
-  context.drawImage(picture, Math.floor((width - short) / 2), Math.floor((height - short) / 2), short, short, 0, 0, side, side);
-  return canvas;
 }
 
 // Megabytes of so many bytes in a script, which holds them as text.
