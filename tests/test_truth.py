@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from attention_lite.lab import __main__ as lab_command
-from attention_lite.lab import pretrained, regions, truth, truth_results
+from attention_lite.lab import pretrained, regions, seen, truth, truth_results
 from attention_lite.lab.truth import HALVES, PHOTOGRAPHS, QUESTIONS
 from attention_lite.lab.truth_results import ELSEWHERE, LIKENESS, NEARNESS, NETWORK
 
@@ -333,3 +333,26 @@ def test_heads_that_the_rule_does_not_name_are_not_scored(made_up, tmp_path):
     path.write_text("[1, 2")
     with pytest.raises(ValueError, match=r"truth\.json is not JSON"):
         truth_results.load(path)
+
+
+# What the first page says of its three questions
+
+FIRST_PAGE = [("astronaut", "name badge", 0.50, 0.03), ("chelsea", "right eye", 0.71, 0.15),
+              ("coffee", "rim, right", 0.10, 0.20)]
+
+
+@pytest.mark.parametrize(("photograph", "region", "by_head", "by_colour"), FIRST_PAGE)
+def test_the_first_pages_links_show_what_it_says(photograph, region, by_head, by_colour):
+    """The weight on the partner, of the patch that the link asks from; random weights spread theirs almost evenly."""
+    question = next(one for one in QUESTIONS if one.photograph == photograph and one.query[0] == region)
+    asks, named = seen.patch_of(photograph, region), seen.named_head(photograph)
+    trained, untrained = (truth.network_maps(net, photograph)[named["layer"], named["head"], 1 + asks, 1:]
+                          for net in (pretrained.vision_transformer(), truth.untrained(0)))
+    colour = truth.likeness_maps(photograph)[truth.TEMPERATURES.index(seen.temperature()), asks]
+    partner = truth.target(question)
+    assert (float(trained @ partner), float(colour @ partner)) == pytest.approx((by_head, by_colour), abs=0.01)
+    assert untrained.max() < 2 / 257
+    if photograph == "astronaut":
+        flag, person = (regions.coverage(regions.region(photograph, name), 16).flatten() for name in ("flag", "person"))
+        assert colour @ flag > 5 * by_colour
+        assert colour @ person > 0.5
