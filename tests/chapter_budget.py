@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from nbformat import NotebookNode
 
 CHAPTERS = sorted((Path(__file__).resolve().parent.parent / "book" / "chapters").glob("[01]*.ipynb"))
 
-AT_MOST = {"prose": 2000, "words": 3200, "cells": 12, "lines": 15, "columns": 79, "folded": 150}
+AT_MOST = {"minutes": 35, "prose": 2000, "words": 3200, "cells": 12, "lines": 15, "columns": 79, "folded": 150}
+# A student's minutes, exercises aside: words at this pace, each picture, each explorer with its experiment.
+WORDS_A_MINUTE, PICTURE, EXPERIMENT = 200, 2, 3
 AT_LEAST = {"pictures": 8}
 FOLDED = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
 
@@ -44,14 +47,16 @@ def held(path: Path) -> dict[str, int]:
     folded = [cell for cell in own if FOLDED & set(cell.metadata.get("tags", []))]
     seen = [cell for cell in own if cell not in folded]
     shown = " ".join(output.get("data", {}).get("text/plain", "") for cell in code for output in cell.outputs)
+    pictures, explorers = sum("image" in cell.metadata.get("mystnb", {}) for cell in code), shown.count("Explorer(")
     return {
+        "minutes": math.ceil(words(prose(cells)) / WORDS_A_MINUTE + PICTURE * pictures + EXPERIMENT * explorers),
         "prose": words(prose(cells)),
         "words": sum(words(said(cell)) for cell in cells),
         "cells": len(seen),
         "lines": max((len(cell.source.splitlines()) for cell in seen), default=0),
         "columns": max((len(line) for cell in seen for line in cell.source.splitlines()), default=0),
         "folded": sum(len(cell.source.splitlines()) for cell in folded if "colab" not in cell.metadata["tags"]),
-        "pictures": sum("image" in cell.metadata.get("mystnb", {}) for cell in code) + shown.count("Explorer("),
+        "pictures": pictures + explorers,
     }
 
 

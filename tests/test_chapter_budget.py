@@ -21,6 +21,7 @@ def test_every_chapter_is_counted_by_each_limit():
 
 
 @pytest.mark.parametrize(("cells", "beyond"), [
+    ([new_markdown_cell("word " * 3801)], ["minutes", "prose", "words"]),
     ([new_markdown_cell("word " * 2001)], ["prose"]),
     ([new_markdown_cell("## Exercises\n" + "word " * 3200)], ["words"]),
     ([new_code_cell("x = 1") for _ in range(13)], ["cells"]),

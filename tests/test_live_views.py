@@ -669,8 +669,8 @@ def test_emsas_ratios_answer_as_torch_does(page: Page, site: Path, model: str) -
         page.wait_for_timeout(400)
     close(answer(page), ask(load_checkpoint("cued-search", model, 1)[0], scene)[0])
     root.get_by_role("radio", name="weights", exact=True).check()
-    said = root.locator(".ax-map-view").inner_text()
-    assert ("normed" in said) == (model != "emsa-plain")
+    scale = " (an even share: 0.11)" if model == "emsa-plain" else ", normed: mean 0, deviation 1"
+    expect(root.locator(".ax-map-view")).to_contain_text(f"weight of each place for the one that asks{scale}")
 
 
 # SK and PSA: size, opacity, forced branches ----------------------------------------------------------------------
