@@ -6,11 +6,13 @@ import functools
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,6 +22,7 @@ from browser import BY_HAND, launch
 from budget import Budget
 from kept import kept_seconds, use_kept_executions
 
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 HTML = ROOT / "_build" / "html"
 
@@ -137,6 +140,14 @@ def watch_context(context: BrowserContext) -> Watch:
     context.on("weberror", lambda e: watch.errors.append(f"exception: {e.error}"))
     context.on("response", lambda r: watch.errors.append(f"{r.status} {r.url}") if r.status >= 400 else None)
     return watch
+
+
+def until(read: Callable[[], T], holds: Callable[[T], bool], seconds: float = 20) -> T:
+    """What is read, as soon as it holds, and at the latest after so long: the machine may be busy."""
+    end = time.monotonic() + seconds
+    while not holds(found := read()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return found
 
 
 def thread_ms(page: Page, act: Callable[[], object], *events: str) -> list[float]:

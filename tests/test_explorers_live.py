@@ -263,7 +263,7 @@ def test_the_transformer_s_maps_come_from_the_kernel_also_those_of_the_readers_o
     root.get_by_label("Your own photograph").set_input_files(folder / "mine.jpg")
     wait_until(lambda: "image 1\n" in note.read_text(), 60, note.read_text)
     root.get_by_role("radio", name="your own").wait_for()
-    assert root.get_by_role("radio", name="your own").is_checked()
+    expect(root.get_by_role("radio", name="your own")).to_be_checked()
     root.get_by_role("status").filter(has_text="from row 6, column 6").wait_for()
     expect(root.get_by_role("alert")).to_have_text("")
 
@@ -290,7 +290,7 @@ def test_a_cell_sets_a_cause_and_reads_the_answer_back(page: Page, lab: tuple[st
         return [float(v) for v in answers[-1].split(",")] if answers else []
 
     wait_until(lambda: last() == pytest.approx(expected, abs=1e-4), 30, note.read_text)
-    assert root.get_by_role("radio", name="blue").is_checked()
+    expect(root.get_by_role("radio", name="blue")).to_be_checked()
 
 
 def test_the_detector_answers_on_the_readers_own_photograph_under_every_others_gates(
@@ -318,7 +318,7 @@ def test_the_detector_answers_on_the_readers_own_photograph_under_every_others_g
     wait_until(lambda: "image 9\n" in note.read_text(), 120, note.read_text)
     expect(alert).to_have_text("")
     photographs = root.get_by_role("group", name="Photograph", exact=True)
-    assert photographs.get_by_role("radio", name="your own").is_checked()
+    expect(photographs.get_by_role("radio", name="your own")).to_be_checked()
 
     found = text_answers.with_own(folder / "mine.webp")
     share = (found.map(text_answers.OWN) > 0.3).mean()

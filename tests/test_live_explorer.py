@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -15,14 +14,14 @@ import numpy as np
 import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 
 from attention_lite import force_gates
 from attention_lite.explorers import LiveExplorer
 from attention_lite.lab import TASKS, ask_for, load_checkpoint, pictures, untrained
 from attention_lite.lab.checkpoints import round_to_half
 from attention_lite.lab.live import Stage, stage
-from conftest import Watch
+from conftest import Watch, until
 
 CAUSES = ["frame", "gates", "scene", "seed", "control", "training", "drag", "gate"]
 VIEWS = ["answer", "squeeze", "hidden", "gates", "strip", "count"]
@@ -83,6 +82,11 @@ def settled(page: Page, *pieces: str) -> None:
                            arg=list(pieces))
 
 
+def placed(page: Page) -> dict[str, list[float]]:
+    """Where the address says that things were dragged to: y, x."""
+    return json.loads(unquote(page.evaluate("location.hash")).partition("places=")[2].split(";")[0] or "{}")
+
+
 def address(state: str) -> str:
     """The address of a state as `settled` and the strip write it: seed=1;pulled=5:0,7:1;places=0:30_20."""
     def value(text: str, trait: str) -> str:
@@ -118,11 +122,9 @@ def own_gates(scenes, seed: int = 0) -> torch.Tensor:
 
 
 def close(read: Callable[[], torch.Tensor], expected: torch.Tensor) -> None:
-    """What is read comes to what is expected, within twenty seconds: the machine may be busy."""
-    start = time.monotonic()
-    while time.monotonic() - start < 20 and not torch.allclose(read(), expected, rtol=0, atol=TOLERANCE):
-        time.sleep(0.1)
-    torch.testing.assert_close(read(), expected, rtol=0, atol=TOLERANCE)
+    """What is read comes to what is expected, in the end."""
+    found = until(read, lambda found: torch.allclose(found, expected, rtol=0, atol=TOLERANCE))
+    torch.testing.assert_close(found, expected, rtol=0, atol=TOLERANCE)
 
 
 # What the page answers ----------------------------------------------------------------------------------------
@@ -182,8 +184,8 @@ def test_a_gate_is_pulled_by_keys_and_given_back(page: Page, watch: Watch, site:
     chart.press("ArrowDown")
     own[0, 5] = 0.9
     close(answer(page), torchs(shown[1][:1], gates=own)[0])
-    assert chart.get_attribute("aria-valuenow") == "0.90"
-    assert "Channel 5: gate 0.90; its own is" in root.get_by_role("status").inner_text()
+    expect(chart).to_have_attribute("aria-valuenow", "0.90")
+    expect(root.get_by_role("status")).to_contain_text("Channel 5: gate 0.90; its own is")
     chart.press("Delete")
     close(answer(page), before)
     assert not watch.errors
@@ -216,9 +218,9 @@ def test_a_digit_is_dragged_by_pointer_and_by_keys(page: Page, site: Path, shown
     page.mouse.down()
     page.mouse.move(stage_box["x"] + (x - 5) * unit, stage_box["y"] + (y + 3) * unit, steps=4)
     page.mouse.up()
-    page.wait_for_function("location.hash.includes('places=')")
-    found = json.loads(unquote(page.url).split("places=")[1])["0"]
-    assert found == pytest.approx([y + 3, x - 5], abs=0.2)
+    there = pytest.approx([y + 3, x - 5], abs=0.2)
+    found = until(lambda: placed(page).get("0"), lambda at: at == there)
+    assert found == there
     moved = scene.replace(y=scene.y.clone(), x=scene.x.clone())
     moved.y[0, 0], moved.x[0, 0] = found
     close(answer(page), torchs(moved)[0])

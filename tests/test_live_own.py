@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from pathlib import Path
-from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -14,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import FilePayload, Locator, Page
+from playwright.sync_api import FilePayload, Locator, Page, expect
 from test_live_explorer import answer, close, open_page, settled, torchs, written
 
 from attention_lite.explorers import LiveExplorer
@@ -73,8 +71,10 @@ def draw(page: Page, strokes: list[list[tuple[int, int]]]) -> str:
             page.mouse.move(box["x"] + x_, box["y"] + y_, steps=5)
         page.mouse.up()
     settled(page, "inks=0:")
-    page.wait_for_function("location.hash.includes('inks=')")
-    return json.loads(unquote(page.url).split("inks=")[1].split(";")[0])["0"]
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    drawn = page.locator(".attention-explorer").get_attribute("data-state").split("inks=0:")[1].split(";")[0]
+    page.wait_for_function("(letters) => location.hash.includes(letters)", arg=drawn)   # written a moment later
+    return drawn
 
 
 def opened(page: Page, site: Path) -> Locator:
@@ -92,7 +92,7 @@ def test_a_stored_digit_is_chosen_by_keys(page: Page, watch: Watch, site: Path, 
     root.get_by_label("The digit that is asked for", exact=True).select_option(label="a stored 5")
     five = with_digit(scene, stored(5))
     close(answer(page), torchs(five)[0])
-    assert "The frame asks for" in root.get_by_role("status").inner_text()
+    expect(root.get_by_role("status")).to_contain_text("The frame asks for")
     root.get_by_role("radio", name="green").check()
     close(answer(page), torchs(ask_for(five, 1))[0])            # the red digit is the 5 still
     root.get_by_label("The digit that is asked for", exact=True).select_option(label="the scene's own")
@@ -114,9 +114,8 @@ def test_a_drawn_digit_is_seen_as_the_lab_would_draw_it(page: Page, watch: Watch
     expected = torchs(with_digit(scene, len(glyphs)))[0]
     close(answer(page), expected)
     assert int(expected.argmax()) == 7
-    words = root.get_by_role("status").inner_text()
-    assert "reads 7, which your drawing alone can be" in words
-    assert "The frame asks for your drawing." in words
+    expect(root.get_by_role("status")).to_contain_text("reads 7, which your drawing alone can be")
+    expect(root.get_by_role("status")).to_contain_text("The frame asks for your drawing.")
     root.get_by_role("button", name="wipe the pad").click()
     close(answer(page), torchs(scene)[0])
     assert not watch.errors
