@@ -23,18 +23,18 @@ function relu(t) {                                                       // the 
 const sigmoid = (t) => map(t, (v) => 1 / (1 + Math.exp(-v)));
 const reshape = (t, ...shape) => tensor(shape, t.data);
 
-// (…, C, H, W) -> (C): over all places of each channel.
-function pool(x, f, start) {
+// (C, H, W) -> (C): one number of all places of each channel, by f(data, start, end).
+function pool(x, f) {
   const n = count(x.shape.slice(1));
-  return tensor([x.shape[0]], Float32Array.from({ length: x.shape[0] }, (_, c) => {
-    let s = start;
-    for (let i = c * n; i < c * n + n; i++) s = f(s, x.data[i]);
-    return s;
-  }));
+  return tensor([x.shape[0]], Float32Array.from({ length: x.shape[0] }, (_, c) => f(x.data, c * n, c * n + n)));
 }
-const larger = (a, b) => (a > b ? a : b);
-const amax = (x) => pool(x, larger, -Infinity);
-const mean = (x) => map(pool(x, (a, b) => a + b, 0), (v) => v / count(x.shape.slice(1)));
+function largest(d, start, end) {
+  let top = -Infinity;
+  for (let i = start; i < end; i++) if (d[i] > top) top = d[i];
+  return top;
+}
+const amax = (x) => pool(x, largest);
+const mean = (x) => pool(x, (d, start, end) => meanOf(d, start, end, 1));
 
 // Of one shape, one after the other: (n, …) of n tensors (…); along their first axis, as channels of one picture.
 const stack = (list) => tensor([list.length, ...list[0].shape], joinedData(list));
@@ -52,8 +52,9 @@ function line(t, i) {                                                    // t[i]
 
 // Each channel times its gate, (C, H, W) · (C); each place times its, (C, H, W) · (H, W).
 function scale(x, s) {
-  const n = count(x.shape.slice(1));
-  return map(x, (v, i) => v * s.data[(i / n) | 0]);
+  const n = count(x.shape.slice(1)), out = tensor(x.shape);
+  for (let c = 0, i = 0; c < x.shape[0]; c++) for (; i < (c + 1) * n; i++) out.data[i] = x.data[i] * s.data[c];
+  return out;
 }
 
 function scalePlaces(x, m) {
@@ -75,8 +76,8 @@ const tokensOf = (x) => transpose(reshape(x, x.shape[0], count(x.shape.slice(1))
 // (a, b, n) -> (b, a, n).
 function swapFirst(t) {
   const [a, b, n] = t.shape, out = tensor([b, a, n]);
-  for (let i = 0; i < a; i++) for (let j = 0; j < b; j++)
-    out.data.set(t.data.subarray((i * b + j) * n, (i * b + j + 1) * n), (j * a + i) * n);
+  for (let i = 0, at = 0; i < a; i++) for (let j = 0; j < b; j++)
+    for (let l = (j * a + i) * n; l < (j * a + i + 1) * n; l++, at++) out.data[l] = t.data[at];
   return out;
 }
 
@@ -209,6 +210,8 @@ function inverse(order) {
 // the padded picture is first dealt out into s × s smaller ones, so that what one entry meets lies side by side.
 function conv2d(x, weight, { stride = 1, dilation = 1 }) {
   const [C_out, width, k] = weight.shape, [C, H, W] = x.shape, pad = dilation * (k >> 1), s = stride;
+  if (k === 1 && s === 1 && width === C)
+    return reshape(matmul(reshape(weight, C_out, C), reshape(x, C, H * W)), C_out, H, W);
   if (k === 3 && s === 1 && dilation === 1 && width === C && H % 2 === 0 && W % 2 === 0) return conv3x3(x, weight);
   const [h, w] = [Math.ceil((H + 2 * pad) / s), Math.ceil((W + pad) / s)];      // zeros right of a row are left of the next
   const place = (c, y, u) => (((c * s + (y % s)) * s + (u % s)) * h + ((y / s) | 0)) * w + ((u / s) | 0);

@@ -113,14 +113,16 @@ class PairView {
     context.fillStyle = live.ink.text;
     context.fillText("score", 0, half / 2 + 4);
     context.fillText("weight", 0, half * 1.5 + 12);
-    range(n).forEach((j) => {
-      const x = AXIS + j * step;
-      const bar = (value, base) => context.fillRect(x, base - value * (half - 2), Math.max(1, step - (step > 4 ? 1 : 0)), Math.max(1, value * (half - 2)));
+    const wide = Math.max(1, step - (step > 4 ? 1 : 0));
+    const bar = (j, value, base) => context.fillRect(AXIS + j * step, base - value * (half - 2), wide, Math.max(1, value * (half - 2)));
+    for (let j = 0; j < n; j++) {
       context.fillStyle = j === key ? PULLED : forbidden.has(j) ? live.ink.line : live.ink.muted;
-      bar((scores[j] - low) / (high - low || 1), half);
+      bar(j, (scores[j] - low) / (high - low || 1), half);
+    }
+    for (let j = 0; j < n; j++) {
       context.fillStyle = j === key ? PULLED : weights[j] < 0 ? live.ink.before : live.ink.accent;
-      bar(Math.abs(weights[j]) / most, height);
-    });
+      bar(j, Math.abs(weights[j]) / most, height);
+    }
     context.fillStyle = live.ink.muted;
     context.textAlign = "right";
     context.fillText(short(most), width, half + 14);
