@@ -150,6 +150,12 @@ def until(read: Callable[[], T], holds: Callable[[T], bool], seconds: float = 20
     return found
 
 
+def drawn(page: Page) -> Page:
+    """The page, when it has drawn what was last asked of it: explorers draw in the next frame."""
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    return page
+
+
 def thread_ms(page: Page, act: Callable[[], object], *events: str) -> list[float]:
     """Processor milliseconds of the page's thread for each of its `events` while `act` runs: "pointermove", "frame".
 

@@ -20,7 +20,7 @@ from attention_lite.lab import TASKS, Scenes, ask_for, for_readers, load_checkpo
 from attention_lite.lab import scenes as lab_scenes
 from attention_lite.lab.live import Stage, stage
 from attention_lite.lab.photographs import load
-from conftest import Watch
+from conftest import Watch, drawn
 
 DRAW, PUT = "Draw the digit that is asked for", "Put your own photograph behind it"
 SEVEN = [[(35, 30), (90, 30), (55, 100)]]                     # the strokes of a 7 on the pad, in pixels
@@ -71,10 +71,9 @@ def draw(page: Page, strokes: list[list[tuple[int, int]]]) -> str:
             page.mouse.move(box["x"] + x_, box["y"] + y_, steps=5)
         page.mouse.up()
     settled(page, "inks=0:")
-    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    drawn = page.locator(".attention-explorer").get_attribute("data-state").split("inks=0:")[1].split(";")[0]
-    page.wait_for_function("(letters) => location.hash.includes(letters)", arg=drawn)   # written a moment later
-    return drawn
+    letters = drawn(page).locator(".attention-explorer").get_attribute("data-state").split("inks=0:")[1].split(";")[0]
+    page.wait_for_function("(letters) => location.hash.includes(letters)", arg=letters)   # written a moment later
+    return letters
 
 
 def opened(page: Page, site: Path) -> Locator:

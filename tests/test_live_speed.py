@@ -17,7 +17,7 @@ from attention_lite.explorers import LiveExplorer
 from attention_lite.lab.live import Stage, stage
 from conftest import thread_ms
 
-FRAME, PULL, WIDER = 16, 8, 2.5                          # ms, ms, times
+FRAME, PULL, WIDER = 16, 8, 1.5                          # ms, ms, times
 MOVES, FIRST = 50, 10                                    # counted, and before them until the code is compiled
 
 # Moves a pointer that holds the first digit, or a bar of the gates, once a frame.

@@ -107,12 +107,6 @@ def opened(browser: Browser, file: Path) -> Iterator[Page]:
     assert watch.errors == []
 
 
-def drawn(page: Page) -> Page:
-    """The page, when it has drawn what was last asked of it: the explorer draws in the next frame."""
-    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    return page
-
-
 def shown(page: Page) -> list[str]:
     """The names of the rows that are shown, in order."""
     drawn(page)

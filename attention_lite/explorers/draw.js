@@ -64,44 +64,56 @@ function coverAt(scene, thing, scale = 1) {
   return (y, x) => digit((2 * y) / scene.size - 1, (2 * x) / scene.size - 1);
 }
 
+// f(i, m) for each pixel near a thing: its number, and how much of it, m > 0, the thing covers.
+function whereCovered(scene, thing, scale, f) {
+  const S = scene.size * scale, at = coverAt(scene, thing, scale);
+  const [y0, x0] = thing === "disc" ? scene.disc_yx : [scene.y[thing], scene.x[thing]];
+  const reach = thing === "disc" ? (DISC_DIAMETER + 1) / 2 : scene.side[thing] * Math.SQRT1_2 * (1 + 1 / GLYPH);
+  const from = (v) => Math.max(0, Math.floor((v - reach) * scale)), to = (v) => Math.min(S, Math.ceil((v + reach) * scale));
+  for (let y = from(y0); y < to(y0); y++) for (let x = from(x0); x < to(x0); x++) {
+    const m = at((y + 0.5) / scale, (x + 0.5) / scale);
+    if (m) f(y * S + x, m);
+  }
+}
+
 function coverOf(scene, thing) {
-  const { size } = scene, at = coverAt(scene, thing);
-  return Float32Array.from({ length: size * size }, (_, i) => at(Math.floor(i / size) + 0.5, (i % size) + 0.5));
+  const covers = new Float32Array(scene.size ** 2);
+  whereCovered(scene, thing, 1, (i, m) => (covers[i] = m));
+  return covers;
 }
 
 // lab/scoring.py: on_grid
 function on(scene, thing, side) {
   const { size } = scene, step = size / side, sums = new Float32Array(side * side);
-  coverOf(scene, thing).forEach((v, i) => (sums[Math.floor(Math.floor(i / size) / step) * side + Math.floor((i % size) / step)] += v));
+  whereCovered(scene, thing, 1, (i, m) => (sums[Math.floor(i / size / step) * side + Math.floor((i % size) / step)] += m));
   return Uint8Array.from(sums, (sum) => (sum / step ** 2 > 0.15 ? 1 : 0));
 }
 
 function draw(scene, scale = 1) {
   const S = scene.size * scale, n = S * S, out = new Float32Array(3 * n);
-  // mask(y, x) from the centre of each pixel, in pixels at scale 1: how much of `colour` lies over it.
-  const paint = (colour, mask) => {
-    for (let y = 0, i = 0; y < S; y++) for (let x = 0; x < S; x++, i++) {
-      const m = mask((y + 0.5) / scale, (x + 0.5) / scale);
-      if (m) for (let c = 0; c < 3; c++) out[c * n + i] += m * (colour[c] - out[c * n + i]);
-    }
+  const paint = (colour, i, m) => {                                      // so much of `colour` lies over pixel i
+    for (let c = 0; c < 3; c++) out[c * n + i] += m * (colour[c] - out[c * n + i]);
   };
   for (let c = 0; c < 3; c++) {
     let mean = 0;
     for (let i = c * n; i < c * n + n; i++) mean += scene.crop[i] / 255 / n;
     for (let i = c * n; i < c * n + n; i++) out[i] = (mean + scene.contrast * (scene.crop[i] / 255 - mean)) * scene.light;
   }
-  scene.glyphs.forEach((_, k) => {
-    const digit = coverAt(scene, k);
-    paint(scene.colour[k], (y, x) => scene.opacity[k] * digit(y, x));
-  });
-  if (scene.disc_yx) paint(scene.disc_colour, coverAt(scene, "disc", scale));
+  scene.glyphs.forEach((_, k) => whereCovered(scene, k, scale, (i, m) => paint(scene.colour[k], i, scene.opacity[k] * m)));
+  if (scene.disc_yx) whereCovered(scene, "disc", scale, (i, m) => paint(scene.disc_colour, i, m));
   if (scene.frame) {
-    paint(scene.frame, (y, x) => (Math.min(y, x, scene.size - y, scene.size - x) < FRAME_WIDTH ? 1 : 0));
+    const edge = (v) => v < FRAME_WIDTH * scale || v >= S - FRAME_WIDTH * scale;
+    for (let y = 0, i = 0; y < S; y++) for (let x = 0; x < S; x++, i++) if (edge(y) || edge(x)) paint(scene.frame, i, 1);
   }
-  return out.map(clamp);
+  for (let i = 0; i < 3 * n; i++) out[i] = clamp(out[i]);
+  return out;
 }
 
-const pictures = (scene) => ({ shape: [3, scene.size, scene.size], data: draw(scene).map((v) => (v - MEAN) / STD) });
+function pictures(scene) {
+  const data = draw(scene);
+  for (let i = 0; i < data.length; i++) data[i] = (data[i] - MEAN) / STD;
+  return { shape: [3, scene.size, scene.size], data };
+}
 
 return { draw, pictures, glyph, coverOf, on };
 }

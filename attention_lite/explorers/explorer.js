@@ -90,7 +90,10 @@ class Explorer {
   drawAll(now) {
     cancelAnimationFrame(this.frame);
     this.frame = null;
-    if (!this.root.isConnected) return;
+    if (this.root.isConnected) this.renew(now);
+  }
+
+  renew(now) {
     for (const sync of this.controls) sync();
     this.draw(now);
   }

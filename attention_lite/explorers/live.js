@@ -16,7 +16,7 @@ const CALM = 250; // ms without change after which a state is remembered
 class Live extends LiveWords {
   constructor(model, root) {
     super(model, root, [...STATE, "channel", "thing"]);
-    Object.assign(this, { engine: Engine(), drawing: Drawing(), causes: Causes(), answers: Answers(), nets: {}, bytes: {}, remembered: [] });
+    Object.assign(this, { engine: Engine(), drawing: Drawing(), causes: Causes(), answers: Answers(), nets: {}, bytes: {}, storedRuns: {}, remembered: [] });
     this.photograph = new OwnGround(this);
     this.began = Object.fromEntries(STATE.map((trait) => [trait, this.get(trait)]));
     this.scenes = this.spec.scenes.map((scene, i) => ({ ...scene, crop: this.cropOf(i), glyphs: scene.levels.map((levels) => this.drawing.glyph(levels)) }));
@@ -127,6 +127,7 @@ class Live extends LiveWords {
     Object.assign(this, this.runOf(part));
     this.paints = this.answers.paints(this.run.scores);
     this.ownAnswer = this.isForced() ? this.valuesOf(this.own) : this.answer;
+    this.paired = undefined;
     this.channels = this.gates()?.length ?? 0;
     this.side = Math.sqrt(this.asking()?.steps.scores.shape[1] ?? this.shownMap()?.values.length ?? 0);
   }
@@ -158,8 +159,10 @@ class Live extends LiveWords {
 
   // The run of another picture: this one with a frame or a disc of another colour, a stored one, or this one as it was.
   otherRun(part, kind, which) {
-    const scene = kind === "scene" ? this.scenes[which] : kind === "start" ? this.scene() : { ...this.drawn, [kind === "frame" ? "frame" : "disc_colour"]: this.spec.palette[which] };
-    return (this.runs[`${part} ${kind}:${which}`] ??= this.nets[part].forward(this.drawing.pictures(scene)));
+    if (kind === "start") return this.otherRun(part, "scene", this.get("scene"));
+    const run = (scene) => this.nets[part].forward(this.drawing.pictures(scene));
+    if (kind === "scene") return (this.storedRuns[`${part} ${which}`] ??= run(this.scenes[which]));
+    return (this.runs[`${part} ${kind}:${which}`] ??= run({ ...this.drawn, [kind === "frame" ? "frame" : "disc_colour"]: this.spec.palette[which] }));
   }
 
   isForced() {
@@ -205,15 +208,22 @@ class Live extends LiveWords {
 
   // ------------------------------------------------------------ drawing
 
+  // Controls come last: some of them tell what the run holds.
+  renew(now) {
+    this.draw(now);
+    for (const sync of this.controls) sync();
+  }
+
+  // Canvases come before words: for its font, a canvas would have the browser work out the page that the words have changed.
   draw(now) {
     if (!this.views) return; // the weights are on their way
     const part = this.part();
     if (!this.nets[part]) return this.fetch(part);
     if (this.missing) this.complain(this.missing = "");
     this.compute();
-    for (const sync of this.controls) sync(); // some of them tell what the run holds
-    for (const view of this.views) view.draw(now);
+    for (const view of this.views) view.draw?.(now);
     this.paintScene();
+    for (const view of this.views) view.write?.();
     this.readOut();
     this.tellAnswer();
     this.fillTable();
@@ -235,15 +245,14 @@ class Live extends LiveWords {
   // ------------------------------------------------------------ memory, address, kernel
 
   settle() {
-    this.views.forEach((view) => view.settle?.());
     const words = this.written() || "as it began";
     this.root.dataset.state = words;
     if (this.remembered.at(-1)?.words !== words) {
       this.remembered.push({ words, answer: this.answer, colours: this.answer.map((_, k) => this.colourOf(k)) });
       if (this.remembered.length > REMEMBERED) this.remembered.shift();
-      this.views.forEach((view) => view instanceof StripView && view.draw());
       this.fillTable();
     }
+    this.views.forEach((view) => view.settle?.());
   }
 
   tellAnswer() {

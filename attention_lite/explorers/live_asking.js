@@ -44,6 +44,10 @@ class LiveAsking extends ChannelExplorer {
 
   // All of one pair: query and key, score, weight, value, and the average that the weights make; undefined without keys.
   pair() {
+    return (this.paired ??= this.findPair()); // of this run: several views ask
+  }
+
+  findPair() {
     const block = this.asking();
     if (!block?.steps.Q) return undefined;
     const { Q, K, V, scores } = block.steps;

@@ -189,32 +189,31 @@ class LivePicture extends LiveAsking {
     return this.stamps.get(key);
   }
 
-  // The map over the picture: its full colours at the upper limit and above, greyish and pale at the lower one.
+  // The map over the picture: its full colours at the upper limit and above, greyish and pale at the lower one. A place of
+  // share s keeps s of itself; of the rest GREY loses its colour, and PALE of that becomes white. Two veils do it, a pixel
+  // a place, the white one over the grey: nothing as large as the picture is copied.
   fade({ values, low, high }, width) {
     const side = Math.sqrt(values.length);
     const shares = Array.from(values, (value) => clamp((value - low) / (high - low), 0, 1));
-    this.veil ??= element("canvas");
-    this.grey ??= element("canvas");
-    if (this.veil.width !== side) this.veil.width = this.veil.height = side;
-    const pixels = new ImageData(side, side);
-    shares.forEach((share, i) => (pixels.data[4 * i + 3] = 255 * (1 - share)));
-    this.veil.getContext("2d").putImageData(pixels, 0, 0);
-    if (this.grey.width !== this.stage.width) this.grey.width = this.grey.height = this.stage.width;
-    const grey = this.grey.getContext("2d");
-    const cover = (operation, paint) => {
-      grey.globalCompositeOperation = operation;
-      paint();
-    };
-    const whole = [0, 0, this.grey.width, this.grey.height];
-    cover("copy", () => grey.drawImage(this.stage, 0, 0));
-    grey.fillStyle = `rgb(128 128 128 / ${GREY})`;
-    cover("saturation", () => grey.fillRect(...whole));
-    grey.fillStyle = `rgb(255 255 255 / ${PALE})`;
-    cover("source-over", () => grey.fillRect(...whole));
-    grey.imageSmoothingEnabled = false;
-    cover("destination-in", () => grey.drawImage(this.veil, ...whole));
-    this.stageContext.drawImage(this.grey, 0, 0, width, width);
+    const white = (share) => PALE * (1 - share);
+    const context = this.stageContext;
+    context.imageSmoothingEnabled = false;
+    context.globalCompositeOperation = "saturation";
+    context.drawImage(this.veil("grey", 128, shares.map((share) => (GREY * (1 - PALE) * (1 - share)) / (1 - white(share)))), 0, 0, width, width);
+    context.globalCompositeOperation = "source-over";
+    context.drawImage(this.veil("white", 255, shares.map(white)), 0, 0, width, width);
     if (side < this.spec.size) this.outline(side, width, (i) => shares[i] >= 0.5, 1);
+  }
+
+  // A small canvas of one level of grey, more or less opaque from pixel to pixel.
+  veil(name, level, opacities) {
+    const side = Math.sqrt(opacities.length);
+    const canvas = ((this.veils ??= {})[name] ??= element("canvas"));
+    if (canvas.width !== side) canvas.width = canvas.height = side;
+    const pixels = new ImageData(new Uint8ClampedArray(4 * side * side).fill(level), side, side);
+    opacities.forEach((opacity, i) => (pixels.data[4 * i + 3] = 255 * opacity));
+    canvas.getContext("2d").putImageData(pixels, 0, 0);
+    return canvas;
   }
 
   // A line around some of side × side places.

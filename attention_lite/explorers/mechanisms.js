@@ -28,7 +28,8 @@ function linear(at, x) {
 // nn.Conv2d with the padding that keeps the size at stride 1.
 function conv(at, x, options = {}) {
   const b = at.get("bias"), y = conv2d(x, at.get("weight"), options), n = y.shape[1] * y.shape[2];
-  return at.out(b ? map(y, (v, i) => v + b.data[(i / n) | 0]) : y);
+  for (let c = 0, i = 0; b && c < y.shape[0]; c++) for (; i < (c + 1) * n; i++) y.data[i] += b.data[c];
+  return at.out(y);
 }
 
 // nn.BatchNorm as it works after training: each channel of (C, …) times a number, plus a number.

@@ -1,6 +1,7 @@
 // ---------------------------------------------------------------- views of a running network, for the live explorer
 //
-// Each has a `node`, and draws itself from the explorer's `run` (as it is now) and `own` (nothing forced).
+// Each has a `node`; from the explorer's `run` (as it is now) and `own` (nothing forced) it may draw() on canvases, write()
+// what the page says, and settle() when the reader's hand rests.
 
 const INKS = { red: "#d62728", green: "#2a8f2a", blue: "#2a78c2", yellow: "#b08900", cyan: "#0c8f9c", magenta: "#b93aa2" };
 const PULLED = "#d9730d"; // a gate that the reader has pulled
@@ -23,7 +24,7 @@ class AnswerView {
     return { node, fill, line, name };
   }
 
-  draw() {
+  write() {
     const { live } = this;
     const [now, own] = [live.answer, live.ownAnswer];
     const names = live.paints ? live.drawn.labels.map((label) => String(label ?? "yours")) : live.answerNames();
@@ -80,7 +81,7 @@ class StripView {
     this.node = element("div", {}, this.title, this.chart);
   }
 
-  draw() {
+  settle() {
     const { live } = this;
     const n = live.answer.length;
     const row = (10 * STRIP.row) / n;
@@ -148,7 +149,7 @@ class CountView {
     say(this.text, this.live.countWords({ n, changed, before, after, asked }, state));
   }
 
-  draw() {
+  write() {
     if (this.began != null && this.began !== this.live.written()) {
       this.stop?.();
       this.began = null;

@@ -91,6 +91,14 @@ class BarsView {
     });
     const chosen = this.chosen();
     if (chosen >= 0) live.pickMark(axes, chosen);
+  }
+
+  write() {
+    const { live, chart } = this;
+    const bars = this.bars();
+    if (!bars) return;
+    const { values, low, high } = bars;
+    const chosen = this.chosen();
     say(this.title, `${this.heading(values.length)}${live.isForced() ? " (lines: its own)" : ""}`);
     chart.setAttribute("aria-valuemin", low);
     chart.setAttribute("aria-valuemax", high);

@@ -69,7 +69,7 @@ class MapView {
     this.node = element("div", { class: "ax-map-view" }, this.chooser, this.bar);
   }
 
-  draw() {
+  write() {
     const map = this.live.shownMap();
     this.bar.classList.toggle("ax-hidden", !map);
     if (!map) return;

@@ -58,14 +58,20 @@ class PairView {
     const pair = this.live.pair();
     this.node.hidden = !pair;
     if (!pair) return;
-    const { q, k, v, score, weight, d, scaled } = pair;
+    const { q, k, v, average } = pair;
+    this.rows(this.charts[0], [["q", q], ["k", k], ["q×k", q.map((a, i) => a * k[i])]]);
+    this.weights(pair);
+    this.rows(this.charts[2], [["v", v], ["o", average]]);
+  }
+
+  write() {
+    const pair = this.live.pair();
+    if (!pair) return;
+    const { q, k, score, weight, d, scaled } = pair;
     const product = q.map((a, i) => a * k[i]);
     say(this.titles[0], `q · k = ${number(product.reduce((a, b) => a + b, 0), 3)}${scaled ? `, divided by √${d}: ` : ": "}score ${number(score, 3)}${pair.mixed ? " (after the mix of heads)" : ""}`);
-    this.rows(this.charts[0], [["q", q], ["k", k], ["q×k", product]]);
     say(this.titles[1], `Softmax over ${pair.n} scores${pair.normed ? ", then the norm" : ""}: weight ${number(weight, 3)}`);
-    this.weights(pair);
     say(this.titles[2], "Average: this key's value v, and the average o of all values by their weights");
-    this.rows(this.charts[2], [["v", v], ["o", pair.average]]);
   }
 
   // Rows of signed bars, each on its own axis.
@@ -107,14 +113,16 @@ class PairView {
     context.fillStyle = live.ink.text;
     context.fillText("score", 0, half / 2 + 4);
     context.fillText("weight", 0, half * 1.5 + 12);
-    range(n).forEach((j) => {
-      const x = AXIS + j * step;
-      const bar = (value, base) => context.fillRect(x, base - value * (half - 2), Math.max(1, step - (step > 4 ? 1 : 0)), Math.max(1, value * (half - 2)));
+    const wide = Math.max(1, step - (step > 4 ? 1 : 0));
+    const bar = (j, value, base) => context.fillRect(AXIS + j * step, base - value * (half - 2), wide, Math.max(1, value * (half - 2)));
+    for (let j = 0; j < n; j++) {
       context.fillStyle = j === key ? PULLED : forbidden.has(j) ? live.ink.line : live.ink.muted;
-      bar((scores[j] - low) / (high - low || 1), half);
+      bar(j, (scores[j] - low) / (high - low || 1), half);
+    }
+    for (let j = 0; j < n; j++) {
       context.fillStyle = j === key ? PULLED : weights[j] < 0 ? live.ink.before : live.ink.accent;
-      bar(Math.abs(weights[j]) / most, height);
-    });
+      bar(j, Math.abs(weights[j]) / most, height);
+    }
     context.fillStyle = live.ink.muted;
     context.textAlign = "right";
     context.fillText(short(most), width, half + 14);
@@ -158,13 +166,18 @@ class SlotsView {
     this.node.hidden = !map;
     if (!map) return;
     const values = Array.from(live.lineOf(map));
-    say(this.title, `How the place at ${live.where(live.query(), live.side)} divides its weight among ${values.length} slots`);
     this.limit = Math.max(this.limit ?? 0.1, nextRound(Math.max(...values)));
     const { context, y, step, bottom, gap } = live.axes(this.chart, 0, this.limit, [0, this.limit], 9, values.length);
     values.forEach((value, i) => {
       context.fillStyle = i === live.slot(values.length) ? PULLED : live.ink.accent;
       context.fillRect(AXIS + i * step, Math.min(y(value), bottom - 1), Math.max(1, step - gap), Math.max(1, bottom - y(value)));
     });
+  }
+
+  write() {
+    const { live } = this;
+    const map = live.asking()?.maps.slot;
+    if (map) say(this.title, `How the place at ${live.where(live.query(), live.side)} divides its weight among ${map.shape[2]} slots`);
   }
 
   words() {

@@ -15,7 +15,7 @@ class SeedsView {
     live.controls.push(() => this.trainings.forEach(({ seed, input }) => (input.checked = seed === live.get("seed"))));
   }
 
-  draw() {
+  write() {
     const { live } = this;
     const now = this.trainings.find(({ seed }) => seed === live.get("seed"));
     this.tell(now, live.run, live.answer);

@@ -53,7 +53,6 @@ class SharesView {
     this.node.hidden = !map;
     if (!map) return;
     const [branches, C] = map.shape;
-    say(this.title, `Weights of the kernels, a column a channel, each sums to one${live.get("shares").length ? ": forced" : ""}`);
     const { context, y, step, gap } = live.axes(this.chart, 0, 1, [0, 0.5, 1], 9, C);
     range(C).forEach((c) => {
       let from = 0;
@@ -64,6 +63,10 @@ class SharesView {
         from = to;
       });
     });
+  }
+
+  write() {
+    say(this.title, `Weights of the kernels, a column a channel, each sums to one${this.live.get("shares").length ? ": forced" : ""}`);
   }
 
   words() {
