@@ -14,7 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from attention_lite.explorers import Column, TableExplorer
-from conftest import ROOT, watch_context
+from conftest import ROOT, drawn, watch_context
 
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 import explorers
