@@ -48,7 +48,7 @@ def show_bill(size: tuple[int, int], curves: Mapping[str, Sequence[float]]) -> N
     axes[0, 0].legend(ncols=2)
     for (name, curve), line in zip(curves.items(), ("-", "--", ":"), strict=True):
         (drawn,) = axes[1, 0].plot(curve, line)
-        axes[1, 0].text(len(curve) - 0.5, curve[-1], name, color=drawn.get_color(), va="center")
+        axes[1, 0].text(len(curve) - 0.5, max(curve[-1], 0.06), name, color=drawn.get_color(), va="center")
     axes[1, 0].set(xlabel="places apart", ylabel="correlation", ylim=(0, 1.02), xlim=(-1, len(curve) + 4),
                    xticks=(0, 1, 2, 4, 8, 16, 24))
     plt.show()
