@@ -49,7 +49,7 @@ def reading(scene: Scenes, weights: Tensor, digits: Sequence[int], limit: float 
     plt.show()
 
 
-def tables(weights: Tensor, names: Sequence[str], most: int = 10) -> None:
+def tables(weights: Tensor, names: Sequence[str], most: int = 10, limit: float = 0.5) -> None:
     """The first table of weights between channels, (n, C, C), and how much each channel is read in all n, by name.
 
     The channels that are read most come first.
@@ -57,11 +57,11 @@ def tables(weights: Tensor, names: Sequence[str], most: int = 10) -> None:
     read = weights.mean(1)                                             # (n, C)
     order = read.amax(0).argsort(descending=True)
     figure, (left, right) = plt.subplots(1, 2, figsize=(5.8, 2.4), width_ratios=(1, 1.1))
-    figures.heat(left, weights[0][:, order][order], (0, 1), names[0])
-    shown = figures.heat(right, read[:, order[:most]], (0, 1), "how much it is read")
+    figures.heat(left, weights[0][:, order][order], (0, limit), names[0])
+    shown = figures.heat(right, read[:, order[:most]], (0, limit), "how much it is read")
     right.set_axis_on()
     right.set(aspect="auto", yticks=range(len(names)), yticklabels=names, xticks=[], xlabel=f"{most} channels")
-    figures.colour_bar(figure, shown, (left, right), "weight")
+    figures.colour_bar(figure, shown, (left, right), "weight", extend="max")
     plt.show()
 
 
