@@ -553,6 +553,20 @@ def test_forbidding_nothing_changes_nothing_and_what_is_forbidden_gets_no_weight
     assert scoring.mass_on(maps, cues.on_disc(scenes)[:, None]).max() == 0
 
 
+def test_forbidding_to_heads_leaves_the_others_as_they_were():
+    net, scenes = own.load("cued-search", "self-attention", 0), few("cued-search")
+    disc, found = cues.around(cues.on_disc(scenes)), []
+    net.block.block.register_forward_hook(
+        lambda block, args, kwargs, _: found.append(block.attention(*args, **kwargs)["position"]), with_kwargs=True)
+    net(pictures(scenes))
+    with cues.forbidding(net, disc, [1, 2]):
+        net(pictures(scenes))
+    before, after = found
+    assert torch.equal(before[:, [0, 3]], after[:, [0, 3]])
+    assert not (after[:, [1, 2]] * disc.flatten(1)[:, None, None]).any()
+    assert torch.equal(cues.answers_without(net, scenes, disc, range(4)), cues.answers_without(net, scenes, disc))
+
+
 def test_maps_that_need_no_network_sum_to_one_and_fall_with_the_distance():
     scenes = few("cued-search")
     for make in (cues.nearness, cues.likeness_of_colour):

@@ -47,9 +47,10 @@ def show_bill(size: tuple[int, int], curves: Mapping[str, Sequence[float]]) -> N
                    xticklabels=steps)
     axes[0, 0].legend(ncols=2)
     for (name, curve), line in zip(curves.items(), ("-", "--", ":"), strict=True):
-        axes[1, 0].plot(curve, line, label=name)
-    axes[1, 0].set(xlabel="places apart", ylabel="correlation", ylim=(0, 1.02), xticks=(0, 1, 2, 4, 8, 16, 24))
-    axes[1, 0].legend(ncols=3, loc="lower left")
+        (drawn,) = axes[1, 0].plot(curve, line)
+        axes[1, 0].text(len(curve) - 0.5, max(curve[-1], 0.06), name, color=drawn.get_color(), va="center")
+    axes[1, 0].set(xlabel="places apart", ylabel="correlation", ylim=(0, 1.02), xlim=(-1, len(curve) + 4),
+                   xticks=(0, 1, 2, 4, 8, 16, 24))
     plt.show()
 
 
@@ -133,7 +134,7 @@ def show_loudness(loud: Mapping[str, Sequence[Row]], rows: Mapping[str, Sequence
             axes[0, 0].plot([row[kind] for row in of], [y + 0.1 - 0.2 * i] * len(of), "os"[i], color=figures.CYCLE[i],
                             alpha=0.75, label=("with the norm", "without it")[i] if y == 0 else None)
     axes[0, 0].axvline(1, color="0.6", linestyle=":", linewidth=1)
-    axes[0, 0].set(xscale="log", xlabel="size of the output over that of the values", yticks=range(len(loud)),
+    axes[0, 0].set(xscale="log", title="size of the output over that of the values", yticks=range(len(loud)),
                    yticklabels=list(loud), ylim=(len(loud) - 0.5, -0.5))
     axes[0, 0].legend(loc="lower right")
     names = {"as trained": "as trained", "a fixed factor": "a fixed factor", "the mean kept": "the mean kept"}

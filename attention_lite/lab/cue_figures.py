@@ -19,6 +19,7 @@ with extra("book"):
 
 CELL = READER_SCALE * 4     # a place in the pictures, in pixels
 SIGNED = "PuOr_r"
+FULL = 0.2                  # the weight from which on the colour is full, in all maps of the chapter
 
 
 def place(y: Tensor, x: Tensor) -> int:
@@ -56,39 +57,6 @@ def show_reach(scene: Scenes, seen: Mapping[str, Tensor]) -> None:
     plt.show()
 
 
-def show_network() -> None:
-    """The network of cued search as boxes, with its block in the middle."""
-    lines = [["picture\n3 × 48 × 48", "three con-\nvolutions", "x\n48 × 12 × 12", "x + block\n(of LN x)"],
-             ["ten scores", "two linear\nlayers", "largest over\nall places", "convolution"]]
-    _, ax = plt.subplots(figsize=(figures.WIDTH, 1.9))
-    for y, line in enumerate(lines):
-        for x, text in enumerate(line):
-            ax.text(x, -y, text, ha="center", va="center", fontsize=10,
-                    bbox={"boxstyle": "round", "fc": ("C1", 0.14) if "block" in text else "none"})
-        for x in range(3):
-            tail, head = (x + 0.4, x + 0.6) if y == 0 else (x + 0.6, x + 0.4)
-            ax.annotate("", (head, -y), (tail, -y), arrowprops={"arrowstyle": "->"})
-    ax.annotate("", (3, -0.72), (3, -0.28), arrowprops={"arrowstyle": "->"})
-    ax.set(xlim=(-0.5, 3.5), ylim=(-1.4, 0.4))
-    ax.set_axis_off()
-    plt.show()
-
-
-def show_tokens(scene: Scenes, X: Tensor, rows: Mapping[str, int]) -> None:
-    """The scene under its grid of places, and their tokens as the rows of X; some places by name."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(figures.WIDTH, 2.7))
-    figures.picture(left, for_readers(scene)[0], "144 places")
-    for line in range(CELL, 12 * CELL, CELL):
-        left.axhline(line - 0.5, color="white", linewidth=0.4, alpha=0.6)
-        left.axvline(line - 0.5, color="white", linewidth=0.4, alpha=0.6)
-    for at in rows.values():
-        mark(left, at)
-    shown = right.imshow(X, aspect="auto", vmin=-2, vmax=2, cmap=SIGNED)
-    right.set(title="X: 144 tokens", xlabel="48 numbers", xticks=[], yticks=list(rows.values()), yticklabels=list(rows))
-    figures.colour_bar(figure, shown, right, "", extend="both")
-    plt.show()
-
-
 def show_rows(rows: Mapping[str, Tensor], numbers: str, label: str = "") -> None:
     """Vectors of one length as rows of cells, by name, on a scale about zero."""
     values = torch.stack(list(rows.values()))
@@ -106,10 +74,10 @@ def show_softmax(scene: Scenes, scores: Tensor, weights: Tensor, asks: int) -> N
     limit = float(scores.abs().max())
     shown = figures.heat(axes[0, 0], scores.view(12, 12), (-limit, limit), "scores S", cmap=SIGNED)
     figures.outline(axes[0, 0], disc_mask(scene)[0] > 0.5, (12, 12), "black")
-    figures.colour_bar(figure, shown, axes[0, 0], "")
-    shown = figures.glow(axes[0, 1], for_readers(scene)[0], weights.view(12, 12), 0.5, "weights A")
+    figures.colour_bar(figure, shown, axes[0, 0], "score")
+    shown = figures.glow(axes[0, 1], for_readers(scene)[0], weights.view(12, 12), FULL, "weights A")
     mark(axes[0, 1], asks)
-    figures.colour_bar(figure, shown, axes[0, 1], "", extend="max")
+    figures.colour_bar(figure, shown, axes[0, 1], "weight", extend="max")
     plt.show()
 
 
@@ -118,7 +86,7 @@ def show_heads(scene: Scenes, weights: Tensor, asks: int) -> None:
     on = cues.on_disc(scene)[0].flatten()
     figure, axes = figures.panels(2, 2, 2.3, 2.3)
     for head, ax in enumerate(axes.flat):
-        shown = figures.glow(ax, for_readers(scene)[0], weights[head].view(12, 12), 0.5,
+        shown = figures.glow(ax, for_readers(scene)[0], weights[head].view(12, 12), FULL,
                              f"head {head}: {weights[head][on].sum():.2f}")
         mark(ax, asks)
     figures.colour_bar(figure, shown, axes, "weight", extend="max")
@@ -204,7 +172,7 @@ def show_maps(scenes: Scenes, kinds: Mapping[str, Callable[[Scenes], Tensor]]) -
         for n, ax in enumerate(line):
             scene = scenes[n:n + 1]
             title = ax.get_title()
-            shown = figures.glow(ax, for_readers(scene)[0], look(scene).view(12, 12), 0.2, title)
+            shown = figures.glow(ax, for_readers(scene)[0], look(scene).view(12, 12), FULL, title)
             figures.outline(ax, disc_mask(scene, READER_SCALE)[0] > 0.5, (12 * CELL, 12 * CELL))
             mark(ax, middles(scene)[0])
     figures.colour_bar(figure, shown, axes, "weight", extend="max")

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from attention_lite import figures
 from attention_lite.extras import extra
-from attention_lite.lab import scoring
 from attention_lite.lab.experiments import crops, slots, sums
 from attention_lite.lab.scenes import Scenes, for_readers, masks
 
@@ -27,18 +26,6 @@ def show_widths(maps: Mapping[str, Tensor], limit: float) -> None:
     for ax, (name, A) in zip(axes, maps.items(), strict=True):
         shown = figures.heat(ax, A, (0, limit), f"{name}\n{A.shape[0]} × {A.shape[1]}")
     figures.colour_bar(figure, shown, axes, "weight", extend="max")
-    plt.show()
-
-
-def show_scores(scene: Scenes, L: Tensor, grid: tuple[int, int], limit: float) -> None:
-    """The scene, and the scores (N, S) of its places, S a multiple of eight, a small map a slot."""
-    height, width = grid
-    tiles = torch.nn.functional.pad(L.T.unflatten(1, grid), (0, 1, 0, 1), value=torch.nan)
-    sheet = tiles.view(-1, 8, height + 1, width + 1).transpose(1, 2).flatten(2).flatten(0, 1)
-    figure, axes = plt.subplots(2, 1, figsize=(5.6, 5.2), height_ratios=(1, 1.6))
-    figures.picture(axes[0], for_readers(scene)[0], "the scene")
-    shown = figures.heat(axes[1], sheet, (-limit, limit), "the scores of 32 slots", cmap="PuOr_r")
-    figures.colour_bar(figure, shown, axes[1], "L", extend="both")
     plt.show()
 
 
@@ -64,18 +51,6 @@ def show_moves(scene: Scenes, moves: Mapping[str, Tensor], limit: float) -> None
             figures.outline(ax, mask > 0.5, tuple(move.shape))
     figures.colour_bar(figure, shown, axes, "moves by", extend="max")
     plt.show()
-
-
-def place_that_changes_most(x: Tensor, scene: Scenes, A: Tensor) -> tuple[int, int]:
-    """Of the places on digits whose features x (n, C, h, w) stay, the one whose weights A (n, N, S) change most.
-
-    Returns the number of the digit, and that of the place.
-    """
-    stays = (x == x[:1]).all(0).all(0).flatten()
-    cover = scoring.on_grid(masks(scene), tuple(x.shape[-2:]))[0].flatten(1)            # (digits, N)
-    change = (A - A.mean(0)).abs().sum((0, 2)) * stays * cover
-    digit = int(change.amax(1).argmax())
-    return digit, int(change[digit].argmax())
 
 
 # The experiment

@@ -8,37 +8,31 @@ from torch import Tensor
 from attention_lite import figures
 from attention_lite.extras import extra
 from attention_lite.lab import scoring
-from attention_lite.lab.checkpoints import load_checkpoint
 from attention_lite.lab.scenes import READER_SCALE, Scenes, for_readers, masks, target_mask
 
 with extra("book"):
     import matplotlib.pyplot as plt
 
 DARK = 0.25                         # how much light is left where nothing is painted
-MARKS, LINES = "os^Dv", ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))       # one a training
-EVERY = 50                          # steps between two numbers of a training's record
+MARKS = "os^Dv"                     # one a training
 
 
-def painted(scenes: Scenes, rows: Mapping[str, Tensor], titles: Sequence[str] = (), *,
-                 pictures: bool = True) -> None:
+def painted(scenes: Scenes, rows: Mapping[str, Tensor]) -> None:
     """Scenes in columns, and below each a row for each region (n, S, S), by name: only what is painted stays light.
 
     The number in a corner is its IoU with the digit that is asked for.
     """
     crisp = for_readers(scenes)
-    first = int(pictures)
-    _, axes = figures.panels(len(rows) + first, len(scenes), 1.75, 1.75)
-    for ax, image in zip(axes[0], crisp, strict=True) if pictures else ():
+    _, axes = figures.panels(len(rows) + 1, len(scenes), 1.75, 1.75)
+    for ax, image in zip(axes[0], crisp, strict=True):
         figures.picture(ax, image)
-    for line, (name, region) in zip(axes[first:], rows.items(), strict=True):
+    for line, (name, region) in zip(axes[1:], rows.items(), strict=True):
         light = region.repeat_interleave(READER_SCALE, 1).repeat_interleave(READER_SCALE, 2)[..., None]
         fits = scoring.overlap(region, target_mask(scenes) > 0.5)
         for ax, image, fit in zip(line, crisp * (DARK + (1 - DARK) * light), fits, strict=True):
             figures.picture(ax, image)
             ax.text(0.04, 0.96, f"{fit:.2f}", transform=ax.transAxes, va="top", color="white")
         _name(line[0], name)
-    for ax, title in zip(axes[0], titles, strict=False):
-        ax.set_title(title)
     plt.show()
 
 
@@ -55,21 +49,7 @@ def reading(scene: Scenes, weights: Tensor, digits: Sequence[int], limit: float 
     plt.show()
 
 
-def strengths(task: str, model: str, seeds: Sequence[int]) -> None:
-    """The paths of alpha and beta in training, a line a training."""
-    figure, axes = figures.panels(1, 2, 2.75, 2.4)
-    for ax, name in zip(axes[0], ("alpha", "beta"), strict=True):
-        for seed, line in zip(seeds, LINES, strict=False):
-            path = load_checkpoint(task, model, seed)[1]["scalars"][name]
-            ax.plot([EVERY * i for i in range(len(path))], path, linestyle=line, label=f"training {seed}")
-        ax.axhline(0, color="0.6", linewidth=1)
-        ax.set(title=rf"$\{name}$", xlabel="step", ylim=(-0.6, 0.6))
-    axes[0, 1].set_yticks([])
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    plt.show()
-
-
-def tables(weights: Tensor, names: Sequence[str], most: int = 10) -> None:
+def tables(weights: Tensor, names: Sequence[str], most: int = 10, limit: float = 0.5) -> None:
     """The first table of weights between channels, (n, C, C), and how much each channel is read in all n, by name.
 
     The channels that are read most come first.
@@ -77,11 +57,11 @@ def tables(weights: Tensor, names: Sequence[str], most: int = 10) -> None:
     read = weights.mean(1)                                             # (n, C)
     order = read.amax(0).argsort(descending=True)
     figure, (left, right) = plt.subplots(1, 2, figsize=(5.8, 2.4), width_ratios=(1, 1.1))
-    figures.heat(left, weights[0][:, order][order], (0, 1), names[0])
-    shown = figures.heat(right, read[:, order[:most]], (0, 1), "how much it is read")
+    figures.heat(left, weights[0][:, order][order], (0, limit), names[0])
+    shown = figures.heat(right, read[:, order[:most]], (0, limit), "how much it is read")
     right.set_axis_on()
     right.set(aspect="auto", yticks=range(len(names)), yticklabels=names, xticks=[], xlabel=f"{most} channels")
-    figures.colour_bar(figure, shown, (left, right), "weight")
+    figures.colour_bar(figure, shown, (left, right), "weight", extend="max")
     plt.show()
 
 

@@ -4,7 +4,7 @@ Beside a trained map stand three that need no training: the network's own before
 of colour. The head is named on validation scenes, and so are the scales of nearness and of colour.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 
@@ -63,9 +63,13 @@ def forbidden(scenes: Scenes) -> dict[str, Tensor]:
 
 
 @contextmanager
-def forbidding(net: nn.Module, where: Tensor) -> Iterator[None]:
-    """No query of `net.block` reads these places, (n, h, w), in the next call with n pictures."""
+def forbidding(net: nn.Module, where: Tensor, heads: Iterable[int] | None = None) -> Iterator[None]:
+    """No query of `net.block`, or of these heads, reads these places, (n, h, w), in the next call with n pictures."""
     mask = ~where.flatten(1)[:, None, None]
+    if heads is not None:
+        chosen = torch.zeros(net.block.block.h, dtype=torch.bool)
+        chosen[list(heads)] = True
+        mask = mask | ~chosen[:, None, None]                               # (n, heads, 1, keys)
     handle = net.block.block.register_forward_pre_hook(
         lambda _, args, kwargs: (args, kwargs | {"mask": mask}), with_kwargs=True)
     try:
@@ -75,12 +79,12 @@ def forbidding(net: nn.Module, where: Tensor) -> Iterator[None]:
 
 
 @torch.no_grad()
-def answers_without(net: nn.Module, scenes: Scenes, where: Tensor) -> Tensor:
-    """What the network reads if nobody may read these places: (n,)."""
+def answers_without(net: nn.Module, scenes: Scenes, where: Tensor, heads: Iterable[int] | None = None) -> Tensor:
+    """What the network reads if nobody, or none of these heads, may read these places: (n,)."""
     found = []
     for start in range(0, len(scenes), own.CHUNK):
         part = slice(start, start + own.CHUNK)
-        with forbidding(net, where[part]):
+        with forbidding(net, where[part], heads):
             found.append(net(pictures(scenes[part])).argmax(1))
     return torch.cat(found)
 
