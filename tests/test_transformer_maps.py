@@ -40,13 +40,6 @@ def test_a_neighbour_is_found_in_its_direction_alone(name, step):
     assert found == {other: pytest.approx(0.6 if other == name else 0.0) for other in tm.NEIGHBOURS}
 
 
-def test_all_steps_around():
-    found = tm.around(shifted(1, -2)[None], 2)
-    expected = torch.zeros(1, 5, 5)
-    expected[0, 2 + 1, 2 - 2] = 0.6
-    assert torch.allclose(found, expected)
-
-
 def test_distances():
     uniform = torch.full((2, 3, 17, 17), 1 / 17)
     places = [(i, j) for i in range(4) for j in range(4)]
@@ -134,6 +127,23 @@ def test_a_map_is_shown_on_its_photograph_with_query_and_outline():
     assert 0 < outline.min() < outline.max() < 223
     assert bar.get_ylabel() == "weight"
     plt.close(figure)
+
+
+def test_more_than_three_maps_stand_in_rows_of_three():
+    figure = transformer_figures.show({f"{i}": torch.zeros(16, 16) for i in range(4)}, 0.5, "chelsea")
+    *maps, _ = figure.axes
+    places = [ax.get_subplotspec() for ax in maps]
+    assert [(place.rowspan.start, place.colspan.start) for place in places] == [(0, 0), (0, 1), (0, 2), (1, 0)]
+    assert [ax.get_title() for ax in maps] == ["0", "1", "2", "3"]
+    plt.close(figure)
+
+
+def test_a_role_is_marked_beside_others_of_its_layer():
+    transformer_figures.distances(torch.tensor([[1.0, 2.0, 3.0]]), torch.ones(1, 3), 4.0, {(0, 2): "v", (0, 0): "^"})
+    black = [line for line in plt.gca().lines if line.get_color() == "black"]
+    plt.close()
+    marks = {line.get_marker(): line.get_xydata()[0].tolist() for line in black}
+    assert marks == {"v": [-0.25, 3.0], "^": [0.25, 1.0]}
 
 
 def test_glow_lets_the_photograph_be_seen_where_there_is_no_weight():

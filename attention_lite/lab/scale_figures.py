@@ -224,20 +224,3 @@ def size_changes(named: Mapping[str, Sequence[Row]], splits: Sequence[int]) -> d
     axes[-1, 1].set_xlabel("kernel")
     plt.show()
     return found
-
-
-def silent_units(rows: Sequence[Row], titles: Mapping[str, str]) -> dict[tuple[str, bool], list[int]]:
-    """The hidden units that fire in no scene, before training and after it: (model, trained) -> a count a row."""
-    _, ax = plt.subplots(figsize=(figures.WIDTH, 2))
-    found = {}
-    for y, model in enumerate(titles):
-        for trained, name in enumerate(("before training", "trained")):
-            of = found[model, bool(trained)] = [sum(row["silent units"]) for row in rows
-                                                if (row["model"], row["trained"]) == (model, bool(trained))]
-            ax.plot(of, [y + 0.2 * trained] * len(of), "os"[trained], alpha=0.8, color=f"C{trained}",
-                    label=None if y else name)
-    ax.set(xlim=(-1, 48), ylim=(1.6, -0.5), yticks=range(len(titles)), yticklabels=list(titles.values()),
-           xlabel="of 48 hidden units, those that fire in no scene")
-    ax.legend(loc="lower right")
-    plt.show()
-    return found

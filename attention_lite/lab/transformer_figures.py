@@ -21,41 +21,36 @@ RIGHT, WRONG = figures.CYCLE[:2]
 
 def show(weights: Mapping[str, Tensor], limit: float, photograph: str, query: Sequence[int] = (),
          outlined: Sequence[str] = (), label: str = "weight") -> Figure:
-    """Maps of one photograph by their titles, {title: (side, side)}, glowing over it, side by side; returns the figure.
+    """Maps of one photograph by their titles, {title: (side, side)}, glowing over it, in rows of up to three.
 
     Args:
         limit: the weight at which the colours end.
         query: patches to mark by a white dot, numbered row by row.
         outlined: names of regions to outline in white.
         label: what the colour bar is of.
+
+    Returns the figure.
     """
-    width = 5.4 / len(weights)
-    figure, axes = figures.panels(1, len(weights), width=width, height=0.85 * width + 0.4)
-    for ax, (title, values) in zip(axes[0], weights.items(), strict=True):
+    columns = min(len(weights), 3)
+    width = 5.4 / columns
+    figure, axes = figures.panels(-(-len(weights) // columns), columns, width=width, height=0.85 * width + 0.4)
+    for ax in axes.flat[len(weights):]:
+        ax.remove()
+    shown = axes.flat[:len(weights)]
+    for ax, (title, values) in zip(shown, weights.items(), strict=True):
         heat = figures.glow(ax, image(photograph)[0].permute(1, 2, 0), values, limit, title)
         _outline(ax, photograph, outlined, SIDE)
         side = values.shape[-1]
         for place in query:
             row, column = divmod(int(place), side)
             _dot(ax, (column + 0.5) * SIDE / side - 0.5, (row + 0.5) * SIDE / side - 0.5)
-    figures.colour_bar(figure, heat, axes, label, extend="max")
+    figures.colour_bar(figure, heat, shown, label, extend="max")
     return figure
 
 
-def grids(values: Mapping[str, tuple[int, Tensor]], limits: tuple[float, float], label: str, cmap: str = figures.MAP,
-          photograph: str = "", outlined: Sequence[str] = (), extend: str = "neither") -> None:
-    """Maps without the photograph, {title: (patch with a white dot, (N,))}, regions of a photograph outlined."""
-    figure, axes = figures.panels(1, len(values), width=5.4 / len(values), height=5.4 / len(values) + 0.3)
-    for ax, (title, (place, value)) in zip(axes[0], values.items(), strict=True):
-        heat = figures.heat(ax, value.reshape(GRID, GRID), limits, title, cmap)
-        _dot(ax, place % GRID, place // GRID)
-        _outline(ax, photograph, outlined, GRID)
-    figures.colour_bar(figure, heat, axes, label, extend=extend)
-
-
-def cut(pixels: Tensor, patch: int) -> None:
-    """A photograph (1, 3, 224, 224) under its grid of patches, and one of them in large."""
-    _, axes = figures.panels(1, 2, width=3, height=3.2)
+def patch_and_place(pixels: Tensor, patch: int, alike: Tensor) -> None:
+    """A photograph (1, 3, 224, 224) under its grid, a patch in large, how alike its place is to all others', (N,)."""
+    figure, axes = figures.panels(1, 3, width=1.85, height=2.1)
     shown, size = pixels[0].permute(1, 2, 0), SIDE // GRID
     figures.picture(axes[0, 0], shown, f"{GRID} × {GRID} patches")
     for line in range(0, SIDE + 1, size):
@@ -63,8 +58,11 @@ def cut(pixels: Tensor, patch: int) -> None:
         axes[0, 0].axhline(line - 0.5, color="white", linewidth=0.5)
     row, column = divmod(patch, GRID)
     top, left = size * row, size * column
-    figures.picture(axes[0, 1], shown[top:top + size, left:left + size], f"patch {patch}: row {row}, column {column}")
     axes[0, 0].add_patch(plt.Rectangle((left - 0.5, top - 0.5), size, size, fill=False, edgecolor=WRONG, linewidth=2))
+    figures.picture(axes[0, 1], shown[top:top + size, left:left + size], f"patch {patch}")
+    heat = figures.heat(axes[0, 2], alike.reshape(GRID, GRID), (-1, 1), "its place", "PuOr")
+    _dot(axes[0, 2], column, row)
+    figures.colour_bar(figure, heat, axes[0, 2], "cosine")
 
 
 def dots(kinds: Sequence[str], values: Tensor, label: str) -> None:
@@ -77,12 +75,24 @@ def dots(kinds: Sequence[str], values: Tensor, label: str) -> None:
     ax.set(ylim=(len(kinds) - 0.5, -0.5), xlabel=label)
 
 
-def distances(trained: Tensor, untrained: Tensor, uniform: float) -> None:
-    """How far each head looks, (layers, heads), in the trained network and an untrained one; uniform weights."""
+def distances(trained: Tensor, untrained: Tensor, uniform: float, roles: Mapping[tuple[int, int], str]) -> None:
+    """How far each head looks, in patches, in the trained network and an untrained one.
+
+    Args:
+        trained, untrained: (layers, heads).
+        uniform: how far uniform weights look.
+        roles: (layer, head) -> the marker of a head that shall stand out, beside others of its layer.
+    """
     _, ax = plt.subplots(figsize=(figures.WIDTH, 3.4))
     layers = range(len(trained))
-    for head in trained.T:
-        ax.plot(layers, head, "o", color=RIGHT, markersize=6)
+    for layer, row in enumerate(trained):
+        apart = [head for of, head in roles if of == layer]
+        for head, far in enumerate(row):
+            if head in apart:
+                x = layer + 0.5 * (apart.index(head) - (len(apart) - 1) / 2)
+                ax.plot(x, far, roles[layer, head], color="black", markersize=10)
+            else:
+                ax.plot(layer, far, "o", color=RIGHT, markersize=6)
     ax.plot(layers, trained.mean(1), color=RIGHT, label="mean of the heads")
     ax.plot(layers, untrained.mean(1), "x", color=WRONG, label="untrained")
     ax.axhline(uniform, color="0.4", linewidth=1, linestyle="--", label="uniform")

@@ -68,13 +68,6 @@ def named_for_neighbours(
     return found
 
 
-def around(maps: Tensor, reach: int) -> Tensor:
-    """`neighbour_weight` for all steps up to `reach`: (…) -> (…, 2 reach + 1, 2 reach + 1), the patch in the middle."""
-    steps = range(-reach, reach + 1)
-    return torch.stack([torch.stack([neighbour_weight(maps, (down, right)) for right in steps], -1)
-                        for down in steps], -2)
-
-
 def rollout(maps: Tensor) -> Tensor:
     """Attention rollout of Abnar and Zuidema (2020): (layers, heads, N, N) -> (N, N), each row sums to one.
 
