@@ -1,6 +1,6 @@
-"""Figures of chapters 03 and 04: gates of places beside and upon their pictures, and pictures painted over by them."""
+"""Figures of chapters 01 to 04: what gates let pass, gates of places with their pictures, and pictures painted over."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,27 @@ from attention_lite.lab.training import pictures
 
 with extra("book"):
     import matplotlib.pyplot as plt
+
+
+def passing(framed: Sequence[Scenes], features: Tensor, gates: Tensor, channels: Sequence[int], limit: float) -> None:
+    """A column for each of one scene's frames: the picture, and below what passes of some channels, with their gates.
+
+    Args:
+        framed: the scene in each of n frames.
+        features: what the block gets, (n, C, h, w).
+        gates: of the channels, (n, C).
+        channels: numbers of those that are shown.
+        limit: the activity at which the colours end.
+    """
+    figure, axes = figures.panels(1 + len(channels), len(framed), figures.WIDTH / len(framed), 1.8)
+    for scene, x, s, column in zip(framed, features, gates, axes.T, strict=True):
+        figures.picture(column[0], for_readers(scene)[0])
+        for c, ax in zip(channels, column[1:], strict=True):
+            shown = figures.heat(ax, s[c] * x[c], (0, limit), f"{c}: gate {s[c]:.2f}", "magma")
+            for digit in masks(scene)[0] > 0.5:
+                figures.outline(ax, digit, tuple(x.shape[1:]))
+    figures.colour_bar(figure, shown, axes[1:], "what passes", extend="max")
+    plt.show()
 
 
 def beside_pictures(scenes: Scenes, maps: Mapping[str, Tensor], label: str,
