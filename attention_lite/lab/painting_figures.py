@@ -20,7 +20,7 @@ MARKS = "os^Dv"                     # one a training
 def painted(scenes: Scenes, rows: Mapping[str, Tensor]) -> None:
     """Scenes in columns, and below each a row for each region (n, S, S), by name: only what is painted stays light.
 
-    The number in a corner is its IoU with the digit that is asked for.
+    The number above each is its IoU with the digit that is asked for.
     """
     crisp = for_readers(scenes)
     _, axes = figures.panels(len(rows) + 1, len(scenes), 1.75, 1.75)
@@ -30,8 +30,7 @@ def painted(scenes: Scenes, rows: Mapping[str, Tensor]) -> None:
         light = region.repeat_interleave(READER_SCALE, 1).repeat_interleave(READER_SCALE, 2)[..., None]
         fits = scoring.overlap(region, target_mask(scenes) > 0.5)
         for ax, image, fit in zip(line, crisp * (DARK + (1 - DARK) * light), fits, strict=True):
-            figures.picture(ax, image)
-            ax.text(0.04, 0.96, f"{fit:.2f}", transform=ax.transAxes, va="top", color="white")
+            figures.picture(ax, image, f"{fit:.2f}")
         _name(line[0], name)
     plt.show()
 
@@ -82,14 +81,16 @@ def channel(scene: Scenes, maps: Mapping[str, Tensor], names: Sequence[str], lim
 
 
 def trainings(rows: Mapping[str, Sequence[float]], label: str, limits: tuple[float, float],
-                   marked: float) -> None:
-    """A row for each measure, by name, and a line through them for each training; `marked` is drawn dotted."""
-    _, ax = plt.subplots(figsize=(4.2, 1 + 0.35 * len(rows)))
-    for i, values in enumerate(torch.tensor(list(rows.values())).T.tolist()):
-        ax.plot(values, range(len(rows)), marker=MARKS[i], linewidth=1, markersize=7, alpha=0.8, label=f"training {i}")
+              marked: float) -> None:
+    """A row for each measure, by name, and in it a mark for each training, a little apart; `marked` is drawn dotted."""
+    _, ax = plt.subplots(figsize=(figures.WIDTH, 1 + 0.5 * len(rows)))
+    of_trainings = torch.tensor(list(rows.values())).T.tolist()
+    for i, values in enumerate(of_trainings):
+        apart = 0.2 * (i - (len(of_trainings) - 1) / 2)
+        ax.plot(values, [y + apart for y in range(len(rows))], MARKS[i], markersize=7, alpha=0.8, label=f"training {i}")
     ax.axvline(marked, color="0.6", linewidth=1, linestyle=":", zorder=0)
     ax.set(xlim=limits, ylim=(len(rows) - 0.5, -0.5), yticks=range(len(rows)), yticklabels=list(rows), xlabel=label)
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(of_trainings))
     plt.show()
 
 
@@ -108,7 +109,7 @@ def map_and_loss(dots: Mapping[str, Sequence[tuple[float, float]]], even: float)
         ax.plot(*zip(*points, strict=True), mark, label=name, markersize=7, alpha=0.8)
     ax.axvline(even, color="0.6", linewidth=1, linestyle=":", zorder=0)
     ax.set(xlim=(-0.03, 1.03), ylim=(-0.1, 1), xlabel="weight on the disc", ylabel="IoU lost without α")
-    ax.legend()
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     plt.show()
 
 
