@@ -1,6 +1,6 @@
-"""Figures of chapters 03 and 04: gates of places beside their pictures, and pictures painted over by them."""
+"""Figures of chapters 01 to 04: what gates let pass, gates of places with their pictures, and pictures painted over."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,27 @@ from attention_lite.lab.training import pictures
 
 with extra("book"):
     import matplotlib.pyplot as plt
+
+
+def passing(framed: Sequence[Scenes], features: Tensor, gates: Tensor, channels: Sequence[int], limit: float) -> None:
+    """A column for each of one scene's frames: the picture, and below what passes of some channels, with their gates.
+
+    Args:
+        framed: the scene in each of n frames.
+        features: what the block gets, (n, C, h, w).
+        gates: of the channels, (n, C).
+        channels: numbers of those that are shown.
+        limit: the activity at which the colours end.
+    """
+    figure, axes = figures.panels(1 + len(channels), len(framed), figures.WIDTH / len(framed), 1.8)
+    for scene, x, s, column in zip(framed, features, gates, axes.T, strict=True):
+        figures.picture(column[0], for_readers(scene)[0])
+        for c, ax in zip(channels, column[1:], strict=True):
+            shown = figures.heat(ax, s[c] * x[c], (0, limit), f"{c}: gate {s[c]:.2f}", "magma")
+            for digit in masks(scene)[0] > 0.5:
+                figures.outline(ax, digit, tuple(x.shape[1:]))
+    figures.colour_bar(figure, shown, axes[1:], "what passes", extend="max")
+    plt.show()
 
 
 def beside_pictures(scenes: Scenes, maps: Mapping[str, Tensor], label: str,
@@ -29,37 +50,18 @@ def beside_pictures(scenes: Scenes, maps: Mapping[str, Tensor], label: str,
     plt.show()
 
 
-def on_and_off(gates: Mapping[str, Tensor], on: Tensor, label: str) -> None:
-    """A histogram for each of the named gates, (…, n, h, w): those where `on`, (n, h, w), is true, and the others."""
-    _, axes = figures.panels(len(gates), 1, figures.WIDTH, 1.3)
-    for (name, g), ax in zip(gates.items(), axes[:, 0], strict=True):
-        for part, words in ((on, "on the digit"), (~on, "off it")):
-            values = g[..., part].flatten()
-            ax.hist(values, bins=10, range=(0, 1), histtype="step", weights=torch.full_like(values, 1 / len(values)),
-                    label=words)
-        ax.set(title=name, xlim=(0, 1), ylim=(0, 1), ylabel="share")
-    axes[0, 0].legend(loc="upper left")
-    axes[-1, 0].set_xlabel(label)
-    plt.show()
-
-
-def two_ways(net: nn.Module, scenes: Scenes, block: int = 2) -> None:
-    """For each scene: the gates of places of a residual block, and how much its branch and its shortcut carry."""
-    last = net.blocks[block]
-    with torch.no_grad():
-        x = net.stem(pictures(scenes))
-        for earlier in net.blocks[:block]:
-            x = earlier(x)
-        branch = last.convs(x)
-        carried = {"the gates": last.gate.attention(branch)["spatial"],
-                   "the branch": last.gate(branch).abs().mean(1), "the shortcut": last.skip(x).abs().mean(1)}
-    figure, axes = figures.panels(len(scenes), 3, 1.6, 1.6)
-    for i, row in enumerate(axes):
-        for ax, (name, v) in zip(row, carried.items(), strict=True):
-            gates = name == "the gates"
-            shown = figures.heat(ax, v[i], (0, 1 if gates else 2), name if i == 0 else "",
-                                 figures.MAP if gates else "magma")
-    figures.colour_bar(figure, shown, axes, "activity", extend="max")
+def lit(scene: Scenes, gates: Tensor, passes: Tensor) -> None:
+    """Gates of one scene's places (h, w), the picture with each place as bright as its gate, and what passes (h, w)."""
+    image, digit = for_readers(scene)[0], masks(scene)[0, 0] > 0.5
+    lamp = torch.kron(gates, torch.ones(len(image) // len(gates), len(image) // len(gates)))
+    figure, (axes,) = figures.panels(1, 3, figures.WIDTH / 3, 2.2)
+    figures.picture(axes[1], image * lamp[..., None], "lit by g")
+    for ax, values, high, title, palette in ((axes[0], gates, 1, "the gates g", figures.MAP),
+                                             (axes[2], passes, 2, "what passes", "magma")):
+        shown = figures.heat(ax, values, (0, high), title, palette)
+        figure.colorbar(shown, ax=ax, orientation="horizontal", shrink=0.9, aspect=12,
+                        extend="max" if float(values.max()) > high else "neither")
+        figures.outline(ax, digit, tuple(values.shape), "black" if ax is axes[0] else "white")
     plt.show()
 
 
