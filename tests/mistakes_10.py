@@ -59,7 +59,7 @@ MISTAKES = {
     "external-places": [
         ("a", "nothing for or against the ones"),
         ("c", "what the block is measured against"),
-        ("d", "What does a sum over places keep"),
+        ("d", "Which sums would mislead"),
         ("where", "choose one of the letters"),
     ],
     "external-forge": [

@@ -26,7 +26,7 @@ Forged = tuple[tuple[int, float], ...]           # the number of a sum, and its 
 _PLACES = {
     "a": "those say nothing for or against the ones that have learned, and these do read the old digit.",
     "c": "that is what the block is measured against. It is no objection to what the sums are said to hold.",
-    "d": "so it is, and the sums are made of memory and picture together. What does a sum over places keep of where?",
+    "d": "so it is, and the sums are made of memory and picture. Which sums would mislead, if they told where?",
 }
 
 

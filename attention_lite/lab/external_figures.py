@@ -31,12 +31,12 @@ def show_widths(maps: Mapping[str, Tensor], limit: float) -> None:
 
 def show_slots(scenes: Mapping[str, Scenes], A: Tensor, numbers: Sequence[int], grid: tuple[int, int]) -> None:
     """How much each place takes from some slots, a row each, in scenes by their names; A (n, h, N, S)."""
-    figure, axes = figures.panels(len(numbers), len(scenes), 1.83, 1.9)
+    figure, axes = figures.panels(len(numbers), len(scenes), 1.83, 2.1)
     for row, number in zip(axes, numbers, strict=True):
         head, slot = divmod(int(number), A.shape[3])
         for ax, (name, scene), weights in zip(row, scenes.items(), A, strict=True):
             shown = figures.glow(ax, for_readers(scene)[0], weights[head, :, slot].unflatten(0, grid), 1,
-                                 f"{name}, slot {slot}")
+                                 f"{name}\nhead {head}, slot {slot}")
     figures.colour_bar(figure, shown, axes, "A")
     plt.show()
 
