@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import io
 import json
 import sys
 import threading
@@ -15,8 +17,10 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, Page, Route, sync_playwright
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Error, Locator, Page, Route, sync_playwright
 
 from browser import BY_HAND, launch
 from budget import Budget
@@ -154,6 +158,16 @@ def drawn(page: Page) -> Page:
     """The page, when it has drawn what was last asked of it: explorers draw in the next frame."""
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     return page
+
+
+def canvas_pixels(canvas: Locator) -> np.ndarray:
+    """What a canvas shows, (height, width, 3) from 0 to 255 in its own pixels, once what was last asked for is drawn.
+
+    It travels as a picture: as a list of numbers it would take seconds.
+    """
+    drawn(canvas.page)
+    packed = canvas.evaluate("canvas => canvas.toDataURL('image/png').split(',')[1]")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(packed))).convert("RGB"))
 
 
 def thread_ms(page: Page, act: Callable[[], object], *events: str) -> list[float]:

@@ -753,7 +753,7 @@ def test_every_checkpoint_is_shipped_and_no_other():
     assert expected == {path.name for path in checkpoints.FOLDER.iterdir()}
 
 
-FIRST = 300              # of a record's 2000 scenes, read again for every checkpoint
+FIRST = 100              # of a record's 2000 scenes, read again for every checkpoint
 
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: "--".join(map(str, run)))

@@ -23,7 +23,7 @@ from attention_lite.explorers import LiveExplorer
 from attention_lite.explorers.live import _shuffled
 from attention_lite.lab import TASKS, Scenes, disc_mask, enlarge, load_checkpoint, masks, pictures, scoring
 from attention_lite.lab.live import Stage, stage
-from conftest import Watch, drawn, until
+from conftest import Watch, canvas_pixels, drawn, until
 
 TOLERANCE = 1e-3
 COMMON = ("answer", "map", "heads", "pair", "strip", "count")
@@ -298,16 +298,9 @@ def test_the_count_of_cued_search_is_torchs(page: Page, site: Path, palette: dic
 
 # The picture as readers see it -----------------------------------------------------------------------------------
 
-PIXELS = """() => {
-    const stage = document.querySelector(".ax-stage"), { width, height } = stage;
-    return [height, width, Array.from(stage.getContext("2d").getImageData(0, 0, width, height).data)];
-}"""
-
-
 def seen(page: Page) -> Tensor:
     """What the stage shows, (3, 48, 48) in [0, 1]: the mean over each pixel of the network's picture."""
-    height, width, data = page.evaluate(PIXELS)
-    pixels = torch.tensor(data, dtype=torch.float32).view(height, width, 4)[..., :3] / 255
+    pixels = torch.tensor(canvas_pixels(page.locator(".ax-stage")), dtype=torch.float32) / 255
     return F.adaptive_avg_pool2d(pixels.permute(2, 0, 1), (48, 48))
 
 
@@ -488,26 +481,26 @@ def test_the_count_of_another_pictures_map_is_torchs(page: Page, site: Path) -> 
 
 @torch.no_grad()
 def painted(scenes: Scenes, off: str = "", seed: int = 0) -> Tensor:
-    """The overlap of what is painted with each digit of the one scene."""
+    """The overlap of what is painted with each digit of its scene: (n, 3)."""
     net = load_checkpoint("cued-segmentation", "danet", seed)[0]
     if off:
         nn.init.zeros_({"alpha": net.block.position.alpha, "beta": net.block.channel.beta}[off])
     region = scoring.painted(net, scenes)
-    return torch.stack([scoring.overlap(region, masks(scenes)[:, k] > 0.5)[0] for k in range(3)])
+    return torch.stack([scoring.overlap(region, masks(scenes)[:, k] > 0.5) for k in range(3)], 1)
 
 
 def test_alpha_and_beta_are_switched_off_by_keys(page: Page, watch: Watch, site: Path) -> None:
     root, scene = open_page(page, site, "danet"), first_of("cued-segmentation")
-    close(answer(page), painted(scene))
+    close(answer(page), painted(scene)[0])
     for name, part in (("α: places", "alpha"), ("β: channels", "beta")):
         box = root.get_by_role("checkbox", name=name)
         box.press("Space")
-        close(answer(page), painted(scene, part))
+        close(answer(page), painted(scene, part)[0])
         box.press("Space")
     root.get_by_role("radio", name="1", exact=True).check()
     root.get_by_role("checkbox", name="β: channels").press("Space")
     page.wait_for_function("document.querySelector('.ax-status').innerText.includes('The network paints no digit')")
-    close(answer(page), painted(scene, "beta", seed=1))
+    close(answer(page), painted(scene, "beta", seed=1)[0])
     assert not watch.errors
 
 
@@ -564,7 +557,7 @@ def test_a_and_r_are_those_of_another_picture(page: Page, watch: Watch, site: Pa
 def test_the_count_of_what_is_painted_is_torchs(page: Page, site: Path) -> None:
     scenes = scenes_of("cued-segmentation")
     root = open_page(page, site, "danet", {"off": '["beta"]'})
-    answers = [torch.stack([painted(scenes[i], off) for i in range(200)]) for off in ("", "beta")]
+    answers = [painted(scenes, off) for off in ("", "beta")]
     own, after = (torch.where(a.amax(1) > 0, a.argmax(1), -1) for a in answers)
     root.get_by_role("button", name="count over 200 scenes").click()
     page.wait_for_function("document.querySelector('.ax-count').textContent", timeout=120_000)

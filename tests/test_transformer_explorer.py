@@ -6,7 +6,7 @@ import base64
 import importlib.util
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
 from attention_lite.explorers import TransformerExplorer
 from attention_lite.lab import patches, pretrained, seen, truth, truth_results
-from conftest import Watch
+from conftest import Watch, canvas_pixels
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("chelsea", "coffee")
@@ -234,12 +234,12 @@ def status(root: Locator) -> str:
     return re.sub(r"\s+", " ", root.get_by_role("status").inner_text())
 
 
-def pixel(root: Locator, selector: str, x: float, y: float) -> list[int]:
-    """The colour of a canvas at (x, y) in CSS pixels, once what was asked for is drawn."""
-    root.page.evaluate("() => new Promise(requestAnimationFrame)")
-    return root.locator(selector).evaluate(
-        """(canvas, [x, y]) => { const ratio = canvas.width / canvas.clientWidth;
-        return [...canvas.getContext('2d').getImageData(x * ratio, y * ratio, 1, 1).data].slice(0, 3); }""", [x, y])
+def colours(root: Locator, selector: str) -> Callable[[float, float], np.ndarray]:
+    """The colour of a canvas at (x, y) in CSS pixels, as it is now."""
+    canvas = root.locator(selector)
+    pixels = canvas_pixels(canvas).astype(float)
+    ratio = pixels.shape[1] / canvas.evaluate("canvas => canvas.clientWidth")
+    return lambda x, y: pixels[int(y * ratio), int(x * ratio)]
 
 
 def point(root: Locator, patch: int, *, click: bool = False) -> None:
@@ -323,13 +323,14 @@ def test_small_maps_are_upright_on_one_fixed_scale_and_choose(
     root = open_page(page, site)
     width = root.locator(".ax-maps").evaluate("(canvas) => canvas.clientWidth")
     cell = (width - 18) / 12                                              # layers run across
+    at = colours(root, ".ax-maps")
     for layer, head in ((0, 3), (5, 1), (8, 3), (11, 5)):
         row = maps["chelsea"][layer, head, 1 + EYE, 1:]
         for patch in (int(row.argmax()), 3, 250):
             x = 18 + cell * (layer + (patch % 16 + 0.5) / 17)
             y = 18 + cell * (head + (patch // 16 + 0.5) / 17)
             low, high = (np.array(colormaps["magma"](min(1.0, row[patch] * f / 0.05))[:3]) * 255 for f in (0.85, 1.15))
-            got = np.array(pixel(root, ".ax-maps", x, y))
+            got = at(x, y)
             assert (got >= np.minimum(low, high) - 12).all(), (layer, head, patch)
             assert (got <= np.maximum(low, high) + 12).all(), (layer, head, patch)
     root.locator(".ax-maps").scroll_into_view_if_needed()
@@ -352,10 +353,11 @@ def test_the_photograph_stays_in_view_and_light_is_the_weight(
     muted = (picture + picture @ [[0.2126], [0.7152], [0.0722]]) / 2
     between = np.flatnonzero((row > 0.1 * 0.05) & (row < 0.7 * 0.05))
     assert len(between) > 4
+    at = colours(root, ".ax-stage")
     for patch in (*between, 40, 12 * 16 + 8, int(row.argmax())):
         x, y = ((v + 0.5) / 16 * side for v in (patch % 16, patch // 16))
         near = muted[int(y) - 3:int(y) + 4, int(x) - 3:int(x) + 4].mean((0, 1))
-        got = np.mean([pixel(root, ".ax-stage", x + dx, y + dy) for dx in (-3, -1, 1, 3) for dy in (-3, -1, 1, 3)], 0)
+        got = np.mean([at(x + dx, y + dy) for dx in (-3, -1, 1, 3) for dy in (-3, -1, 1, 3)], 0)
         light = 0.8 * min(1, row[patch] / 0.05)
         assert np.abs(got - ((1 - light) * 0.72 * near + light * np.array([255, 214, 64]))).max() < 16, patch
 
@@ -368,7 +370,7 @@ def test_a_dark_pupil_that_is_read_is_bright(page: Page, site: Path, maps: dict[
     lit = next(int(patch) for patch in row.argsort()[::-1] if patch != EYE)
     assert row[lit] > 0.05
     x, y = ((v + 0.5) / 16 * side for v in (lit % 16, lit // 16))
-    assert min(pixel(root, ".ax-stage", x, y)[:2]) > 160
+    assert min(colours(root, ".ax-stage")(x, y)[:2]) > 160
 
 
 def test_a_pairs_share_is_the_chapters(page: Page, site: Path, maps: dict[str, np.ndarray]) -> None:

@@ -283,7 +283,7 @@ class Table extends Explorer {
     const seen = this.marks.filter((mark) => mark.seen);
     const taken = seen.map(({ px, py }) => [px - 6, py - 6, px + 6, py + 6]);
     for (const mark of seen) {
-      const w = 6.6 * mark.label.textContent.length;
+      const w = mark.label.getComputedTextLength();
       const sides = [[9, 4, "start"], [-9, 4, "end"], [0, -11, "middle"], [0, 19, "middle"], [9, -9, "start"], [9, 16, "start"], [-9, -9, "end"], [-9, 16, "end"], ...[-22, 29, -35, 42].flatMap((dy) => [[9, dy, "start"], [-9, dy, "end"]])];
       const box = ([dx, dy, anchor]) => {
         const left = mark.px + dx - (anchor === "end" ? w : anchor === "middle" ? w / 2 : 0);

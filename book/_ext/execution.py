@@ -28,6 +28,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 import pictures
+from kernels import ForkingManager
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -90,7 +91,7 @@ def peak_gigabytes(pid: int) -> float:
 
 
 def execute(notebook: NotebookNode) -> Execution:
-    """Run every code cell in a fresh kernel; raises CellExecutionError where one fails.
+    """Run every code cell in a fresh kernel (kernels.py); raises CellExecutionError where one fails.
 
     The kernel starts in an empty folder, as on Colab: a chapter that needs a file of the repository fails here.
     """
@@ -109,6 +110,7 @@ def execute(notebook: NotebookNode) -> Execution:
             notebook,
             timeout=CELL_TIMEOUT_SECONDS,
             kernel_name="python3",
+            kernel_manager_class=ForkingManager,
             resources={"metadata": {"path": folder}},
             on_cell_executed=note_cost,
             coalesce_streams=True,
@@ -162,7 +164,7 @@ def package_digest() -> str:
         for path in (ROOT / "attention_lite").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     ]
-    makers = [Path(__file__).resolve(), EXTENSIONS / "pictures.py"]
+    makers = [Path(__file__).resolve(), EXTENSIONS / "pictures.py", EXTENSIONS / "kernels.py"]
     return files_digest([*package, *ROOT.glob("requirements*.txt"), *makers])
 
 

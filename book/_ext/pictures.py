@@ -115,10 +115,10 @@ def phone_inches(figure: Figure) -> float:
 
 def keep_what_lies_on_images(figure: Figure) -> None:
     """Turn the greys drawn on photographs and maps by a hair's breadth into colours, which the page leaves alone."""
-    figure.canvas.draw()
-    for axes in figure.axes:
-        if not axes.images and not hasattr(axes, "_colorbar"):
-            continue
+    shown = [axes for axes in figure.axes if axes.images or hasattr(axes, "_colorbar")]
+    if any(axes.texts for axes in shown):
+        figure.draw_without_rendering()                 # words lie where the layout puts them
+    for axes in shown:
         for artist in (*axes.lines, *axes.patches, *axes.collections, *axes.artists):
             keep(artist)
         for text in axes.texts:
