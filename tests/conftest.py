@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Error, Locator, Page, Route, sync_playwright
 
@@ -168,6 +169,13 @@ def canvas_pixels(canvas: Locator) -> np.ndarray:
     drawn(canvas.page)
     packed = canvas.evaluate("canvas => canvas.toDataURL('image/png').split(',')[1]")
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(packed))).convert("RGB"))
+
+
+def violations(page: Page, within: str | None = None, **options: object) -> list[str]:
+    """What axe-core finds, and where. (It names no element that is in order, which takes longer than to find those.)"""
+    found = Axe().run(page, context=within, options={"resultTypes": ["violations"], **options}).response["violations"]
+    return [f"{violation['id']}: {node['html'][:160]} | {node['failureSummary'][:300]}"
+            for violation in found for node in violation["nodes"][:4]]
 
 
 def thread_ms(page: Page, act: Callable[[], object], *events: str) -> list[float]:

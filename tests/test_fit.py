@@ -76,10 +76,11 @@ def test_labels_can_be_read_on_a_phone(unfolded: Page) -> None:
     assert [round(label, 1) for label in labels if label < 10] == []
 
 
-# How each figure that is seen begins, whether it is drawn, and the four places in its corners, from the page's top left.
-CORNERS = """() => [...document.querySelectorAll("main :is(.picture svg, img)")].filter(figure => figure.checkVisibility())
-    .map(figure => [figure, figure.getBoundingClientRect()]).filter(([, box]) => box.width && box.height)
-    .map(([figure, box]) => [figure.outerHTML.slice(0, 120), figure.tagName === "svg",
+# How each figure that is seen begins, whether it is drawn, and the places in its corners, from the page's top left.
+CORNERS = """() => [...document.querySelectorAll("main :is(.picture svg, img)")]
+    .filter(figure => figure.checkVisibility()).map(figure => [figure, figure.getBoundingClientRect()])
+    .filter(([, box]) => box.width && box.height).map(([figure, box]) => [
+        figure.outerHTML.slice(0, 120), figure.tagName === "svg",
         [box.left + 1, box.right - 2].flatMap(x => [box.top + 1, box.bottom - 2].map(y => [x, y + scrollY]))])"""
 WINDOW = {"width": 1280, "height": 3000}
 

@@ -14,11 +14,10 @@ from typing import Any
 import explorers
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from attention_lite.explorers import ForcedGatesExplorer
-from conftest import watch_context
+from conftest import violations, watch_context
 
 RNG = np.random.default_rng(0)
 NAMES, OTHERS = ["page", "cat", "cup"], ["mean of all", "one half"]
@@ -379,6 +378,5 @@ def test_phone_dark_mode_and_axe(browser: Browser, file: Path, name: str, width:
         assert cat.bounding_box()["x"] < width - 40              # to be seen without scrolling sideways
         cat.tap()
         says(page, "under the gates of cat")
-    violations = Axe().run(page).response["violations"]
-    assert [(v["id"], v["nodes"][0]["html"][:100]) for v in violations] == []
+    assert violations(page) == []
     context.close()

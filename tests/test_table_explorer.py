@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from attention_lite.explorers import Column, TableExplorer
-from conftest import ROOT, drawn, watch_context
+from conftest import ROOT, drawn, violations, watch_context
 
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 import explorers
@@ -221,8 +220,7 @@ def test_phone_dark_mode_and_axe(browser: Browser, file: Path, name: str, width:
         page.locator("tbody tr").nth(2).tap()
         says(page, "beta, reader.")
         assert min(box.bounding_box()["height"] for box in page.locator("thead button").all()) >= 44
-    violations = Axe().run(page).response["violations"]
-    assert [(v["id"], v["nodes"][0]["html"][:100]) for v in violations] == []
+    assert violations(page) == []
     context.close()
 
 

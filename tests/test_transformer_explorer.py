@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from axe_playwright_python.sync_playwright import Axe
 from matplotlib import colormaps
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
 from attention_lite.explorers import TransformerExplorer
 from attention_lite.lab import patches, pretrained, seen, truth, truth_results
-from conftest import Watch, canvas_pixels
+from conftest import Watch, canvas_pixels, violations
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("chelsea", "coffee")
@@ -544,8 +543,7 @@ def test_axe_finds_no_violation(page: Page, site: Path, width: int, theme: str) 
     root.get_by_text("Values as a table").click()
     root.get_by_text("the token most like it").wait_for()
     page.wait_for_timeout(300)
-    found = Axe().run(page).response["violations"]
-    assert [(v["id"], v["nodes"][0]["html"]) for v in found] == []
+    assert violations(page) == []
     assert page.evaluate("() => document.documentElement.scrollWidth") <= width
 
 

@@ -1,4 +1,4 @@
-"""Kernels whose heavy imports are done before: each is forked from a process that has imported torch and matplotlib once.
+"""Kernels whose heavy imports are done: each is forked from a process that has imported torch and matplotlib once.
 
 A fresh kernel takes some seconds of a processor to import them, in each of nineteen chapters. A fork has them at once,
 and nothing else: no name, no drawn number, no module of the book. Where a system cannot fork, kernels start as ever.
