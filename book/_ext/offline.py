@@ -68,7 +68,7 @@ def remove_old_pages(app: Sphinx, error: Exception | None) -> None:
             path.unlink()
 
 
-# What axe-core finds wrong in the theme's HTML, and what stands there instead.
+# What is wrong in the theme's HTML, most of it found by axe-core, and what stands there instead.
 REPAIRS = (
     # The sidebar was in no landmark.
     (
@@ -77,6 +77,9 @@ REPAIRS = (
     ),
     # The items of a list, in a role that ARIA has given up.
     (' role="doc-biblioentry"', ' role="listitem"'),
+    # Neither light nor dark until the last script has run: then the whole page was laid out a second time.
+    ('localStorage.getItem("theme") || "auto"',
+     'localStorage.getItem("theme") || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")'),
 )
 
 
@@ -98,6 +101,8 @@ def mend(app: Sphinx, error: Exception | None) -> None:
         if path.stem != "search":
             mended = INDEX.sub("", mended)
         mended = AWAITED.sub("<script defer ", mended)
+        if "bd-sidebar-secondary" not in page:
+            mended = mended.replace('<div class="bd-content">', '<div class="bd-content without-contents">')
         for wrong, right in REPAIRS:
             mended = mended.replace(wrong, right)
         if mended != page:
