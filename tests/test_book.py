@@ -128,7 +128,8 @@ SHIFTS = """() => new Promise(done => {
 def test_nothing_jumps_while_a_page_comes(page: Page, book_url: str, name: str) -> None:
     """On a slow processor too, where the browser draws what it has while the rest of the page is still to come."""
     page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": 4})
-    page.goto(f"{book_url}/book/{name}.html", wait_until="networkidle")
+    page.goto(f"{book_url}/book/{name}.html", timeout=120_000)
+    page.wait_for_function("() => !document.querySelector('.attention-explorer:not(:has(canvas))')", timeout=120_000)
     assert sum(page.evaluate(SHIFTS)) <= CLS_LIMIT
 
 
