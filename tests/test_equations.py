@@ -85,11 +85,6 @@ def test_every_equation_of_a_page_is_there_before_any_script_runs(name: str) -> 
     assert {use["xlink:href"].removeprefix("#") for use in page.select(".math use")} == set(outlined)
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_no_page_asks_for_mathjax(name: str) -> None:
-    assert not [script for script in parsed(name).select("script") if "mathjax" in str(script)[:20_000].lower()]
-
-
 def test_the_book_holds_equations_and_their_style_and_no_mathjax() -> None:
     assert len(WITH_EQUATIONS) > 15
     assert "mjx-assistive-mml" in (HTML / "_static" / equations.STYLE).read_text(encoding="utf-8")

@@ -1,8 +1,8 @@
 """Pages that ask no other host for anything, and whose pictures all say in words what they show.
 
 Jupyter Book's stock pages load require.js, the widgets' manager and thebe from other hosts. This extension takes them
-away, lets no script of the theme hold up a page's first picture, and mends in its HTML what axe-core finds wrong there. Where
-the book is served, a browser can install it: that takes a manifest, and a worker that keeps what was read (worker.js).
+away, lets no script of the theme hold up a page, and mends in its HTML what axe-core finds wrong there. Where the book
+is served, a browser can install it: that takes a manifest, and a worker that keeps what was read (worker.js).
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ REPAIRS = (
 )
 
 
-# Scripts of which a page makes no use: all icons as drawings (the theme's style has them as a font), and the index for a
-# search while one types, which this book does not have. The page of the search itself needs the index.
+# Scripts of which a page makes no use: all icons as drawings (the theme's style has them as a font), and the index for
+# a search while one types, which this book does not have. The page of the search itself needs the index.
 ICONS = re.compile(r'<script[^>]*/fontawesome\.js[^>]*></script>\s*')
 INDEX = re.compile(r'<script[^>]*\b(?:searchtools|language_data|searchindex)\.js[^>]*></script>\s*')
 # A script that the page waits for; all but the first, whose settings come at once after it, can wait for the page.
