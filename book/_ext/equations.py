@@ -21,7 +21,9 @@ from sphinx.util.math import get_node_equation_number
 
 logger = logging.getLogger(__name__)
 
-MATHJAX = ("core", "loader", "adaptors/liteDOM", "input/tex-full", "output/svg", "output/svg/fonts/tex", "a11y/assistive-mml")
+# Its files, in the order in which they need each other.
+MATHJAX = ("core", "loader", "adaptors/liteDOM", "input/tex-full", "output/svg", "output/svg/fonts/tex",
+           "a11y/assistive-mml")
 STYLE = "equations.css"
 
 
