@@ -30,23 +30,17 @@ OBSERVE = """() => {
 
 
 def measure(browser: Browser, root: str, name: str) -> dict[str, float]:
-    """One page's figures, when nothing has come in for half a second and its equations are set."""
+    """One page's figures, when nothing has come in for half a second."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, service_workers="block")
     page = context.new_page()
-    size = 0
-
-    def weigh(response) -> None:
-        nonlocal size
-        if "/_static/" not in response.url:
-            size += len(response.body())
-
-    page.on("response", weigh)
+    asked = set()
+    page.on("request", lambda request: asked.add(request.url.split("?")[0]))
     context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": SLOWDOWN})
     page.add_init_script(f"({OBSERVE})()")
     page.goto(f"{root}/{name}", wait_until="networkidle")
-    page.evaluate("() => window.MathJax?.startup?.promise")
     page.wait_for_timeout(500)
-    figures = page.evaluate("() => seen") | {"MB": size / 1e6}
+    own = [HTML / url.removeprefix(f"{root}/") for url in asked if url.startswith(root) and "/_static/" not in url]
+    figures = page.evaluate("() => seen") | {"MB": sum(path.stat().st_size for path in own) / 1e6}
     context.close()
     return figures
 

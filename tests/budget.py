@@ -15,7 +15,7 @@ MINUTES = {"package": 7, "chapters": 4, "pages and explorers": 6, "exercises and
 
 FILES = {
     "chapters": ("test_notebooks", "test_colab"),
-    "pages and explorers": ("test_book", "test_engine", "test_explorers", "test_explorers_live",
+    "pages and explorers": ("test_book", "test_engine", "test_equations", "test_explorers", "test_explorers_live",
                             "test_explorers_static", "test_firefox", "test_fit", "test_forced_gates_explorer",
                             "test_links", "test_live_explorer", "test_live_own", "test_live_speed", "test_live_views",
                             "test_offline", "test_own_photograph_in_page", "test_pages", "test_slides",

@@ -34,9 +34,8 @@ def parsed(name: str) -> BeautifulSoup:
 
 
 def settle(page: Page) -> None:
-    """Wait until the page's scripts, equations and pictures are done."""
+    """Wait until the page's scripts and pictures are done."""
     page.wait_for_load_state("load")
-    page.evaluate("() => window.MathJax?.startup?.promise")
     page.evaluate("() => document.fonts.ready")
 
 
@@ -103,6 +102,63 @@ def test_page_is_light(opened: Opened, book_html: Path) -> None:
     own = {url: size for url, size in opened.weight.items() if not url.startswith(shared)}
     assert own
     assert sum(own.values()) < WEIGHT_LIMIT_BYTES, own
+
+
+AWAITED = "script[src]:not([defer], [async], [src*=documentation_options])"
+UNUSED = ":is([src*=fontawesome], [src*=mathjax], [src*=require], [src*=thebe])"
+INDEX = ":is([src*=searchindex], [src*=searchtools], [src*=language_data])"
+
+
+@EVERY_PAGE
+def test_page_waits_for_no_script_and_loads_none_that_it_does_not_use(name: str) -> None:
+    page = parsed(name)
+    assert page.select("script[src][defer]")
+    assert page.select(AWAITED) == []
+    assert page.select(f"script{UNUSED}") == []
+    assert bool(page.select(f"script{INDEX}")) == (name == "search.html")
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_light_or_dark_is_known_before_any_script_comes(page: Page, book_url: str, mode: str) -> None:
+    """Else every page is laid out once more when the theme's last script has run."""
+    page.emulate_media(color_scheme=mode)
+    page.route("**/*.js*", lambda route: route.fulfill(body="", content_type="text/javascript"))
+    page.goto(f"{book_url}/book/glossary.html")
+    assert page.evaluate("() => document.documentElement.dataset.theme") == mode
+
+
+CLS_LIMIT = 0.05
+SHIFTS = """() => new Promise(done => {
+    new PerformanceObserver(list => done(list.getEntries().map(entry => entry.value)))
+        .observe({ type: "layout-shift", buffered: true });
+    setTimeout(() => done([]), 500);
+})"""
+
+
+@pytest.mark.parametrize("name", ["chapters/05-sk", "glossary", "index", "notation", "photographs"])
+def test_nothing_jumps_while_a_page_comes(page: Page, book_url: str, name: str) -> None:
+    """On a slow processor too, where the browser draws what it has while the rest of the page is still to come."""
+    page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": 4})
+    page.goto(f"{book_url}/book/{name}.html", timeout=120_000)
+    page.wait_for_function("() => !document.querySelector('.attention-explorer:not(:has(canvas))')", timeout=120_000)
+    assert sum(page.evaluate(SHIFTS)) <= CLS_LIMIT
+
+
+ROOMS = """() => [...document.querySelectorAll("main :is(.picture, .cell_input pre)")]
+    .filter(box => box.checkVisibility()).map(box => box.getBoundingClientRect().height)"""
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_what_is_not_laid_out_yet_has_the_room_that_it_will_take(page: Page, book_url: str, size: dict) -> None:
+    page.set_viewport_size(size)
+    page.goto(f"{book_url}/book/chapters/05-sk.html")
+    settle(page)
+    before = page.evaluate(ROOMS)
+    page.add_style_tag(content="main * { content-visibility: visible !important; }")
+    after = page.evaluate(ROOMS)
+    assert len(before) == len(after) > 15
+    # On a phone some lines of code wrap, so that a listing is longer than its lines.
+    assert sum(abs(a - b) > 1 for a, b in zip(before, after, strict=True)) <= (0 if size == DESKTOP else len(after) / 3)
 
 
 NAVIGATION = ".bd-sidebar, .bd-header-article, .prev-next-footer, #pst-back-to-top, .copybtn, .headerlink"
@@ -245,9 +301,3 @@ def test_page_is_readable_on_a_phone(opened: Opened) -> None:
     )
     page.set_viewport_size(DESKTOP)
     assert width <= PHONE["width"], culprits
-
-
-def test_equations_are_drawn(opened: Opened) -> None:
-    assert opened.page.locator("[data-mjx-error]").count() == 0
-    if parsed(opened.name).select(".math"):
-        assert opened.page.locator("mjx-container svg").count() > 0

@@ -20,7 +20,7 @@ from attention_lite.explorers import LiveExplorer
 from attention_lite.lab import TASKS, ask_for, load_checkpoint, pictures, untrained
 from attention_lite.lab.checkpoints import round_to_half
 from attention_lite.lab.live import Stage, stage
-from conftest import Watch, until, violations
+from conftest import Watch, drawn, until, violations
 
 CAUSES = ["frame", "gates", "scene", "seed", "control", "training", "drag", "gate"]
 VIEWS = ["answer", "squeeze", "hidden", "gates", "strip", "count"]
@@ -329,6 +329,24 @@ def test_another_network_s_weights_that_do_not_load_leave_the_first(page: Page, 
     root.get_by_role("radio", name="blue").check(force=True)
     settled(page, "frame=blue")
     close(answer(page), torchs(ask_for(shown[1][:1], 2))[0])
+
+
+def test_no_network_is_loaded_or_run_before_the_reader_comes_near(page: Page, site: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(site, tmp_path / "far")
+    file = folder / "page.html"
+    file.write_text(file.read_text(encoding="utf-8").replace("<h1>Live</h1>", '<h1 style="height: 5000px">Live</h1>'),
+                    encoding="utf-8")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(file.as_uri())
+    root = page.locator(".attention-explorer")
+    drawn(page)
+    page.wait_for_timeout(300)                       # longer than a network that began at once would take to come
+    assert not [url for url in asked if "/transformer/" in url]
+    assert root.locator("canvas").count() == 0
+    root.scroll_into_view_if_needed()
+    root.get_by_role("status").filter(has_text="The network reads").wait_for()
+    assert [url for url in asked if "/transformer/" in url]
 
 
 def test_a_browser_that_cannot_start_it_keeps_the_picture_and_is_told(page: Page, site: Path) -> None:

@@ -51,7 +51,7 @@ export function mountAll(page = document) {
     const source = root.querySelector("script[type='application/json']");
     if (!source) continue;
     const { data, ...traits } = JSON.parse(source.textContent);
-    traits.data = new DataView(Uint8Array.from(atob(data), (c) => c.charCodeAt(0)).buffer);
+    traits.data = new DataView(readBase64(data).buffer);
     mount(new PageModel(traits), root);
   }
 }

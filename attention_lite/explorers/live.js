@@ -41,13 +41,16 @@ class Live extends LiveWords {
       this.root.append(element("p", { class: "ax-alert", role: "alert" }, "The network's weights did not load, so nothing can be changed here. The picture shows how the experiment begins; loading the page again may help."));
       return;
     }
+    await breath();
     this.build();
     this.start();
   }
 
   async load(part) {
     const bytes = await this.bytesOf(part);
+    await breath();
     const net = this.engine.load(bytes);
+    await breath();
     if (!net.forward(this.drawing.pictures(this.scene())).scores.every(Number.isFinite)) throw new Error(`${part} gives no numbers`);
     this.bytes[part] = bytes;
     this.nets[part] = net;

@@ -68,12 +68,16 @@ class Photographs {
   }
 }
 
-// The scripts beside a static page: a page opened from disk can load nothing else.
+// A loop: Uint8Array.from with a function takes ten times as long.
 function readBase64(text) {
-  return Uint8Array.fromBase64?.(text) ?? Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
+  const letters = atob(text);
+  const bytes = new Uint8Array(letters.length);
+  for (let i = 0; i < letters.length; i++) bytes[i] = letters.charCodeAt(i);
+  return bytes;
 }
 
-// What a script beside the page carries; refused where it is missing or damaged.
+// What a script beside the page carries, since a page opened from disk can load nothing else; refused where it is missing or damaged.
 async function fetchScript(address) {
   const name = address.split("/").pop();
   const script = element("script", { src: address });

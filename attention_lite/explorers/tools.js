@@ -35,6 +35,9 @@ function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+// Lets the page answer the reader between two pieces of long work.
+const breath = () => new Promise((resolve) => setTimeout(resolve));
+
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 function number(x, digits = 3) {

@@ -32,7 +32,9 @@ class Listing(HtmlFormatter):
     """Pygments' HTML, with every line in an element of its own."""
 
     def wrap(self, source: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-        return super().wrap((is_code, listed(line) if is_code else line) for is_code, line in source)
+        lines = [(is_code, listed(line) if is_code else line) for is_code, line in source]
+        self.prestyles = f"--lines: {sum(is_code for is_code, _ in lines)}"
+        return super().wrap(iter(lines))
 
 
 def use(app: Sphinx) -> None:

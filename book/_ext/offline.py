@@ -1,17 +1,15 @@
 """Pages that ask no other host for anything, and whose pictures all say in words what they show.
 
-Jupyter Book's stock pages load MathJax, require.js, the widgets' manager and thebe from other hosts. This extension
-ships MathJax with the book, takes the rest away, and mends in the theme's HTML what axe-core finds wrong there. Where
-the book is served, a browser can install it: that takes a manifest, and a worker that keeps what was read (worker.js).
+Jupyter Book's stock pages load require.js, the widgets' manager and thebe from other hosts. This extension takes them
+away, lets no script of the theme hold up a page, and mends in its HTML what axe-core finds wrong there. Where the book
+is served, a browser can install it: that takes a manifest, and a worker that keeps what was read (worker.js).
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import re
-import shutil
 from pathlib import Path
 
 from docutils import nodes
@@ -70,7 +68,7 @@ def remove_old_pages(app: Sphinx, error: Exception | None) -> None:
             path.unlink()
 
 
-# What axe-core finds wrong in the theme's HTML, and what stands there instead.
+# What is wrong in the theme's HTML, most of it found by axe-core, and what stands there instead.
 REPAIRS = (
     # The sidebar was in no landmark.
     (
@@ -79,31 +77,36 @@ REPAIRS = (
     ),
     # The items of a list, in a role that ARIA has given up.
     (' role="doc-biblioentry"', ' role="listitem"'),
+    # Neither light nor dark until the last script has run: then the whole page was laid out a second time.
+    ('localStorage.getItem("theme") || "auto"',
+     'localStorage.getItem("theme") || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")'),
 )
 
 
-def repair_accessibility(app: Sphinx, error: Exception | None) -> None:
+# Scripts of which a page makes no use: all icons as drawings (the theme's style has them as a font), and the index for
+# a search while one types, which this book does not have. The page of the search itself needs the index.
+ICONS = re.compile(r'<script[^>]*/fontawesome\.js[^>]*></script>\s*')
+INDEX = re.compile(r'<script[^>]*\b(?:searchtools|language_data|searchindex)\.js[^>]*></script>\s*')
+# A script that the page waits for; all but the first, whose settings come at once after it, can wait for the page.
+AWAITED = re.compile(r'<script (?=[^>]*\bsrc=)(?![^>]*\b(?:defer|async|documentation_options)\b)')
+
+
+def mend(app: Sphinx, error: Exception | None) -> None:
     """Mend the written pages; a page mended before is left as it is."""
     if error is not None or app.builder.format != "html":
         return
     for path in Path(app.outdir).rglob("*.html"):
         page = path.read_text(encoding="utf-8")
-        mended = page
+        mended = ICONS.sub("", page)
+        if path.stem != "search":
+            mended = INDEX.sub("", mended)
+        mended = AWAITED.sub("<script defer ", mended)
+        if "bd-sidebar-secondary" not in page:
+            mended = mended.replace('<div class="bd-content">', '<div class="bd-content without-contents">')
         for wrong, right in REPAIRS:
             mended = mended.replace(wrong, right)
         if mended != page:
             path.write_text(mended, encoding="utf-8")
-
-
-def ship_mathjax(app: Sphinx, error: Exception | None) -> None:
-    """Copy the one MathJax file that the pages use out of the PyPI package that carries all of MathJax."""
-    if error is not None or app.builder.format != "html":
-        return
-    package = importlib.util.find_spec("sphinx-mathjax-offline")
-    source = Path(package.submodule_search_locations[0]) / "static" / app.config.mathjax_path
-    target = Path(app.outdir) / "_static" / app.config.mathjax_path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
 
 
 FIRST_PAGE = """<!doctype html>
@@ -168,8 +171,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("html-page-context", drop_foreign_scripts, priority=900)
     app.connect("config-inited", silence_thebe)
     app.connect("build-finished", remove_old_pages)
-    app.connect("build-finished", ship_mathjax)
-    app.connect("build-finished", repair_accessibility)
+    app.connect("build-finished", mend)
     app.connect("build-finished", lead_to_the_first_page)
     # After every other extension has written its files.
     app.connect("build-finished", make_installable, priority=900)

@@ -248,7 +248,9 @@ class Pictures:
     def element(self, both: dict[str, str], words: str) -> str:
         """What the page holds of a figure; `words` are for those who cannot see it."""
         svgs = "".join(self.shared(themed(svg, layout if "narrow" in both else "")) for layout, svg in both.items())
-        return f'<div class="picture" role="img" aria-label="{escape(words)}">{svgs}</div>'
+        room = "; ".join(f"--{layout}-width: {96 * width:.0f}px; --{layout}-ratio: {width:g} / {height:g}"
+                         for layout, (width, height) in ((layout, inches(svg)) for layout, svg in both.items()))
+        return f'<div class="picture" role="img" aria-label="{escape(words)}" style="{room}">{svgs}</div>'
 
     def shared(self, svg: str) -> str:
         svg = re.sub(r'<path id="(DejaVu[^"]*)"[^>]*>', lambda found: self.once(found[1], found[0]), svg)

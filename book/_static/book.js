@@ -28,10 +28,7 @@ const watcher = new ResizeObserver((entries) => {
   }
 });
 
-window.addEventListener("load", async () => {
-  await window.MathJax?.startup?.promise;
-  document.querySelectorAll(SCROLLERS).forEach((box) => watcher.observe(box));
-});
+document.querySelectorAll(SCROLLERS).forEach((box) => watcher.observe(box));
 
 // On paper an explorer is its picture or its table, which its script will replace, and a sentence. (book.css)
 for (const explorer of document.querySelectorAll(".attention-explorer")) {
