@@ -12,13 +12,14 @@
   const text = (node) => node.textContent.replace(/\s+/g, " ").trim();
   const id = (own, page = name) => (own ? `${page}--${own}` : page);
   const to = (target, page = name) => (apart ? `${page}.xhtml#${target}` : `#${target}`);
-  const pageOf = (target) => (apart ? "" : make("span", { class: "page", "data-to": target }, "000"));
+  const pageOf = (target) => (apart ? [] : [" (page ", make("span", { class: "page", "data-to": target }, "000"), ")"]);
   const live = `${site}${folder}${name}.html`;
 
   // An explorer is a picture of itself, as it begins, and the address at which it moves.
   for (const explorer of all(".attention-explorer")) {
     const { file, alt } = stills.shift();
-    explorer.replaceWith(make("figure", { class: "still" }, make("img", { src: file, alt }),
+    const table = all("table", explorer.nextElementSibling ?? explorer).slice(0, explorer.dataset.kind === "table" ? 1 : 0);
+    explorer.replaceWith(make("figure", { class: "still" }, make("img", { src: file, alt }), ...table,
       make("figcaption", {}, "On the page this moves: you change it, and see what follows. ", make("a", { href: live }, live))));
   }
 
@@ -38,10 +39,10 @@
     const code = fold.matches(".hide");
     const words = code ? `${codes.length + 1}. ${text(title).replace("Show the code", "The code")}` : text(title);
     top.remove();
-    fold.replaceWith(make("p", { class: fold.matches(".hide, .solution") ? "folded-away" : "choice", id: here },
-      make("a", { href: `#${there}` }, words), pageOf(id(there))));
+    fold.replaceWith(make("p", { class: code ? "folded-away" : fold.matches(".solution") ? "solved" : "choice", id: here },
+      make("a", { href: `#${there}` }, words), ...pageOf(id(there))));
     (code ? codes : fold.matches(".solution") ? solutions : answers).push(make("div", { class: "folded", id: there },
-      make("p", { class: "folded-title" }, make("a", { href: `#${here}` }, words), pageOf(id(here))), ...fold.childNodes));
+      make("p", { class: "folded-title" }, make("a", { href: `#${here}` }, words), ...pageOf(id(here))), ...fold.childNodes));
   });
   const section = article.querySelector(":scope > section");
   for (const [heading, parts] of Object.entries(ends)) {
@@ -70,7 +71,7 @@
     }
     const target = id(fragment && decodeURIComponent(fragment), page);
     link.setAttribute("href", to(target, page));
-    if (!apart && page !== name && page !== "references") link.after(" (page ", pageOf(target), ")");
+    if (page !== name && page !== "references") link.after(...pageOf(target));
   }
 
   // Ids are unique, and the first of equal ones is the one meant.

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import re
+import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -17,8 +19,8 @@ from html import escape
 from pathlib import Path
 
 import yaml
+from pikepdf import ObjectStreamMode, Pdf
 from playwright.sync_api import Browser, Page, sync_playwright
-from pypdf import PdfReader, PdfWriter
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
@@ -30,6 +32,7 @@ from publish import repository, texts, version  # noqa: E402
 NAME = "attention-you-can-see"
 SCRIPT, STYLE = (Path(__file__).with_suffix(suffix) for suffix in (".js", ".css"))
 WIDTH = 1120                # of the window, in which an article is as wide as a printed page
+PRINTS = 5                  # at most
 SCALE = 0.8                 # of print: seventeen pixels of text become ten points
 TIMEOUT = 600_000           # milliseconds: a whole book is long to print
 QUALITY = 88                # of an explorer's picture
@@ -42,6 +45,7 @@ class Book:
     title: str
     authors: str
     version: str
+    changed: str
     site: str
     parts: tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -68,7 +72,14 @@ def the_book(root: Path = ROOT) -> Book:
     owner, _, name = repository(found).partition("/")
     parts = (("", (toc["root"],)), *((part["caption"], tuple(chapter["file"] for chapter in part["chapters"]))
                                      for part in toc["parts"]))
-    return Book(config["title"], config["author"], version(found), f"https://{owner}.github.io/{name}/", parts)
+    return Book(config["title"], config["author"], version(found), changed(root), f"https://{owner}.github.io/{name}/", parts)
+
+
+def changed(root: Path) -> str:
+    """When the last commit was made: an EPUB has to say when it was changed, and the clock would make each another."""
+    command = ["git", "log", "-1", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%cd"]
+    return subprocess.run(command, cwd=root, env=os.environ | {"TZ": "UTC"}, check=True, capture_output=True,
+                          text=True).stdout.strip()
 
 
 def name_of(page: str) -> str:
@@ -132,6 +143,13 @@ STYLES = """() => [...document.querySelectorAll("link[rel=stylesheet], head styl
     node.href ? `@import url("${node.href.split("?")[0]}");` : node.textContent)"""
 
 
+def title_page(book: Book) -> str:
+    return f"""<p class="title">{escape(book.title)}</p>
+<p>{escape(book.authors)}</p><p>Version {book.version}</p>
+<p>On the web its explorers move and answer: <a href="{book.site}">{book.site}</a></p>
+<p>Text and figures are under CC BY 4.0, the code under the MIT License; a page at the back names the photographs’.</p>"""
+
+
 def contents(book: Book, titles: dict[str, str]) -> str:
     """The contents, each line with room for its page."""
     lines = []
@@ -143,11 +161,10 @@ def contents(book: Book, titles: dict[str, str]) -> str:
 
 
 def running_heads(found: list[Article]) -> str:
-    """Each page's title, on top of its printed pages but the first."""
+    """Each page's title, on top of its printed pages."""
     return "\n".join(
         f'article[id="{article.name}"] {{ page: p{number}; }}\n'
-        f'@page p{number} {{ @top-center {{ content: "{article.title.translate(QUOTED)}"; }} }}\n'
-        f'@page p{number}:first {{ @top-center {{ content: none; }} }}'
+        f'@page p{number} {{ @top-center {{ content: "{article.title.translate(QUOTED)}"; }} }}'
         for number, article in enumerate(found)
     )
 
@@ -165,11 +182,7 @@ def document(book: Book, found: list[Article], styles: list[str]) -> str:
 <head><title>{escape(book.title)}</title>
 <style>{escape(style, quote=False)}</style></head>
 <body>
-<header class="title-page"><p class="title">{escape(book.title)}</p>
-<p>{escape(book.authors)}</p><p>Version {book.version}</p>
-<p>The same book on the web, where its explorers move and answer: <a href="{book.site}">{book.site}</a></p>
-<p>The text and the figures are under CC BY 4.0, the code under the MIT License; the page on the photographs names theirs.</p>
-</header>
+<header class="title-page">{title_page(book)}</header>
 <nav class="book-contents"><h1>Contents</h1>
 {contents(book, titles)}
 </nav>
@@ -188,52 +201,82 @@ def checked(text: str) -> str:
     return text
 
 
-PAGE = re.compile(r'(<span(?: xmlns="[^"]*")? class="page" data-to="([^"]+)">)(\d+)(</span>)')
-
-# What is wider than the page, or than its own box.
-TOO_WIDE = """() => [...document.querySelectorAll("body *:not(svg *, mjx-container *)")].filter(node => {
-    const box = node.getBoundingClientRect();
-    return box.right > innerWidth + 1 && box.width > 1;
-}).slice(0, 8).map(node => `${node.closest("article")?.id}: ${node.outerHTML.replace(/ xmlns="[^"]*"/g, "").slice(0, 140)}`)"""
+PAGE = re.compile(r'(<span(?: xmlns="[^"]*")? class="page" data-to="([^"]+)">)\d+')
+# An article's width on a printed page, at which is seen what would not fit.
+COLUMN = {"width": round((210 - 2 * 18) / 25.4 * 96 / SCALE), "height": 1200}
+TOO_WIDE = """() => [...document.querySelectorAll("article *:not(svg *, mjx-container *)")].filter(node => {
+    const { right, width } = node.getBoundingClientRect();
+    return width > 1 && right > innerWidth + 1;
+}).map(node => `${node.closest("article").id}: ${node.outerHTML.replace(/ (xmlns|style)="[^"]*"/g, "").slice(0, 120)}`)"""
 
 
 def printed(browser: Browser, file: Path) -> bytes:
-    """The document as a PDF, with an outline and tags."""
-    tab = browser.new_page(color_scheme="light", reduced_motion="reduce")
+    """The document as a PDF, with an outline and tags; a ValueError if anything is wider than the page."""
+    tab = browser.new_page(viewport=COLUMN, color_scheme="light", reduced_motion="reduce")
     tab.set_default_timeout(TIMEOUT)
-    tab.goto(file.as_uri(), wait_until="load")
+    tab.emulate_media(media="print")
+    tab.goto(file.as_uri())
     tab.evaluate("() => document.fonts.ready")
+    if cut := tab.evaluate(TOO_WIDE):
+        raise ValueError("these are wider than the page:\n" + "\n".join(cut))
     pdf = tab.pdf(prefer_css_page_size=True, scale=SCALE, outline=True, tagged=True, print_background=True)
     tab.close()
     return pdf
 
 
-def numbers(pdf: bytes) -> dict[str, int]:
-    """On which page each id that is linked stands."""
-    reader = PdfReader(io.BytesIO(pdf))
-    places = {page.indirect_reference.idnum: number for number, page in enumerate(reader.pages, 1)}
-    return {name.lstrip("/"): places[target.raw_get("/Page").idnum] if "/Page" in target else 0
-            for name, target in reader.named_destinations.items()}
+def numbers(pdf: Pdf) -> dict[str, int]:
+    """On which page each place stands that a link leads to."""
+    order = {page.objgen: number for number, page in enumerate(pdf.pages, 1)}
+    return {name.removeprefix("/"): order[place[0].objgen] for name, place in pdf.Root.Dests.items()}
 
 
 def with_pages(text: str, places: dict[str, int]) -> str:
-    """The document with the number of a page wherever it names one."""
-    return PAGE.sub(lambda found: f"{found[1]}{places[found[2]]}{found[4]}", text)
+    """The document with its number wherever a page is named."""
+    return PAGE.sub(lambda found: f"{found[1]}{places[found[2]]}", text)
 
 
-def write_pdf(browser: Browser, book: Book, text: str, target: Path, out: Path) -> int:
-    """Print twice, since only the first print tells what stands on which page; the number of pages."""
-    file = out / "book.xhtml"
-    file.write_text(text, encoding="utf-8")
-    places = numbers(printed(browser, file))
-    file.write_text(with_pages(text, places), encoding="utf-8")
-    pdf = printed(browser, file)
-    if numbers(pdf) != places:
-        raise ValueError("the numbers of pages moved the pages: the second print differs from the first")
-    writer = PdfWriter(clone_from=io.BytesIO(pdf))
-    writer.metadata = {"/Title": book.title, "/Author": book.authors}       # and no time of day
-    writer.write(target)
-    return len(writer.pages)
+def write_pdf(browser: Browser, book: Book, text: str, target: Path) -> int:
+    """Print until the numbers of pages in the text, which only a print tells, are those of the print; their number."""
+    file = target.with_name("book.xhtml")
+    places: dict[str, int] = {}
+    for _ in range(PRINTS):
+        file.write_text(with_pages(text, places) if places else text, encoding="utf-8")
+        before, pdf = places, Pdf.open(io.BytesIO(printed(browser, file)))
+        if (places := numbers(pdf)) == before:
+            break
+    else:
+        raise ValueError(f"the numbers of pages still move the pages after {PRINTS} prints")
+    del pdf.trailer["/Info"]                            # which says when it was printed
+    pdf.docinfo["/Title"], pdf.docinfo["/Author"] = book.title, book.authors
+    pdf.save(target, object_stream_mode=ObjectStreamMode.generate, deterministic_id=True)
+    return len(pdf.pages)
+
+
+def write_epub(book: Book, found: list[Article], html: Path, images: Path, target: Path) -> None:
+    """Pack the articles with their pictures, a title page, the contents and the style."""
+    style = "\n".join(path.read_text(encoding="utf-8")
+                      for path in (html / "_static" / "pygments.css", Path(epub.__file__).with_suffix(".css")))
+    files = {"book.css": style.encode()}
+    files |= {f"{images.name}/{path.name}": path.read_bytes() for path in images.glob("*.jpg")}
+    by_name = {article.name: article for article in found}
+    texts = {"title": epub.page(book.title, f'<header class="title-page">{title_page(book)}</header>'),
+             "nav": epub.page("Contents", f'<nav epub:type="toc"><h1>Contents</h1>{epub.outline(entries(book, by_name))}</nav>'),
+             **{article.name: epub.page(article.title, epub.with_files(article.xhtml, files)) for article in found}}
+    files |= {f"{name}.xhtml": text.encode() for name, text in texts.items()}
+    spine = [f"{name}.xhtml" for name in ("title", "nav", *map(name_of, book.pages))]
+    epub.pack(target, epub.package(book.title, book.authors, f"{book.site}{book.version}", book.changed, files, spine), files)
+
+
+def entries(book: Book, articles: dict[str, Article]) -> list[epub.Entry]:
+    """The contents for an e-reader: parts, pages and their sections."""
+
+    def entry(name: str) -> epub.Entry:
+        below = tuple(epub.Entry(title, f"{name}.xhtml#{place}") for place, title in articles[name].sections)
+        return epub.Entry(articles[name].title, f"{name}.xhtml", below)
+
+    first, *parts = (tuple(entry(name_of(page)) for page in pages) for _, pages in book.parts)
+    return [*first, *(epub.Entry(caption, "", below) for (caption, _), below in zip(book.parts[1:], parts, strict=True)
+                      if below)]
 
 
 def main() -> int:
@@ -245,13 +288,21 @@ def main() -> int:
         print("There is no built book to print. Run `make book` first.", file=sys.stderr)
         return 1
     book = the_book()
-    pdf, reader = (given.out / f"{NAME}-{book.version}.{kind}" for kind in ("pdf", "epub"))
+    make(book, given.html.resolve(), given.out.resolve())
+    return 0
+
+
+def make(book: Book, html: Path, out: Path) -> tuple[Path, Path]:
+    """Write the PDF and the EPUB of a book that is built."""
+    pdf, reader = (out / f"{NAME}-{book.version}.{kind}" for kind in ("pdf", "epub"))
     with sync_playwright() as playwright:
         browser = launch(playwright)
-        on_paper, on_readers, styles = articles(browser, book, given.html.resolve(), given.out.resolve())
-        pages = write_pdf(browser, book, checked(document(book, on_paper, styles)), pdf, given.out.resolve())
-    print(f"==> {pdf}: {pages} pages, {pdf.stat().st_size / 1e6:.1f} MB")
-    return 0
+        on_paper, on_readers, styles = articles(browser, book, html, out)
+        pages = write_pdf(browser, book, checked(document(book, on_paper, styles)), pdf)
+    write_epub(book, on_readers, html, out / "images", reader)
+    print(f"==> Done: {pdf}, {pages} pages, {pdf.stat().st_size / 1e6:.0f} MB")
+    print(f"          {reader}, {reader.stat().st_size / 1e6:.0f} MB")
+    return pdf, reader
 
 
 if __name__ == "__main__":
