@@ -25,7 +25,7 @@ CONTAINER = """<?xml version="1.0" encoding="utf-8"?>
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the contents: its words, its file or place in a file (or none, for a part), and what stands below it."""
+    """A line of the contents: its words, its place (none for a part), and the lines below it."""
 
     title: str
     target: str
@@ -36,7 +36,8 @@ def page(title: str, body: str) -> str:
     """A file of the book."""
     return f"""<?xml version="1.0" encoding="utf-8"?>
 <!DOCTYPE html>
-<html xmlns="http://www.w3.org/1999/xhtml" xmlns:epub="http://www.idpf.org/2007/ops" lang="en" xml:lang="en" data-theme="light">
+<html xmlns="http://www.w3.org/1999/xhtml" xmlns:epub="http://www.idpf.org/2007/ops"
+ lang="en" xml:lang="en" data-theme="light">
 <head><title>{escape(title)}</title><link rel="stylesheet" href="book.css"/></head>
 <body>
 {body}

@@ -2,7 +2,8 @@
 
 The built pages are opened in the Chromium that the tests use, and what they show becomes one long document, which it
 prints, and an EPUB (epub.py). Equations and pictures are those of the pages; an explorer is a picture of itself as it
-begins, with the address at which it moves; what a page folds away stands at its end. The same pages give the same bytes.
+begins, with the address at which it moves; what a page folds away stands at its end. The same pages give the
+same bytes.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ def the_book(root: Path = ROOT) -> Book:
     owner, _, name = repository(found).partition("/")
     parts = (("", (toc["root"],)), *((part["caption"], tuple(chapter["file"] for chapter in part["chapters"]))
                                      for part in toc["parts"]))
-    return Book(config["title"], config["author"], version(found), changed(root), f"https://{owner}.github.io/{name}/", parts)
+    site = f"https://{owner}.github.io/{name}/"
+    return Book(config["title"], config["author"], version(found), changed(root), site, parts)
 
 
 def changed(root: Path) -> str:
@@ -109,7 +111,8 @@ def stills(tab: Page, name: str, images: Path) -> list[dict[str, str]]:
         file = images / f"{name}-{number}.jpg"
         explorer.screenshot(path=file, type="jpeg", quality=QUALITY)
         says = explorer.get_by_role("status").filter(has_text=re.compile(r"\w")).first.inner_text()
-        found.append({"file": f"{images.name}/{file.name}", "alt": f"The explorer as it begins. {' '.join(says.split())}"})
+        alt = f"The explorer as it begins. {' '.join(says.split())}"
+        found.append({"file": f"{images.name}/{file.name}", "alt": alt})
     return found
 
 
@@ -147,7 +150,8 @@ def title_page(book: Book) -> str:
     return f"""<p class="title">{escape(book.title)}</p>
 <p>{escape(book.authors)}</p><p>Version {book.version}</p>
 <p>On the web its explorers move and answer: <a href="{book.site}">{book.site}</a></p>
-<p>Text and figures are under CC BY 4.0, the code under the MIT License; a page at the back names the photographs’.</p>"""
+<p>Text and figures are under CC BY 4.0, the code under the MIT License; photographs under those that a page at the
+back names.</p>"""
 
 
 def contents(book: Book, titles: dict[str, str]) -> str:
@@ -207,7 +211,10 @@ COLUMN = {"width": round((210 - 2 * 18) / 25.4 * 96 / SCALE), "height": 1200}
 TOO_WIDE = """() => [...document.querySelectorAll("article *:not(svg *, mjx-container *)")].filter(node => {
     const { right, width } = node.getBoundingClientRect();
     return width > 1 && right > innerWidth + 1;
-}).map(node => `${node.closest("article").id}: ${node.outerHTML.replace(/ (xmlns|style)="[^"]*"/g, "").slice(0, 120)}`)"""
+}).map(node => {
+    const words = node.outerHTML.replace(/ (xmlns|style)="[^"]*"/g, "");
+    return `${node.closest("article").id}: ${words.slice(0, 120)}`;
+})"""
 
 
 def printed(browser: Browser, file: Path) -> bytes:
@@ -258,13 +265,13 @@ def write_epub(book: Book, found: list[Article], html: Path, images: Path, targe
                       for path in (html / "_static" / "pygments.css", Path(epub.__file__).with_suffix(".css")))
     files = {"book.css": style.encode()}
     files |= {f"{images.name}/{path.name}": path.read_bytes() for path in images.glob("*.jpg")}
-    by_name = {article.name: article for article in found}
-    texts = {"title": epub.page(book.title, f'<header class="title-page">{title_page(book)}</header>'),
-             "nav": epub.page("Contents", f'<nav epub:type="toc"><h1>Contents</h1>{epub.outline(entries(book, by_name))}</nav>'),
+    nav = epub.outline(entries(book, {article.name: article for article in found}))
+    pages = {"title": epub.page(book.title, f'<header class="title-page">{title_page(book)}</header>'),
+             "nav": epub.page("Contents", f'<nav epub:type="toc"><h1>Contents</h1>{nav}</nav>'),
              **{article.name: epub.page(article.title, epub.with_files(article.xhtml, files)) for article in found}}
-    files |= {f"{name}.xhtml": text.encode() for name, text in texts.items()}
-    spine = [f"{name}.xhtml" for name in ("title", "nav", *map(name_of, book.pages))]
-    epub.pack(target, epub.package(book.title, book.authors, f"{book.site}{book.version}", book.changed, files, spine), files)
+    files |= {f"{name}.xhtml": page.encode() for name, page in pages.items()}
+    address, spine = f"{book.site}{book.version}", [f"{name}.xhtml" for name in pages]
+    epub.pack(target, epub.package(book.title, book.authors, address, book.changed, files, spine), files)
 
 
 def entries(book: Book, articles: dict[str, Article]) -> list[epub.Entry]:
@@ -287,18 +294,16 @@ def main() -> int:
     if not (given.html / "index.html").is_file():
         print("There is no built book to print. Run `make book` first.", file=sys.stderr)
         return 1
-    book = the_book()
-    make(book, given.html.resolve(), given.out.resolve())
+    with sync_playwright() as playwright:
+        make(launch(playwright), the_book(), given.html.resolve(), given.out.resolve())
     return 0
 
 
-def make(book: Book, html: Path, out: Path) -> tuple[Path, Path]:
+def make(browser: Browser, book: Book, html: Path, out: Path) -> tuple[Path, Path]:
     """Write the PDF and the EPUB of a book that is built."""
     pdf, reader = (out / f"{NAME}-{book.version}.{kind}" for kind in ("pdf", "epub"))
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        on_paper, on_readers, styles = articles(browser, book, html, out)
-        pages = write_pdf(browser, book, checked(document(book, on_paper, styles)), pdf)
+    on_paper, on_readers, styles = articles(browser, book, html, out)
+    pages = write_pdf(browser, book, checked(document(book, on_paper, styles)), pdf)
     write_epub(book, on_readers, html, out / "images", reader)
     print(f"==> Done: {pdf}, {pages} pages, {pdf.stat().st_size / 1e6:.0f} MB")
     print(f"          {reader}, {reader.stat().st_size / 1e6:.0f} MB")
