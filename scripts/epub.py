@@ -14,8 +14,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 EARLIEST = (1980, 1, 1, 0, 0, 0)        # that a zip can tell
 KINDS = {".css": "text/css", ".jpeg": "image/jpeg", ".jpg": "image/jpeg", ".png": "image/png",
-         ".svg": "image/svg+xml", ".xhtml": "application/xhtml+xml"}
-EMBEDDED = re.compile(r'data:image/(jpeg|png);base64,([A-Za-z0-9+/=\s]+)')
+         ".webp": "image/webp", ".xhtml": "application/xhtml+xml"}
+EMBEDDED = re.compile(r'data:image/(jpeg|png|webp);base64,([A-Za-z0-9+/=\s]+)')
 
 CONTAINER = """<?xml version="1.0" encoding="utf-8"?>
 <container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>

@@ -1,6 +1,9 @@
 // What of an open page goes on paper: its article as XHTML, in which nothing is to be pressed. (scripts/paper.py runs this.)
 // Ids and links are those of one long document, in which each id begins with its page's name.
 ({ name, folder, site, pages, apart, stills, drawing, mathml }) => {
+  // What book.css says of a drawing, for one that stands alone.
+  const DRAWN = `color: #000; fill: currentColor; stroke-linecap: butt; stroke-linejoin: round;
+    font-family: "DejaVu Sans", Verdana, "Lucida Grande", "Bitstream Vera Sans", sans-serif`;
   const article = document.querySelector("article.bd-article").cloneNode(true);
   const all = (selector, root = article) => [...root.querySelectorAll(selector)];
   const make = (tag, attributes = {}, ...children) => {
@@ -88,9 +91,23 @@
     }
   }
   article.id = id();
+
+  // Chromium's tags have words for an img, and none for what is drawn in the text.
+  const serialized = (node) => new XMLSerializer().serializeToString(node);
+  for (const picture of apart ? [] : all(".picture[role=img]")) {
+    const [svg] = all("svg", picture);
+    svg.setAttribute("style", DRAWN);
+    svg.removeAttribute("aria-hidden");
+    const colours = new Set(serialized(svg).match(/--[a-z][\w-]*(?=[,)])/g));
+    for (const colour of colours) svg.style.setProperty(colour, getComputedStyle(document.documentElement).getPropertyValue(colour));
+    const drawing = make("img", { alt: picture.getAttribute("aria-label"), src: `data:image/svg+xml,${encodeURIComponent(serialized(svg))}` });
+    svg.replaceWith(drawing);
+    ["role", "aria-label"].forEach((key) => picture.removeAttribute(key));
+  }
   return {
     title: text(article.querySelector("h1")),
+    headings: all("h1, h2, h3, h4").map(text),
     sections: all("section > h2").map((heading) => [heading.parentElement.id, text(heading)]),
-    xhtml: new XMLSerializer().serializeToString(article),
+    xhtml: serialized(article),
   };
 };

@@ -20,7 +20,7 @@ from html import escape
 from pathlib import Path
 
 import yaml
-from pikepdf import ObjectStreamMode, Pdf
+from pikepdf import ObjectStreamMode, OutlineItem, Pdf
 from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,6 +61,7 @@ class Article:
 
     name: str
     title: str
+    headings: list[str]
     sections: list[list[str]]
     xhtml: str
 
@@ -158,7 +159,7 @@ def contents(book: Book, titles: dict[str, str]) -> str:
     """The contents, each line with room for its page."""
     lines = []
     for part, pages in book.parts:
-        lines += [f"<h2>{escape(part)}</h2>"] if part else []
+        lines += [f'<p class="part">{escape(part)}</p>'] if part else []
         lines += [f'<p><a href="#{name}">{escape(titles[name])}</a><span class="page" data-to="{name}">000</span></p>'
                   for name in map(name_of, pages)]
     return "\n".join(lines)
@@ -187,7 +188,7 @@ def document(book: Book, found: list[Article], styles: list[str]) -> str:
 <style>{escape(style, quote=False)}</style></head>
 <body>
 <header class="title-page">{title_page(book)}</header>
-<nav class="book-contents"><h1>Contents</h1>
+<nav class="book-contents"><p class="title">Contents</p>
 {contents(book, titles)}
 </nav>
 {"".join(article.xhtml for article in found)}
@@ -242,7 +243,20 @@ def with_pages(text: str, places: dict[str, int]) -> str:
     return PAGE.sub(lambda found: f"{found[1]}{places[found[2]]}", text)
 
 
-def write_pdf(browser: Browser, book: Book, text: str, target: Path) -> int:
+def name_outline(pdf: Pdf, headings: list[str]) -> None:
+    """Give the outline's lines their headings' words: Chromium leaves out the blank where a heading is broken."""
+    whole = {re.sub(r"\s", "", heading): heading for heading in headings}
+
+    def name(items: list[OutlineItem]) -> None:
+        for item in items:
+            item.title = whole[re.sub(r"\s", "", item.title)]
+            name(item.children)
+
+    with pdf.open_outline() as outline:
+        name(outline.root)
+
+
+def write_pdf(browser: Browser, book: Book, text: str, headings: list[str], target: Path) -> int:
     """Print until the numbers of pages in the text, which only a print tells, are those of the print; their number."""
     file = target.with_name("book.xhtml")
     places: dict[str, int] = {}
@@ -253,6 +267,7 @@ def write_pdf(browser: Browser, book: Book, text: str, target: Path) -> int:
             break
     else:
         raise ValueError(f"the numbers of pages still move the pages after {PRINTS} prints")
+    name_outline(pdf, headings)
     del pdf.trailer["/Info"]                            # which says when it was printed
     pdf.docinfo["/Title"], pdf.docinfo["/Author"] = book.title, book.authors
     pdf.save(target, object_stream_mode=ObjectStreamMode.generate, deterministic_id=True)
@@ -303,7 +318,8 @@ def make(browser: Browser, book: Book, html: Path, out: Path) -> tuple[Path, Pat
     """Write the PDF and the EPUB of a book that is built."""
     pdf, reader = (out / f"{NAME}-{book.version}.{kind}" for kind in ("pdf", "epub"))
     on_paper, on_readers, styles = articles(browser, book, html, out)
-    pages = write_pdf(browser, book, checked(document(book, on_paper, styles)), pdf)
+    headings = [heading for article in on_paper for heading in article.headings]
+    pages = write_pdf(browser, book, checked(document(book, on_paper, styles)), headings, pdf)
     write_epub(book, on_readers, html, out / "images", reader)
     print(f"==> Done: {pdf}, {pages} pages, {pdf.stat().st_size / 1e6:.0f} MB")
     print(f"          {reader}, {reader.stat().st_size / 1e6:.0f} MB")
