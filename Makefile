@@ -18,7 +18,7 @@ export OMP_NUM_THREADS := 1
 export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
 
 .DEFAULT_GOAL := help
-.PHONY: help environment book zip links serve notebooks classroom browser test test-package bench lint release unreleased address clean distclean
+.PHONY: help environment book zip paper links serve notebooks classroom browser test test-package bench lint release unreleased address clean distclean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,11 @@ book: $(INSTALLED) ## Execute every chapter that changed and build the pages
 
 zip: book ## Pack the built pages with their licences into one file, to be read without a network
 	@$(BIN)/python scripts/archive.py
+
+paper: book ## Print the book as a PDF and write it as an EPUB (minutes; with the Chromium of the tests)
+	@$(BIN)/python tests/browser.py
+	@echo "==> Printing"
+	@$(BIN)/python scripts/paper.py
 
 links: book ## Ask whether what the pages link to on other hosts is there (needs the network)
 	@echo "==> Checking links"
