@@ -171,7 +171,8 @@ class Student:
             browser.post(f"{self.hub.url}/hub/login", data=form, params=xsrf, timeout=PATIENCE,
                          allow_redirects=False).raise_for_status()
             xsrf = {"_xsrf": browser.cookies["_xsrf"]}                     # a new one for who has logged in
-            made = browser.post(f"{self.hub.url}/hub/api/users/{self.name}/tokens", params=xsrf, timeout=PATIENCE)
+            made = browser.post(f"{self.hub.url}/hub/api/users/{self.name}/tokens", params=xsrf, json={},
+                                timeout=PATIENCE)
             made.raise_for_status()
             self.token = made.json()["token"]
 
@@ -254,7 +255,10 @@ class Kernel:
                         "allow_stdin": False, "stop_on_error": False}}))
         found = []
         while True:
-            message = json.loads(self.socket.recv())
+            received = self.socket.recv()
+            if isinstance(received, bytes):                     # the data of an explorer, which no cell waits for
+                continue
+            message = json.loads(received)
             kind = message["header"]["msg_type"]
             if message["parent_header"].get("msg_id") != header["msg_id"]:
                 continue

@@ -373,15 +373,21 @@ class AtTheServer:
             f"{editions.STUDENTS_SETTINGS}c.CourseDirectory.student_id = {name!r}\n"
             f"c.Exchange.root = {str(folder / 'exchange')!r}\nc.Exchange.cache = {str(self.home / '.cache')!r}\n",
             encoding="utf-8")
-        self.buttons = AssignmentList()
-        self.buttons.root_dir = str(self.home)
         self.notebook = self.home / "tiny" / "tiny.ipynb"
 
-    def submit(self, notebook: nbformat.NotebookNode | bytes) -> dict:
-        """Save a notebook, and press Submit."""
-        content = notebook if isinstance(notebook, bytes) else nbformat.writes(notebook).encode()
-        self.notebook.write_bytes(content)
-        return self.buttons.submit_assignment("attention", "tiny")
+    def press(self, button: str) -> dict:
+        """Press fetch_assignment, submit_assignment or fetch_feedback; what the server answers."""
+        listed = AssignmentList()
+        listed.root_dir = str(self.home)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.home)
+            return getattr(listed, button)("attention", "tiny")
+
+    def submit(self, content: nbformat.NotebookNode | bytes) -> None:
+        """Save a notebook and submit it."""
+        self.notebook.write_bytes(content if isinstance(content, bytes) else nbformat.writes(content).encode())
+        said = self.press("submit_assignment")
+        assert said["success"], said
 
 
 @pytest.fixture(scope="module")
@@ -395,13 +401,13 @@ def exchanged(tmp_path_factory) -> dict:
                                                     f"c.Exchange.root = {str(folder / 'exchange')!r}\n")
     nbgrader(course, "release_assignment", "tiny")
     ada, bo, cy, dee = (AtTheServer(name, folder) for name in ("ada", "bo", "cy", "dee"))
-    said = {student.home.name: student.buttons.fetch_assignment("attention", "tiny") for student in (ada, bo, cy, dee)}
+    said = {student.home.name: student.press("fetch_assignment") for student in (ada, bo, cy, dee)}
     assert [answer["success"] for answer in said.values()] == [True] * 4, said
     handed_in = submissions.six(nbformat.read(ada.notebook, as_version=4))
     ada.submit(handed_in["half"])
     cy.submit(UNREADABLE)
     dee.notebook.rename(dee.notebook.with_name("dees.ipynb"))
-    refused = dee.buttons.submit_assignment("attention", "tiny")
+    refused = dee.press("submit_assignment")
     nbgrader(course, "collect", "tiny")
     ada.submit(handed_in["correct"])
     dee.submit(handed_in["correct"])
@@ -413,7 +419,7 @@ def exchanged(tmp_path_factory) -> dict:
     graded = nbgrader(course, "autograde", "tiny", code=1)
     nbgrader(course, "generate_feedback", "tiny")
     nbgrader(course, "release_feedback", "tiny")
-    bo.buttons.fetch_feedback("attention", "tiny")
+    bo.press("fetch_feedback")
     with Gradebook(f"sqlite:///{course}/gradebook.db") as gradebook:
         given = {s.student.id: (s.score, s.total_seconds_late > 0) for s in gradebook.assignment_submissions("tiny")
                  if s.student.id != "cy"}
