@@ -31,7 +31,7 @@ CODE_STUB, TEXT_STUB = "# Your answer stands here.", "*Write here.*"
 TITLE = re.compile(r"^```\{exercise-start\} (.*)\n:label: .*\n```$", re.MULTILINE)
 MARKER = re.compile(r"^```\{(?:exercise-end|solution-end)\}\n```\n?", re.MULTILINE)
 OPENING = re.compile(r"^```\{solution-start\}.*\n:class: dropdown\n```$", re.MULTILINE)
-FOLD = re.compile(r"^</?details>.*\n*", re.MULTILINE)
+FOLD = re.compile(r"^<details><summary>Solution</summary>\n\n(.*?)\n\n</details>$", re.MULTILINE | re.DOTALL)
 
 
 # Assignments
@@ -89,7 +89,7 @@ def chapter_for_teachers(chapter: NotebookNode) -> NotebookNode:
     cells = []
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = _plain_exercises(FOLD.sub("", OPENING.sub("**Solution.**\n", cell.source)))
+            cell.source = _plain_exercises(FOLD.sub(r"\1", OPENING.sub("**Solution.**\n", cell.source)))
         cells.append(cell)
         for tag in cell.metadata.get("tags", []):
             if tag.startswith("solution:"):

@@ -96,7 +96,8 @@ def folded(tmp_path_factory) -> Iterator[str]:
     cells += [nbformat.v4.new_code_cell(cell.source, metadata=cell.metadata) for chapter in CHAPTERS
               for solutions in tagged(chapter, "solution").values() for cell in solutions]
     folder = tmp_path_factory.mktemp("folded")
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "solutions.ipynb")
+    kernel = nbformat.read(CHAPTERS[0], as_version=4).metadata
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "solutions.ipynb")
     with jupyter(folder) as url:
         yield url
 
@@ -107,7 +108,7 @@ def test_jupyter_shows_no_solution_until_it_is_asked_to(application, folded, pag
     page.goto(f"{folded}/{application}/solutions.ipynb")
     count = sum(len(prose_of_solutions(chapter)) for chapter in CHAPTERS)
     folds = page.locator(".jp-RenderedMarkdown details")
-    expect(folds).to_have_count(count)
+    expect(folds).to_have_count(count, timeout=60_000)
     assert folds.evaluate_all("all => all.filter(one => one.open).length") == 0
     expect(page.locator(".jp-RenderedMarkdown p:visible")).to_have_count(0)
     # Of a solution's code stands a placeholder there.

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx_exercise.nodes import solution_node
 
 OPENING, CLOSING = "<details><summary>Solution</summary>", "</details>"
 
 
 def unfold(app: Sphinx, doctree: nodes.document) -> None:
     """Take the folds out of the page, and leave what stands in them."""
-    for raw in list(doctree.findall(nodes.raw)):
-        if raw.astext().strip() in (OPENING, CLOSING):
-            raw.parent.remove(raw)
+    folds = [raw for solution in doctree.findall(solution_node) for raw in solution.findall(nodes.raw)
+             if raw.astext().strip() in (OPENING, CLOSING)]
+    for raw in folds:
+        raw.parent.remove(raw)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
