@@ -276,13 +276,14 @@ def solve(notebook: NotebookNode, source: NotebookNode) -> None:
             cell.source = solutions[about(cell)["grade_id"]]
 
 
-def megabytes(name: str, hub: Hub) -> dict[str, float]:
-    """The memory of a student's server and of the kernel, and of both: a page shared by n processes counts 1/n of it."""
-    held = {"server": 0.0, "kernel": 0.0}
-    for process in marked(hub.mark, JUPYTERHUB_USER=name):
-        held["kernel" if "ipykernel_launcher" in process.cmdline() else "server"] += (
+def used(mark: str, **whose: str) -> dict[str, float]:
+    """Megabytes of servers and kernels, of a page shared by n processes 1/n each; and their processor seconds."""
+    found = {"server": 0.0, "kernel": 0.0, "processor": 0.0}
+    for process in marked(mark, **whose):
+        found["kernel" if "ipykernel_launcher" in process.cmdline() else "server"] += (
             process.memory_full_info().pss / 1e6)
-    return held | {"both": sum(held.values())}
+        found["processor"] += sum(process.cpu_times()[:2])
+    return found | {"both": found["server"] + found["kernel"]}
 
 
 # The teacher
@@ -336,27 +337,40 @@ def lesson(assignment: str, number: int, folder: Path) -> str:
     """
     course, exchange = released(folder, assignment)
     names = [f"student-{i:02d}" for i in range(1, number + 1)]
-    held: list[dict[str, float]] = []
+    each: list[dict[str, float]] = []
+    everything: dict[str, float] = {}
     print(f"==> {number} students at once, {assignment}, on {os.cpu_count()} cores")
     with running(folder, exchange) as hub:
         students = [Student(name, hub) for name in names]
         start = threading.Barrier(number)
-        all_run = threading.Barrier(number, action=lambda: held.extend(megabytes(name, hub) for name in names))
+
+        def measure() -> None:
+            each.extend(used(hub.mark, JUPYTERHUB_USER=name) for name in names)
+            everything.update(used(hub.mark))
+
+        all_run = threading.Barrier(number, action=measure)
         at_once(lambda student: student.work(assignment, start, all_run), students, [start, all_run])
         print("==> All have submitted")
     collecting = nbgrader(course, "collect", assignment)
     grading = nbgrader(course, "autograde", assignment)
     full = compare(course, assignment, names)
-    rows = {f"seconds from login to {what}": [s.took[key] for s in students] for what, key in (
-        ("a server", "server"), ("the first output of a cell", "first output"), ("the end of the last cell", "all cells"))}
-    rows["seconds of submitting"] = [s.took["submit"] for s in students]
-    rows |= {f"megabytes of {what}": [h[key] for h in held] for what, key in (
-        ("a server", "server"), ("a kernel that has run the lab", "kernel"), ("a student", "both"))}
-    lines = [f"{'':44}  median   worst"] + [
-        f"{name:44}  {statistics.median(values):6.1f}  {max(values):6.1f}" for name, values in rows.items()]
-    return "\n".join([*lines, f"{'seconds of collecting all':44}  {collecting:6.1f}",
-                      f"{'seconds of grading all':44}  {grading:6.1f}",
-                      f"==> {number} of {number} collected, each with {full:g} of {full:g} points"])
+    rows = {
+        "seconds from login to a server": [s.took["server"] for s in students],
+        "seconds from login to the first output of a cell": [s.took["first output"] for s in students],
+        "seconds from login to the end of the last cell": [s.took["all cells"] for s in students],
+        "seconds of submitting": [s.took["submit"] for s in students],
+        "processor seconds of a student, all cells run twice": [one["processor"] for one in each],
+        "megabytes of a student's server": [one["server"] for one in each],
+        "megabytes of a student's kernel": [one["kernel"] for one in each],
+        "megabytes of a student": [one["both"] for one in each],
+        "megabytes of the hub and its proxy": [everything["both"] - sum(one["both"] for one in each)],
+        "seconds of collecting all": [collecting],
+        "seconds of grading all": [grading],
+    }
+    return "\n".join([
+        f"{'':52} median  worst",
+        *(f"{name:52} {statistics.median(values):6.1f} {max(values):6.1f}" for name, values in rows.items()),
+        f"==> {number} of {number} collected, each with {full:g} of {full:g} points"])
 
 
 def at_once(act: Callable[[Student], None], students: list[Student], barriers: list[threading.Barrier]) -> None:

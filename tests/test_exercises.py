@@ -17,6 +17,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from bs4 import BeautifulSoup
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from playwright.sync_api import expect
@@ -87,6 +88,15 @@ def test_what_a_solution_says_is_folded_in_jupyter_and_colab(chapter):
     for piece in pieces:
         assert re.fullmatch(r"<details><summary>Solution</summary>\n\n[^<].*\n\n</details>", piece, re.DOTALL), piece
         assert piece.count("</details>") == 1
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda p: p.stem)
+def test_in_the_page_a_solution_has_one_fold(chapter, book_html):
+    html = (book_html / "book" / "chapters" / f"{chapter.stem}.html").read_text(encoding="utf-8")
+    solutions = BeautifulSoup(html, "html.parser").select("div.solution.dropdown")
+    assert len(solutions) == len(tagged(chapter, "solution"))
+    for solution in solutions:
+        assert solution.select("details") == []
 
 
 @pytest.fixture(scope="module")
