@@ -1,7 +1,7 @@
 """The editions of every assignment and of the chapters, from their one source: `make classroom`.
 
-Students' have neither solutions nor hidden tests, teachers' have both, with the notes for teachers. Beside them stands
-a folder that nbgrader takes as a course.
+Students' have neither solutions nor hidden tests, teachers' have both, with the notes for teachers. Beside them stand
+a folder that nbgrader takes as a course, and the settings that its students need on a server.
 """
 
 from __future__ import annotations
@@ -21,10 +21,17 @@ from classroom.cells import SOURCES, TEACHER, assignments, questions, source_of
 
 ROOT = SOURCES.parents[1]
 CHAPTERS = sorted((ROOT / "book" / "chapters").glob("[0-9][0-9]-*.ipynb"))
+COURSE = "attention"
+# For the accounts of students on a server: a notebook that is missing, or has another name, is not taken in silence.
+STUDENTS_SETTINGS = f"""c = get_config()
+c.CourseDirectory.course_id = "{COURSE}"
+c.ExchangeSubmit.strict = True
+"""
 CODE_STUB, TEXT_STUB = "# Your answer stands here.", "*Write here.*"
 TITLE = re.compile(r"^```\{exercise-start\} (.*)\n:label: .*\n```$", re.MULTILINE)
 MARKER = re.compile(r"^```\{(?:exercise-end|solution-end)\}\n```\n?", re.MULTILINE)
 OPENING = re.compile(r"^```\{solution-start\}.*\n:class: dropdown\n```$", re.MULTILINE)
+FOLD = re.compile(r"^<details><summary>Solution</summary>\n\n(.*?)\n\n</details>$", re.MULTILINE | re.DOTALL)
 
 
 # Assignments
@@ -82,7 +89,7 @@ def chapter_for_teachers(chapter: NotebookNode) -> NotebookNode:
     cells = []
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = _plain_exercises(OPENING.sub("**Solution.**", cell.source))
+            cell.source = _plain_exercises(FOLD.sub(r"\1", OPENING.sub("**Solution.**\n", cell.source)))
         cells.append(cell)
         for tag in cell.metadata.get("tags", []):
             if tag.startswith("solution:"):
@@ -129,6 +136,8 @@ def write(folder: Path) -> None:
         _save(chapter_for_teachers(chapter), folder / "teacher" / "chapters" / path.name)
     shutil.copytree(SOURCES, folder / "course" / "source")
     (folder / "course" / "nbgrader_config.py").write_text(config(), encoding="utf-8")
+    (folder / "server").mkdir()
+    (folder / "server" / "nbgrader_config.py").write_text(STUDENTS_SETTINGS, encoding="utf-8")
 
 
 def config() -> str:

@@ -19,8 +19,8 @@ FOLDED = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
 
 
 def words(text: str) -> int:
-    """Words of Markdown: code, formulas and directives count as they are read, an address does not."""
-    text = re.sub(r"\]\([^)]*\)|^```\{.*$|^:\w+:.*$", "", text, flags=re.M)
+    """Words of Markdown: code, formulas and directives count as they are read, an address and a fold do not."""
+    text = re.sub(r"\]\([^)]*\)|^```\{.*$|^:\w+:.*$|^<details><summary>Solution<.*$|^</details>$", "", text, flags=re.M)
     return len(re.findall(r"[\w’'-]*[^\W\d_][\w’'-]*", text))
 
 

@@ -6,9 +6,13 @@ import base64
 import functools
 import io
 import json
+import os
+import socket
+import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -100,6 +104,55 @@ def book_url(book_html: Path) -> Iterator[str]:
     """The address (no trailing slash) at which the built book is served while the tests run."""
     with serving(book_html) as (url, _):
         yield url
+
+
+# JupyterLab would take out of the page what is out of sight, and ask whether to fetch news.
+SETTINGS = {
+    "@jupyterlab/notebook-extension/tracker.jupyterlab-settings": '{"windowingMode": "none"}',
+    "@jupyterlab/apputils-extension/notification.jupyterlab-settings": '{"fetchNews": "false"}',
+}
+
+
+@contextmanager
+def jupyter(folder: Path) -> Iterator[str]:
+    """A server of JupyterLab and Notebook on a folder: its address. It is killed in the end, kernels and all."""
+    for name, content in SETTINGS.items():
+        (folder / "settings" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "settings" / name).write_text(content)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    home = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "RUNTIME")}
+    log = folder / "server.log"
+    server = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ip=127.0.0.1"),
+            *(f"--ServerApp.port={urlsplit(url).port}", "--ServerApp.port_retries=0", "--IdentityProvider.token="),
+            *(f"--ServerApp.root_dir={folder}", "--LabApp.expose_app_in_browser=True"),
+            *("--ServerApp.terminals_enabled=False", "--ServerApp.log_level=WARN"),
+        ],
+        env={**os.environ, **home, "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"), "PYTHONPATH": str(ROOT)},
+        stdout=log.open("w"),
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+    def answers() -> bool:
+        try:
+            return urllib.request.urlopen(f"{url}/api/status", timeout=2).status == 200
+        except OSError:
+            return False
+
+    try:
+        assert until(answers, bool, 90), log.read_text()
+        yield url
+    finally:
+        server.terminate()  # it shuts its kernels down
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import importlib
 import random
 import re
 import time
+from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
 from itertools import combinations
@@ -16,11 +17,14 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from bs4 import BeautifulSoup
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+from playwright.sync_api import expect
 
 from attention_lite.exercises import _CHECKS, FORMULAS, Wrong, number, numbers, running, tensor, verdict
 from attention_lite.exercises.answers import letter
+from conftest import jupyter
 
 CHAPTERS = sorted((Path(__file__).parents[1] / "book" / "chapters").glob("[0-9][0-9]-*.ipynb"))
 PLANNED = [importlib.import_module(f"mistakes_{chapter.name[:2]}") for chapter in CHAPTERS]
@@ -61,6 +65,69 @@ def test_solutions_pass_and_blanks_fail(chapter):
         for cell in solutions[name]:
             assert cell.metadata.jupyter.source_hidden
             assert cell.metadata.cellView == "form"
+
+
+def prose_of_solutions(chapter: Path) -> list[str]:
+    """What a chapter's solutions say in Markdown, piece by piece."""
+    found, inside = [], False
+    for cell in nbformat.read(chapter, as_version=4).cells:
+        if cell.cell_type == "markdown":
+            for piece in re.split(r"^(```\{solution-(?:start|end)\}[^`]*```)$", cell.source, flags=re.MULTILINE):
+                if piece.startswith("```{solution-"):
+                    inside = "-start}" in piece
+                elif inside and piece.strip():
+                    found.append(piece.strip())
+    return found
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda p: p.stem)
+def test_what_a_solution_says_is_folded_in_jupyter_and_colab(chapter):
+    # Both show <details> closed; Markdown inside of it needs the empty lines.
+    pieces = prose_of_solutions(chapter)
+    assert pieces
+    for piece in pieces:
+        assert re.fullmatch(r"<details><summary>Solution</summary>\n\n[^<].*\n\n</details>", piece, re.DOTALL), piece
+        assert piece.count("</details>") == 1
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda p: p.stem)
+def test_in_the_page_a_solution_has_one_fold(chapter, book_html):
+    html = (book_html / "book" / "chapters" / f"{chapter.stem}.html").read_text(encoding="utf-8")
+    solutions = BeautifulSoup(html, "html.parser").select("div.solution.dropdown")
+    assert len(solutions) == len(tagged(chapter, "solution"))
+    for solution in solutions:
+        assert solution.select("details") == []
+
+
+@pytest.fixture(scope="module")
+def folded(tmp_path_factory) -> Iterator[str]:
+    """The solutions of all chapters in one notebook, on a server of JupyterLab and Notebook: the server's address."""
+    cells = [nbformat.v4.new_markdown_cell(piece) for chapter in CHAPTERS for piece in prose_of_solutions(chapter)]
+    cells += [nbformat.v4.new_code_cell(cell.source, metadata=cell.metadata) for chapter in CHAPTERS
+              for solutions in tagged(chapter, "solution").values() for cell in solutions]
+    folder = tmp_path_factory.mktemp("folded")
+    kernel = nbformat.read(CHAPTERS[0], as_version=4).metadata
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "solutions.ipynb")
+    with jupyter(folder) as url:
+        yield url
+
+
+@pytest.mark.parametrize("application", ["lab/tree", "notebooks"])
+def test_jupyter_shows_no_solution_until_it_is_asked_to(application, folded, page):
+    page.set_default_timeout(60_000)
+    page.goto(f"{folded}/{application}/solutions.ipynb")
+    count = sum(len(prose_of_solutions(chapter)) for chapter in CHAPTERS)
+    folds = page.locator(".jp-RenderedMarkdown details")
+    expect(folds).to_have_count(count, timeout=60_000)
+    assert folds.evaluate_all("all => all.filter(one => one.open).length") == 0
+    expect(page.locator(".jp-RenderedMarkdown p:visible")).to_have_count(0)
+    # Of a solution's code stands a placeholder there.
+    code = page.locator(".jp-CodeCell")
+    expect(code.locator(".jp-InputPlaceholder")).to_have_count(code.count())
+    expect(code.locator(".jp-InputArea-editor:visible")).to_have_count(0)
+    folds.first.locator("summary").click()
+    expect(folds.first.locator("p")).to_contain_text("With")
+    expect(folds.first.locator("p mjx-container").first).to_be_visible()
 
 
 def test_every_check_belongs_to_an_exercise_and_has_mistakes():

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +16,7 @@ from playwright.sync_api import Locator, Page, expect
 from skimage import data
 
 from attention_lite.lab import ContextGating, ask_for, load_checkpoint, pictures, text_answers
+from conftest import jupyter
 
 GRID = (6, 8)
 
@@ -74,12 +70,6 @@ write = lambda change: note.open("a").write(f"{change['name']} {change['new']}\\
 explorer.observe(write, ["source", "image"])
 """
 
-# JupyterLab would take out of the page what is out of sight, and ask whether to fetch news.
-SETTINGS = {
-    "@jupyterlab/notebook-extension/tracker.jupyterlab-settings": '{"windowingMode": "none"}',
-    "@jupyterlab/apputils-extension/notification.jupyterlab-settings": '{"fetchNews": "false"}',
-}
-
 FROM_PYTHON = "explorer.query = 14; explorer.temperature = 2.0; gates.channel = 2"
 
 
@@ -94,54 +84,14 @@ def lab(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[
     for name, sources in notebooks.items():
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / f"{name}.ipynb")
-    for name, content in SETTINGS.items():
-        (folder / "settings" / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / "settings" / name).write_text(content)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    home = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "RUNTIME")}
-    server = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ip=127.0.0.1"),
-            *(f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token="),
-            *(f"--ServerApp.root_dir={folder}", "--LabApp.expose_app_in_browser=True"),
-            *("--ServerApp.terminals_enabled=False", "--ServerApp.log_level=WARN"),
-        ],
-        env={
-            **os.environ,
-            **home,
-            "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
-            "PYTHONPATH": str(root),
-        },
-        stdout=(folder / "server.log").open("w"),
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_until(lambda: answers(f"{url}/api/status"), 90, lambda: (folder / "server.log").read_text())
+    with jupyter(folder) as url:
         yield url, folder
-    finally:
-        server.terminate()  # JupyterLab shuts its kernels down
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
 
 
 def explorer_of(root: Path, chapter: str) -> str:
     """The cell that makes a chapter's explorer, as the reader runs it."""
     cells = nbformat.read(root / "book" / "chapters" / f"{chapter}.ipynb", as_version=4).cells
     return next(cell.source for cell in cells if cell.cell_type == "code" and cell.source.endswith("\nexplorer"))
-
-
-def answers(url: str) -> bool:
-    try:
-        return urllib.request.urlopen(url, timeout=2).status == 200
-    except OSError:
-        return False
 
 
 def wait_until(done: Callable[[], bool], seconds: float, explain: Callable[[], str]) -> None:
