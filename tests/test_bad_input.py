@@ -21,6 +21,7 @@ from attention_lite import (
     BAMBlock,
     CBAMBlock,
     ChannelAttentionModule,
+    CoordinateAttention,
     DAModule,
     ECAAttention,
     ExternalAttention,
@@ -340,6 +341,7 @@ ARGUMENTS: dict[type, tuple[dict[str, object], dict[str, dict[object, str]]]] = 
         "channel": NEEDED, "reduction": NEEDED, "kernel_size": ODD, "published": SWITCH}),
     BAMBlock: ({"channel": 8, "reduction": 2}, {
         "channel": NEEDED, "reduction": NEEDED, "dia_val": NEEDED, "published": SWITCH}),
+    CoordinateAttention: ({"channel": 8}, {"channel": NEEDED, "reduction": NEEDED}),
     SKAttention: ({"channel": 8, "reduction": 2, "group": 4}, dict.fromkeys(
         ("channel", "reduction", "M", "group", "L", "stride"), NEEDED)),
     PSA: ({"channel": 32, "reduction": 2, "kernels": (3, 5)}, {
@@ -398,7 +400,7 @@ CALLS |= {
 
 IMAGE_BLOCKS: tuple[AttentionBlock, ...] = (
     ECAAttention(8), CBAMBlock(8, 2), BAMBlock(8, 2), SKAttention(8, 2, group=4), PSA(8, 2, (3, 5), (1, 1)),
-    PositionAttentionModule(8), ChannelAttentionModule(), DAModule(8))
+    PositionAttentionModule(8), ChannelAttentionModule(), DAModule(8), CoordinateAttention(8))
 DTYPE = "must have the dtype of the block's weights, torch.float32, got torch.float64"
 BAD_IMAGES: dict[str, tuple[object, str]] = {
     "numpy": (X.numpy(), "x must be a torch.Tensor, got ndarray"),
