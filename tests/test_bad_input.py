@@ -236,7 +236,7 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
                          "got 'emsa-4'"),
     "residual_net name": (lambda: residual_net("se"), "model must be one of cbam, none, cbam-average, cbam-max, "
                           "cbam-3x3, cbam-spatial-first, cbam-parallel, cbam-plain, bam, bam-product, bam-first, "
-                          "bam-last; got 'se'"),
+                          "bam-last, coordinate-plain; got 'se'"),
     "scale_net name": (lambda: scale_net("SK"),
                        "model must be one of sk, sk-even, psa, psa-open, psa-even; got 'SK'"),
     "search_net name": (lambda: search_net(None),
