@@ -98,7 +98,6 @@ def _timm(block: nn.Module, x: Tensor) -> nn.Module | None:
     with stand_ins("torchvision"):                     # timm asks for it, and the blocks use nothing of it
         layers = import_module("timm.layers")
         import_module("timm.layers.cbam")
-        import_module("timm.layers.coord_attn")
     match block:
         case SEAttention():
             return layers.SEModule(block.channel, rd_channels=block.W1.out_features, bias=False)
@@ -113,5 +112,6 @@ def _timm(block: nn.Module, x: Tensor) -> nn.Module | None:
         case ScaledDotProductAttention():
             return layers.Attention(block.d_model, block.h, block.d_k, proj_bias=False)
         case CoordinateAttention():
-            return layers.coord_attn.CoordAttn(block.channel, rd_channels=block.F1.out_channels, bias=True)
+            module = import_module("timm.layers.coord_attn")
+            return module.CoordAttn(block.channel, rd_channels=block.F1.out_channels, bias=True)
     return None
