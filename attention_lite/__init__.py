@@ -3,6 +3,7 @@
 from attention_lite.bam import BAMBlock
 from attention_lite.block import AttentionBlock
 from attention_lite.cbam import CBAMBlock
+from attention_lite.coordinate import CoordinateAttention
 from attention_lite.danet import ChannelAttentionModule, DAModule, PositionAttentionModule
 from attention_lite.eca import ECAAttention
 from attention_lite.emsa import EMSA
@@ -21,6 +22,7 @@ __all__ = [
     "BAMBlock",
     "CBAMBlock",
     "ChannelAttentionModule",
+    "CoordinateAttention",
     "DAModule",
     "ECAAttention",
     "ExternalAttention",

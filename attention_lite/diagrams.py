@@ -144,6 +144,25 @@ BAM = Diagram(
      Arrow(((4.63, 2.2), (4.81, 2.2))), Arrow(((0.5, 2.2), (0.5, 2.58), (4.92, 2.58), (4.92, 2.31))),
      Arrow(((5.03, 2.2), (5.16, 2.2)))))
 
+COORDINATE = Diagram(
+    2.65,
+    (Box("$x$", 0.22, 2.35, 0.34, "map"), Box("mean of\neach row", 1.06, 1.3, 0.92, "fixed", 0.44),
+     Box("mean of\neach column", 1.06, 0.45, 0.92, "fixed", 0.44),
+     Box("$F_1$, BN\n" r"$\delta$", 2.48, 0.875, 0.66, "learned", 1.29),
+     Box("$F_h$", 3.25, 1.3, 0.4, "learned"), Box("$F_w$", 3.25, 0.45, 0.4, "learned"),
+     Box(r"$\sigma$", 3.98, 1.3, 0.42, "weights"), Box(r"$\sigma$", 4.78, 0.45, 0.42, "weights"),
+     Box(r"$\tilde x$", 5.31, 2.35, 0.3, "map")),
+    (Join("×", 3.98, 2.35), Join("×", 4.78, 2.35)),
+    (Arrow(((0.39, 2.35), (3.87, 2.35)), "", MAP), Arrow(((0.49, 2.35), (0.49, 1.3), (0.6, 1.3))),
+     Arrow(((0.49, 1.3), (0.49, 0.45), (0.6, 0.45))),
+     Arrow(((1.52, 1.3), (2.15, 1.3)), "$z^h$", r"$C\times H$"),
+     Arrow(((1.52, 0.45), (2.15, 0.45)), "$z^w$", r"$C\times W$"),
+     Arrow(((2.81, 1.3), (3.05, 1.3))), Arrow(((2.81, 0.45), (3.05, 0.45))),
+     Arrow(((3.45, 1.3), (3.77, 1.3))), Arrow(((3.45, 0.45), (4.57, 0.45))),
+     Arrow(((3.98, 1.48), (3.98, 2.24)), "$g^h$", r"$C\times H$"),
+     Arrow(((4.78, 0.63), (4.78, 2.24)), "$g^w$", r"$C\times W$"),
+     Arrow(((4.09, 2.35), (4.67, 2.35))), Arrow(((4.89, 2.35), (5.16, 2.35)))))
+
 SK = Diagram(
     2.3,
     (Box("$x$", 0.2, 1.15, 0.3, "map"), Box(r"$3\times 3$" "\n" r"BN, $\delta$", 0.96, 2.0, 0.84, "learned", 0.44),
@@ -334,7 +353,7 @@ TEXT_DETECTOR = Diagram(
 DIAGRAMS = {"weighted average": WEIGHTED_AVERAGE, "SE": SE, "ECA": ECA, "CBAM": CBAM, "BAM": BAM, "SK": SK,
             "PSA": PSA, "self-attention": SELF_ATTENTION, "DANet": DANET, "EMSA": EMSA, "external": EXTERNAL,
             "SE in a ResNet": SE_IN_RESNET, "transformer": TRANSFORMER, "transformer layer": TRANSFORMER_LAYER,
-            "text detector": TEXT_DETECTOR}
+            "text detector": TEXT_DETECTOR, "coordinate": COORDINATE}
 
 
 # What the package's blocks have where nothing else is said.
@@ -345,7 +364,8 @@ DEFAULTS = {
     "self-attention": "$h = 8$, $d_k = d_v = C/h$", "DANet": r"$\alpha = \beta = 0$ at the start",
     "EMSA": "$h = 8$, $s = 1$", "external": "$S = 64$, $h = 1$",
     "SE in a ResNet": "$r = 16$", "transformer": "12 layers, $h = 6$, $C = 384$, $N = 256$",
-    "transformer layer": "$h = 6$, $C = 384$", "text detector": "$r = 4$, hard sigmoids, biases"}
+    "transformer layer": "$h = 6$, $C = 384$", "text detector": "$r = 4$, hard sigmoids, biases",
+    "coordinate": "$r = 32$, but 8 hidden units or more"}
 
 # Upright, for a phone: where the lanes of a drawing stand, from left to right. Its other direction runs downwards.
 LANES = {
@@ -358,7 +378,7 @@ LANES = {
     "EMSA": {2.0: 0.5, 1.4: 1.6, 0.86: 2.6, 0.3: 3.6}, "external": {1.45: 1.2, 0.3: 3.2},
     "SE in a ResNet": {1.05: 1.3, 0.3: 2.8}, "transformer": {1.65: 0.8, 1.2: 1.7, 0.3: 3.2},
     "transformer layer": {2.7: 0.8, 1.85: 1.9, 1.2: 2.8, 0.3: 3.8},
-    "text detector": {2.9: 0.55, 2.1: 1.6, 1.3: 2.65, 0.5: 3.7}}
+    "text detector": {2.9: 0.55, 2.1: 1.6, 1.3: 2.65, 0.5: 3.7}, "coordinate": {2.35: 0.55, 1.3: 2.0, 0.45: 3.4}}
 STEP = 1.0           # inches downwards for one to the right
 
 

@@ -120,8 +120,13 @@ def run(options: argparse.Namespace) -> dict:
 
 
 def merged(old: dict, new: dict, options: argparse.Namespace) -> dict:
-    """The old results, with the rows of the blocks that were measured anew, and a note of when and how."""
-    rows = [row for row in old["rows"] if row["block"] not in options.blocks] + new["rows"]
+    """The old results, with the rows of the blocks that were measured anew, and a note of when and how.
+
+    They keep the columns that they have: those of packages that the full run lacked would stand in the new rows alone.
+    """
+    columns = {row["contestant"] for row in old["rows"]}
+    rows = [row for row in old["rows"] if row["block"] not in options.blocks]
+    rows += [row for row in new["rows"] if row["contestant"] in columns]
     rows.sort(key=lambda row: list(BLOCKS).index(row["block"]))
     note = new["run"] | {"blocks": options.blocks, "machine": new["machine"]}
     return old | {"rows": rows, "updates": [*old.get("updates", []), note]}

@@ -14,6 +14,7 @@ from attention_lite import (
     BAMBlock,
     CBAMBlock,
     ChannelAttentionModule,
+    CoordinateAttention,
     DAModule,
     ECAAttention,
     ExternalAttention,
@@ -64,6 +65,7 @@ BLOCKS = {
     "EMSA without transform": Block(lambda: EMSA(512, 512, 512, 8, 8, 8, ratio=2, apply_transform=False),
                                     lambda c: EMSA(c, h=c // 32, ratio=2, apply_transform=False),
                                     tokens=True, side=8),
+    "CoordinateAttention": Block(lambda: CoordinateAttention(512), CoordinateAttention),
     "ExternalAttention": Block(lambda: ExternalAttention(512, 8), ExternalAttention, tokens=True),
 }
 

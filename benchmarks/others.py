@@ -1,6 +1,6 @@
 """The same mechanisms in two other packages, as columns beside ours. Both are optional; nothing else needs them.
 
-"collection" is fightingcv-attention; "timm" has four of the gates, and self-attention. README.md says where they
+"collection" is fightingcv-attention; "timm" has five of the gates, and self-attention. README.md says where they
 compute something else than our blocks.
 """
 
@@ -14,6 +14,7 @@ from attention_lite import (
     PSA,
     BAMBlock,
     CBAMBlock,
+    CoordinateAttention,
     DAModule,
     ECAAttention,
     ExternalAttention,
@@ -87,6 +88,9 @@ def _collection(block: nn.Module, x: Tensor) -> nn.Module | str | None:
                                   W=side, ratio=block.ratio, apply_transform=block.mix is not None))
         case ExternalAttention():
             return made("ExternalAttention", block.d_model, block.M_k.out_features)
+        case CoordinateAttention():
+            return made("CoordAtt", block.channel, block.channel, block.channel // block.F1.out_channels,
+                        file="CoordAttention")
     return None
 
 
@@ -107,4 +111,7 @@ def _timm(block: nn.Module, x: Tensor) -> nn.Module | None:
             return layers.SelectiveKernel(block.channel, groups=conv.groups, rd_channels=d, split_input=False)
         case ScaledDotProductAttention():
             return layers.Attention(block.d_model, block.h, block.d_k, proj_bias=False)
+        case CoordinateAttention():
+            module = import_module("timm.layers.coord_attn")
+            return module.CoordAttn(block.channel, rd_channels=block.F1.out_channels, bias=True)
     return None

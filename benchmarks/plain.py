@@ -15,6 +15,7 @@ from attention_lite import (
     BAMBlock,
     CBAMBlock,
     ChannelAttentionModule,
+    CoordinateAttention,
     DAModule,
     ECAAttention,
     ExternalAttention,
@@ -62,6 +63,14 @@ def bam(block: BAMBlock, x: Tensor) -> Tensor:
     M_c = block.channel_branch(x.mean(dim=(2, 3)))[:, :, None, None]
     M_s = block.spatial_branch(x)
     return x + x * torch.sigmoid(M_c + M_s)
+
+
+def coordinate(block: CoordinateAttention, x: Tensor) -> Tensor:
+    rows, columns = x.mean(dim=3, keepdim=True), x.mean(dim=2, keepdim=True).mT                # (B, C, H or W, 1)
+    z = torch.cat([rows, columns], dim=2)[..., 0]
+    f = nn.functional.hardswish(block.norm(block.F1(z)))
+    f_h, f_w = f.split([x.shape[2], x.shape[3]], dim=2)
+    return x * torch.sigmoid(block.F_h(f_h))[..., None] * torch.sigmoid(block.F_w(f_w))[:, :, None]
 
 
 def sk(block: SKAttention, x: Tensor) -> Tensor:
@@ -135,6 +144,6 @@ def _concatenated(heads: Tensor) -> Tensor:
     return heads.transpose(1, 2).flatten(2)
 
 
-FORMS = {SEAttention: se, ECAAttention: eca, CBAMBlock: cbam, BAMBlock: bam, SKAttention: sk, PSA: psa,
-         ScaledDotProductAttention: self_attention, PositionAttentionModule: position,
+FORMS = {SEAttention: se, ECAAttention: eca, CBAMBlock: cbam, BAMBlock: bam, CoordinateAttention: coordinate,
+         SKAttention: sk, PSA: psa, ScaledDotProductAttention: self_attention, PositionAttentionModule: position,
          ChannelAttentionModule: channel, DAModule: dual, EMSA: emsa, ExternalAttention: external}

@@ -21,6 +21,7 @@ from attention_lite import (
     BAMBlock,
     CBAMBlock,
     ChannelAttentionModule,
+    CoordinateAttention,
     DAModule,
     ECAAttention,
     ExternalAttention,
@@ -235,7 +236,7 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
                          "got 'emsa-4'"),
     "residual_net name": (lambda: residual_net("se"), "model must be one of cbam, none, cbam-average, cbam-max, "
                           "cbam-3x3, cbam-spatial-first, cbam-parallel, cbam-plain, bam, bam-product, bam-first, "
-                          "bam-last; got 'se'"),
+                          "bam-last, coordinate-plain; got 'se'"),
     "scale_net name": (lambda: scale_net("SK"),
                        "model must be one of sk, sk-even, psa, psa-open, psa-even; got 'SK'"),
     "search_net name": (lambda: search_net(None),
@@ -340,6 +341,7 @@ ARGUMENTS: dict[type, tuple[dict[str, object], dict[str, dict[object, str]]]] = 
         "channel": NEEDED, "reduction": NEEDED, "kernel_size": ODD, "published": SWITCH}),
     BAMBlock: ({"channel": 8, "reduction": 2}, {
         "channel": NEEDED, "reduction": NEEDED, "dia_val": NEEDED, "published": SWITCH}),
+    CoordinateAttention: ({"channel": 8}, {"channel": NEEDED, "reduction": NEEDED}),
     SKAttention: ({"channel": 8, "reduction": 2, "group": 4}, dict.fromkeys(
         ("channel", "reduction", "M", "group", "L", "stride"), NEEDED)),
     PSA: ({"channel": 32, "reduction": 2, "kernels": (3, 5)}, {
@@ -398,7 +400,7 @@ CALLS |= {
 
 IMAGE_BLOCKS: tuple[AttentionBlock, ...] = (
     ECAAttention(8), CBAMBlock(8, 2), BAMBlock(8, 2), SKAttention(8, 2, group=4), PSA(8, 2, (3, 5), (1, 1)),
-    PositionAttentionModule(8), ChannelAttentionModule(), DAModule(8))
+    PositionAttentionModule(8), ChannelAttentionModule(), DAModule(8), CoordinateAttention(8))
 DTYPE = "must have the dtype of the block's weights, torch.float32, got torch.float64"
 BAD_IMAGES: dict[str, tuple[object, str]] = {
     "numpy": (X.numpy(), "x must be a torch.Tensor, got ndarray"),

@@ -173,17 +173,19 @@ def test_a_stopped_run_leaves_the_old_results(tmp_path, monkeypatch, capsys):
     assert old.read_text() == "old"
 
 
-def test_an_update_replaces_the_rows_of_its_blocks_only(tmp_path, monkeypatch):
+def test_an_update_replaces_the_rows_of_its_blocks_only_and_keeps_the_columns(tmp_path, monkeypatch):
     row = {"shape": "S", "mode": "forward", "contestant": "ours"}
     old = {"rows": [row | {"block": "SEAttention", "median": 1}, row | {"block": "PSA", "median": 2}],
            "run": {"date": "then"}, "machine": {}, "exponents": {"kept": 1}}
     (tmp_path / "results.json").write_text(json.dumps(old))
-    new = {"rows": [row | {"block": "SEAttention", "median": 3}], "run": {"date": "now"}, "machine": {"cores": 2}}
+    measured = row | {"block": "SEAttention", "median": 3}
+    new = {"rows": [measured, measured | {"contestant": "timm"}], "run": {"date": "now"}, "machine": {"cores": 2}}
     monkeypatch.setattr(command_line, "run", lambda _: new)
     monkeypatch.setattr(command_line, "markdown", lambda results: "")
     assert command_line.main(["--update", "--blocks", "SEAttention", "--folder", str(tmp_path)]) == 0
     found = json.loads((tmp_path / "results.json").read_text())
-    assert [(r["block"], r["median"]) for r in found["rows"]] == [("SEAttention", 3), ("PSA", 2)]
+    assert [(r["block"], r["contestant"], r["median"]) for r in found["rows"]] == [
+        ("SEAttention", "ours", 3), ("PSA", "ours", 2)]
     assert found["exponents"] == {"kept": 1}
     assert found["updates"] == [{"date": "now", "blocks": ["SEAttention"], "machine": {"cores": 2}}]
 

@@ -14,12 +14,14 @@ from attention_lite import (
     PSA,
     BAMBlock,
     CBAMBlock,
+    CoordinateAttention,
     ExternalAttention,
     ScaledDotProductAttention,
     SEAttention,
     SKAttention,
     diagrams,
 )
+from attention_lite.coordinate import NARROWEST
 from attention_lite.diagrams import DEFAULTS, DIAGRAMS, PHONE, WIDTH, Drawn, draw, draw_upright
 from attention_lite.eca import adaptive_kernel_size
 from attention_lite.networks import TextDetector, VisionTransformer
@@ -28,7 +30,7 @@ from conftest import ROOT
 PAGES = {"00-weighted-average": ["weighted average"], "gates-on-one-page": ["SE", "ECA", "CBAM", "BAM", "SK", "PSA"],
          "positions-on-one-page": ["self-attention", "DANet", "EMSA", "external"],
          "01-se": ["SE", "SE in a ResNet"], "12-transformer": ["transformer", "transformer layer"],
-         "13-text-gates": ["text detector"]}
+         "13-text-gates": ["text detector"], "14-coordinate-attention": ["coordinate"]}
 MADE_BY = {                                              # what makes the weights, if not a sigmoid
     "weighted average": {"softmax\nover places"},
     "SE in a ResNet": {"SE"}, "SK": {"softmax"}, "PSA": {r"$\sigma$", "softmax"},
@@ -140,6 +142,7 @@ def test_the_defaults_are_the_package_s():
               f"$L = {default(SKAttention, 'L')}$",
         "PSA": f"$S = {len(default(PSA, 'kernels'))}$, $r = {default(PSA, 'reduction')}$",
         "EMSA": f"$h = {default(EMSA, 'h')}$, $s = {default(EMSA, 'ratio')}$",
+        "coordinate": f"$r = {default(CoordinateAttention, 'reduction')}$, but {NARROWEST} hidden units or more",
         "external": f"$S = {default(ExternalAttention, 'S')}$, $h = {default(ExternalAttention, 'h')}$",
     }
     assert {name: DEFAULTS[name] for name in said} == said
@@ -220,7 +223,8 @@ def test_the_pages_draw_every_diagram():
 
 CHAPTERS = {"00-weighted-average": "weighted average", "01-se": "SE", "02-eca": "ECA", "03-cbam": "CBAM",
             "04-bam": "BAM", "05-sk": "SK", "06-psa": "PSA",
-            "07-self-attention": "self-attention", "08-danet": "DANet", "09-emsa": "EMSA", "10-external": "external"}
+            "07-self-attention": "self-attention", "08-danet": "DANet", "09-emsa": "EMSA", "10-external": "external",
+            "14-coordinate-attention": "coordinate"}
 
 
 @pytest.mark.parametrize(("chapter", "name"), CHAPTERS.items())

@@ -21,6 +21,7 @@ from attention_lite import BAMBlock, CBAMBlock, record_attention
 from attention_lite.explorers import LiveExplorer
 from attention_lite.explorers.live import _shuffled
 from attention_lite.lab import TASKS, Scenes, disc_mask, enlarge, load_checkpoint, masks, pictures, scoring
+from attention_lite.lab.experiments import lines
 from attention_lite.lab.live import Stage, stage
 from conftest import Watch, canvas_pixels, drawn, until, violations
 
@@ -39,6 +40,10 @@ EXPLORERS = {
         stage("one-digit-residual", "bam", seeds=(2, 0)), name="bam", block="bottlenecks.0", maps=["gates"],
         off=["channel branch", "spatial branch"], views=["answer", "seeds", "map", "strip", "count"],
         causes=["map", "seed", "off", "scene", "drag", "gates", "block"]),
+    "coordinate": lambda: LiveExplorer(
+        stage("one-digit-residual", "coordinate-plain", seeds=(0, 1), before_training=True), name="coordinate",
+        block="blocks.2.gate", maps=["gates"], views=["answer", "map", "seeds", "strip", "count"],
+        causes=["rows", "columns", "scene", "seed", "block", "training", "drag"]),
     "danet": lambda: LiveExplorer(
         stage("cued-segmentation", "danet", seeds=(0, 1)), name="danet", off=["alpha", "beta"],
         maps=["weights", "paint"], views=["answer", "map", "pair", "strip", "count"],
@@ -394,6 +399,44 @@ def test_the_map_of_another_picture_is_exchanged_by_keys(page: Page, watch: Watc
     theirs = gates_of("cbam", other)
     answers = residual("cbam", scene, lambda block, name, own: theirs[block][name] if name == "spatial" else own)
     close(answer(page), answers[0])
+    assert not watch.errors
+
+
+@torch.no_grad()
+def test_rows_and_columns_are_exchanged_each_without_the_other(page: Page, watch: Watch, site: Path) -> None:
+    root, scene = open_page(page, site, "coordinate"), first_of("one-digit")
+    net = load_checkpoint("one-digit-residual", "coordinate-plain", 0)[0]
+
+    def exchanged(change: Callable[[int, lines.Lines], lines.Lines]) -> tuple[Tensor, Tensor]:
+        """The answer, and the gates of the places of the last block."""
+        used: list[lines.Lines] = []
+
+        def noted(block: int, own: lines.Lines) -> lines.Lines:
+            used.append(change(block, own))
+            return used[-1]
+        scores = lines.run(net, pictures(scene), noted)[0]
+        return scores.softmax(1)[0], lines.crossed(used[-1])[0]
+
+    def expect_of(change: Callable[[int, lines.Lines], lines.Lines]) -> None:
+        """The answer, and the mean gate that the page says, are torch's."""
+        answers, places = exchanged(change)
+        close(answer(page), answers)
+        on = scoring.on_grid(masks(scene)[0, 0], (12, 12))
+        expect(root.get_by_role("status")).to_contain_text(f"Mean gate {places[on].mean():.2f} on the digit, "
+                                                           f"{places[~on].mean():.2f} off it.")
+
+    expect_of(lambda block, own: own)
+    rows, columns = root.get_by_label("Gates of rows in place"), root.get_by_label("Gates of columns in place")
+    columns.select_option(label="all at the mean of its own")
+    expect_of(lambda block, own: (own[0], lines.level(own)[1]) if block == 2 else own)
+    root.get_by_role("radio", name="all", exact=True).check()
+    rows.select_option(label="all at the mean of its own")
+    expect_of(lambda block, own: lines.level(own))
+    scenes = scenes_of("one-digit")
+    theirs = lines.run(net, pictures(scenes[scenes.photographs.index("china")]), lambda block, own: own)[1]
+    rows.select_option(label="the network's own")
+    columns.select_option(label="those of china 2")
+    expect_of(lambda block, own: (own[0], theirs[block][1]))
     assert not watch.errors
 
 

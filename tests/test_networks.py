@@ -14,6 +14,7 @@ from attention_lite import (
     BAMBlock,
     CBAMBlock,
     ChannelAttentionModule,
+    CoordinateAttention,
     DAModule,
     ECAAttention,
     ExternalAttention,
@@ -295,6 +296,15 @@ def test_token_mixer_starts_as_the_identity(name):
     expected = x + mixer.block(tokens).reshape(2, 4, 4, 8).permute(0, 3, 1, 2)
     torch.testing.assert_close(mixer(x), expected)
     assert not torch.allclose(mixer(x), x, atol=0.1)
+
+
+
+def test_coordinate_attention_stands_where_cbam_does():
+    net, cbam = residual_net("coordinate-plain"), residual_net("cbam-plain")
+    assert [type(block.gate) for block in net.blocks] == [CoordinateAttention] * 3
+    assert not any(block.residual for block in net.blocks)
+    assert parameters(net) - sum(parameters(block.gate) for block in net.blocks) == (
+        parameters(cbam) - sum(parameters(block.gate) for block in cbam.blocks))
 
 
 def test_token_mixer_takes_maps_that_are_not_square():

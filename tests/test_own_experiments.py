@@ -33,6 +33,7 @@ from attention_lite.lab.experiments import (
     frame_gates,
     gates,
     kernels,
+    lines,
     loudness,
     neighbours,
     own,
@@ -58,6 +59,7 @@ SAMPLES = [
     ("outputs", {"task": "one-digit", "model": "external", "seed": 1}),
     ("strengths", {"task": "cued-segmentation", "model": "danet-position", "seed": 1}),
     ("denoising", {"photograph": "china", "seed": 2}),
+    ("exchanged-lines", {"task": "one-digit-residual", "model": "coordinate-plain", "seed": 1}),
     ("forced-shares", {"task": "any-size", "model": "psa-even", "seed": 0}),
 ]
 
@@ -299,6 +301,37 @@ def test_own_gates_put_back_change_nothing_and_others_do(model):
         assert len(given) == (2 if model == "bam" else 3)
         others = painted_over.run(net, images, lambda i, gates: (gates[0], gates[1].roll(1, 0)))[0]
         assert not torch.allclose(others, scores, atol=1e-3)
+
+
+def test_own_lines_put_back_change_nothing_and_others_do():
+    net, images = own.load("one-digit-residual", "coordinate-plain", 0), pictures(few("one-digit-residual"))
+    with torch.no_grad():
+        scores, given, features = lines.run(net, images, lambda i, gates: gates)
+        torch.testing.assert_close(scores, net(images))
+        assert [tuple(rows.shape[1:]) for rows, _ in given] == [(24, 24), (32, 12), (32, 12)]
+        last = net.blocks[2].gate.attention(features)
+        torch.testing.assert_close(given[2], (last["rows"], last["columns"]))
+        assert not any(block.gate._forward_hooks for block in net.blocks)
+        others = lines.run(net, images, lambda i, gates: (gates[0], gates[1].roll(1, 0)))[0]
+        assert not torch.allclose(others, scores, atol=1e-3)
+        once = lines.run(net, images, lambda i, gates: lines.level(gates) if i == 0 else gates)[0]
+        assert not torch.allclose(once, scores, atol=1e-3)
+
+
+def test_level_lines_say_nothing_of_a_place_and_keep_each_channels_mean():
+    rows, columns = torch.rand(2, 3, 4), torch.rand(2, 3, 5)
+    even = lines.level((rows, columns))
+    for own_lines, found in zip((rows, columns), even, strict=True):
+        assert found.shape == own_lines.shape
+        assert (found == found[..., :1]).all()
+        torch.testing.assert_close(found.mean(2), own_lines.mean(2))
+
+
+def test_crossed_lines_are_the_mean_of_the_channels_products():
+    rows, columns = torch.rand(2, 3, 4), torch.rand(2, 3, 5)
+    found = lines.crossed((rows, columns))
+    assert found.shape == (2, 4, 5)
+    assert found[1, 2, 4].item() == pytest.approx(sum((rows[1, c, 2] * columns[1, c, 4]).item() for c in range(3)) / 3)
 
 
 @pytest.mark.parametrize("model", ["cbam", "bam"])

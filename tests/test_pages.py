@@ -22,13 +22,13 @@ ROWS = [[cell.strip(" `") for cell in line.strip("| \n").split(" | ")]
 INDEX = json.loads((HTML / "searchindex.js").read_text(encoding="utf-8").removeprefix("Search.setIndex(").rstrip(")"))
 CHAPTERS = {"se": "01-se", "eca": "02-eca", "cbam": "03-cbam", "bam": "04-bam", "sk": "05-sk", "psa": "06-psa",
             "self-attention": "07-self-attention", "danet": "08-danet", "emsa": "09-emsa", "external": "10-external",
-            "transformer": "12-transformer", "text": "13-text-gates"}
+            "transformer": "12-transformer", "text": "13-text-gates", "coordinate": "14-coordinate-attention"}
 BLOCKS = [name for name in attention_lite.__all__ if name[0].isupper()]
 
 
 def test_the_table_has_every_mechanism() -> None:
     named = {row[1].partition("(")[0] for row in ROWS} - {"–"}
-    assert len(ROWS) == 16
+    assert len(ROWS) == 18
     assert named == set(BLOCKS) - {"AttentionBlock", "PositionAttentionModule", "ChannelAttentionModule"}
 
 
@@ -82,7 +82,7 @@ def pages_with(words: str) -> set[str]:
     "squeeze and excitation", "SENet", "ECA-Net", "CBAM", "channel attention", "spatial attention",
     "bottleneck attention", "selective kernel", "SKNet", "pyramid split attention", "EPSANet", "non-local",
     "multi-head attention", "dual attention", "ResT", "external attention", "vision transformer", "DINOv2",
-    "text detection",
+    "text detection", "coordinate attention", "CoordAtt",
 ])
 def test_search_finds_a_mechanism_by_its_usual_names(words: str) -> None:
     assert "book/gallery" in pages_with(words)

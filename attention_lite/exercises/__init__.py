@@ -89,6 +89,7 @@ def check(name: str, answer: Any, solution: bool = False) -> None:
 from attention_lite.exercises import (  # noqa: E402, F401  (they register their checks)
     bam,
     cbam,
+    coordinate,
     danet,
     eca,
     emsa,

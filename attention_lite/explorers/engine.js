@@ -12,7 +12,7 @@
 //   run.scores                  Float32Array(10); for cued segmentation the logits of the 48 × 48 pixels
 //   run.blocks["block"]         each attention block, by the name that record_attention gives it, and in it
 //     .maps.channel             the weights that were used, under the names and in the shapes of its attention():
-//                               channel, spatial, kernel, split, position, …
+//                               channel, spatial, rows, columns, kernel, split, position, …
 //     .computed.channel         the same as the block computed them from this picture, before any cause
 //     .steps                    what was made on the way: before and after, its features; the hidden units; Q, K, V
 //                               (h, N, d) and scores (h, N, N'), what the softmax gets; see each mechanism's note(…)
@@ -23,7 +23,8 @@
 //   set: {channel: 0.5}         all weights of a map are this number: {channel: 1} gate off, {position: 0} nothing is read
 //        {channel: {7: 1}}      some of them are, by their number in the flattened map
 //        {channel: other}       they are those of a tensor or array: run.block.maps.channel of another scene, a mean …
-//        {channel: "even"}      they are all the mean of their own; where they sum to one, that sum in equal shares
+//        {channel: "even"}      they are all the mean of their own; where they sum to one, that sum in equal shares;
+//                               of rows or columns, for each channel its mean
 //        {channel: (block) => …}  one of these for each block, by its name; undefined for its own
 //   forbid: [17, 18]            no query may read these keys: their scores become −∞
 //   heads: [1]                  forbid reaches these heads alone; otherwise all
@@ -43,8 +44,8 @@ const {
 } = tensors;
 const {
   linear, conv, batchNorm, layerNorm, convBnRelu, noted, SEAttention, lineGates, ECAAttention, CBAMBlock, BAMBlock,
-  SKAttention, PSA, ScaledDotProductAttention, PositionAttentionModule, ChannelAttentionModule, DAModule, EMSA,
-  ExternalAttention,
+  CoordinateAttention, SKAttention, PSA, ScaledDotProductAttention, PositionAttentionModule, ChannelAttentionModule,
+  DAModule, EMSA, ExternalAttention,
 } = mechanisms;
 
 // ---- a place in the network: its weights by name, its causes, its record
@@ -68,7 +69,8 @@ class At {
     return only === undefined || `${this.name}.`.startsWith(`${only}.`) ? wanted : undefined;
   }
 
-  // The weights with which a block works: noted as computed, and as `set` wants them. axis: the one that sums to one.
+  // The weights with which a block works: noted as computed, and as `set` wants them. axis: the one over which "even" takes
+  // the mean, as that which sums to one; without it, over all.
   map(name, computed, axis) {
     const order = name === "channel" ? this.cause("order") : undefined, set = this.cause("set")?.[name];
     const wanted = typeof set === "function" ? set(this.name) : set;
@@ -204,6 +206,7 @@ const ResidualNet = {
     "bam-product": { bottleneck: BAMBlock({ combine: (c, s) => c * s }), after: [0, 1] },
     "bam-first": { bottleneck: BAMBlock(), after: [0] },
     "bam-last": { bottleneck: BAMBlock(), after: [2] },
+    "coordinate-plain": { gate: CoordinateAttention, residual: false },
   },
   stem: (at, x) => convBnRelu(at.to("stem"), x, { stride: 2 }),
   rest(at, x, { gate, bottleneck, after = [], residual = true }) {

@@ -16,9 +16,9 @@ from attention_lite.explorers import arrays
 from attention_lite.explorers.base import Explorer, Switch, Whole, counted
 from attention_lite.explorers.packing import Packer
 
-CAUSES = ("scene", "frame", "disc", "drag", "size", "opacity", "ink", "ground", "gates", "gate", "map", "paint", "sums",
-          "sum", "position", "channel_to_channel", "block", "forbid", "off", "kernel", "shuffle", "seed", "training",
-          "control")
+CAUSES = ("scene", "frame", "disc", "drag", "size", "opacity", "ink", "ground", "gates", "gate", "map", "rows",
+          "columns", "paint", "sums", "sum", "position", "channel_to_channel", "block", "forbid", "off", "kernel",
+          "shuffle", "seed", "training", "control")
 VIEWS = ("answer", "map", "seeds", "heads", "pair", "slots", "sums", "shares", "squeeze", "hidden", "gates",
          "strip", "count")
 OVER = ("weights", "before", "slot", "gates", "paint")      # maps that can lie over the picture
@@ -35,6 +35,7 @@ SWITCHES = {
 }
 # What each trait may put in place of a map, besides that of a frame or of another scene.
 EXCHANGED = {"gates": ("own", "shut", "half", "open", "even", "mean"), "map": ("own", "open", "even", "mean"),
+             "rows": ("own", "open", "even", "mean"), "columns": ("own", "open", "even", "mean"),
              "sums": ("own", "start"), "position": ("own", "even", "start"),
              "channel_to_channel": ("own", "even", "start")}
 LOGITS = ("own", "even", "mean")      # of those, what fits numbers before a sigmoid
@@ -47,7 +48,8 @@ BLOCKS = {"none": "no block", "conv": "convolutions", "se": "SE", "eca": "ECA", 
           "cbam-average": "CBAM, means alone", "cbam-plain": "CBAM, no shortcut", "psa": "PSA", "danet": "DANet",
           "emsa": "EMSA, ratio 2", "emsa-1": "ratio 1", "emsa-4": "ratio 4", "emsa-plain": "ratio 2, no mix",
           "sk-even": "branches even", "psa-even": "branches even", "psa-open": "no sigmoid",
-          "external": "external attention"}      # others are called by their own name
+          "external": "external attention",
+          "coordinate-plain": "coordinate attention"}      # others are called by their own name
 
 
 class Stage(Protocol):
@@ -86,11 +88,12 @@ class LiveExplorer(Explorer):
         causes: what the reader can change, in the order in which it is offered. Of the scene: "scene", "frame" or
             "disc" (their colour), "drag" (digits and disc), "size" and "opacity" of the one digit, "ink" (a digit that
             the reader draws or chooses, for the one that is asked for), "ground" (a photograph of their own). Of the
-            block: "gates" of channels, the "map" of places, the weights between places, "position", or between
-            channels, "channel_to_channel" (exchanged whole), "gate" (one pulled, in the view "gates"), "sums" (external
-            attention's) and "sum" (one of them, in the view "sums"), "paint" (gates of single places, by pressing on
-            them), "block" (in which of several), "forbid" (places that nobody may read, or one head may not), "off"
-            (parts switched off), "kernel" and "shuffle" (ECA's). Of the network: "seed", "training", "control".
+            block: "gates" of channels, the "map" of places, the gates of "rows" and "columns", the weights between
+            places, "position", or between channels, "channel_to_channel" (exchanged whole),
+            "gate" (one pulled, in the view "gates"), "sums" (external attention's) and "sum" (one of them, in the view
+            "sums"), "paint" (gates of single places, by pressing on them), "block" (in which of several),
+            "forbid" (places that nobody may read, or one head may not), "off" (parts switched off), "kernel" and
+            "shuffle" (ECA's). Of the network: "seed", "training", "control".
         views: what is shown of the network, in order: "answer", "map" (which map lies over the picture), "seeds" (that
             map in every training), "heads", "pair" (q · k, softmax, average), "slots", "sums", "shares", "squeeze",
             "hidden", "gates", "strip" (the last forty states), "count" (the same change made in the counted scenes).
@@ -107,22 +110,23 @@ class LiveExplorer(Explorer):
     name of the palette, "" for their own colour; `places` {number of a digit, or "disc": [y, x]}; `sides` and
     `opacities` {number of a digit: value}; `inks` {number of a digit: its 8 × 8 grey levels 0 … 16 as letters a … q};
     `ground` uint8 (3, S, S), the reader's own photograph, empty for none, which alone stands in no address; `gates`,
-    `map`, `sums`, `position`, `channel_to_channel` "own", "half", "open", "even", "mean", "frame:red" or "disc:red"
-    (those that a red one would give), "scene:1" (of that scene), "start" (of this scene as it was); `pulled` {number
-    of a channel: its gate}, `painted` {number of a place: its gate}, `pulled_sums` {number of a sum, head by head: its
-    logarithm}; `shares` of the branches, which sum to one; `forbid` names or numbers of places, to the head
-    `forbid_head` alone, or to all, -1; `off` names of parts; `kernel` ECA's weights; `shuffled`; `block` in which
-    block the weights are forced, "" for all; `model`, `seed`, `trained`. What is looked at: `query` and `key` (places,
-    -1 for the digit that is asked for and the strongest key), `head`, `slot` (-1 for the strongest), `over` (the map
-    over the picture), `channel`, `thing`. `answer` is read back: ten probabilities, or the overlap of the
-    paint with each digit.
+    `map`, `rows`, `columns`, `sums`, `position`, `channel_to_channel` "own", "half", "open", "even", "mean",
+    "frame:red" or "disc:red" (those that a red one would give), "scene:1" (of that scene), "start" (of this scene as it
+    was); `pulled` {number of a channel: its gate}, `painted` {number of a place: its gate}, `pulled_sums` {number of a
+    sum, head by head: its logarithm}; `shares` of the branches, which sum to one; `forbid` names or numbers
+    of places, to the head `forbid_head` alone, or to all, -1; `off` names of parts; `kernel` ECA's weights;
+    `shuffled`; `block` in which block the weights are forced, "" for all; `model`, `seed`, `trained`. What is
+    looked at: `query` and `key` (places, -1 for the digit that is asked for and the strongest key), `head`, `slot` (-1
+    for the strongest), `over` (the map over the picture), `channel`, `thing`. `answer` is read back: ten
+    probabilities, or the overlap of the paint with each digit.
 
     Raises ValueError, naming the argument, on anything that does not fit the above.
     """
 
-    SHARED = ("scene", "frame", "disc", "places", "sides", "opacities", "inks", "gates", "pulled", "map", "painted",
-              "sums", "pulled_sums", "position", "channel_to_channel", "shares", "forbid", "forbid_head", "off",
-              "kernel", "shuffled", "block", "model", "seed", "trained", "query", "key", "head", "slot", "over")
+    SHARED = ("scene", "frame", "disc", "places", "sides", "opacities", "inks", "gates", "pulled", "map", "rows",
+              "columns", "painted", "sums", "pulled_sums", "position", "channel_to_channel", "shares", "forbid",
+              "forbid_head", "off", "kernel", "shuffled", "block", "model", "seed", "trained", "query", "key",
+              "head", "slot", "over")
 
     maps = traitlets.Dict().tag(sync=True)
     scene = Whole(0).tag(sync=True)
@@ -137,6 +141,8 @@ class LiveExplorer(Explorer):
     gates = traitlets.Unicode("own").tag(sync=True)
     pulled = traitlets.Dict().tag(sync=True)
     map = traitlets.Unicode("own").tag(sync=True)
+    rows = traitlets.Unicode("own").tag(sync=True)
+    columns = traitlets.Unicode("own").tag(sync=True)
     painted = traitlets.Dict().tag(sync=True)
     sums = traitlets.Unicode("own").tag(sync=True)
     pulled_sums = traitlets.Dict().tag(sync=True)
@@ -272,6 +278,7 @@ class LiveExplorer(Explorer):
             "shares": ("branch" in sizes, "a block with branches"),
             **dict.fromkeys(("kernel", "shuffle"), ("channel" in sizes, "a block with one gate a channel")),
             "map": (bool(self._over) or "place" in sizes, "maps, or a block with one gate a place"),
+            **dict.fromkeys(("rows", "columns"), ("row" in sizes, "a block with one gate a row and one a column")),
             "paint": ("spatial" in {name for maps in self._maps() for name in maps}, "a block with one gate a place"),
         }
         there, what = needs.get(name, (True, ""))
@@ -342,7 +349,7 @@ def _sizes(stage: Stage) -> dict[str, int]:
     """How many there are, at most, of channels and places with a gate, branches, heads, queries, keys and slots."""
     axes = {"channel": ("channel",), "channel_logits": ("channel",), "kernel": ("branch",), "split": ("branch",),
             "position": ("head", "query", "key"), "slot": ("head", "query", "slot"),
-            "channel_to_channel": ("channel that reads", "channel read")}
+            "channel_to_channel": ("channel that reads", "channel read"), "rows": ("line", "row")}
     sizes: dict[str, int] = {}
     for maps in (maps for blocks in stage.maps.values() for maps in blocks.values()):
         for name, shape in maps.items():

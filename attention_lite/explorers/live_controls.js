@@ -10,6 +10,8 @@ const CONTROLS = {
   opacity: (live) => digitSlider(live, "Opacity of the digit", "opacities", "opacity", [0, 1], (v) => v.toFixed(2), 0.02),
   gates: (live) => exchange(live, "Gates in place", "gates"),
   map: (live) => exchange(live, "Map in place", "map"),
+  rows: (live) => exchange(live, "Gates of rows in place", "rows"),
+  columns: (live) => exchange(live, "Gates of columns in place", "columns"),
   position: (live) => exchange(live, "A in place: places from places", "position"),
   channel_to_channel: (live) => exchange(live, "R in place: channels from channels", "channel_to_channel"),
   ink: (live) => digitPad(live),

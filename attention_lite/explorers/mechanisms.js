@@ -104,6 +104,26 @@ const BAMBlock = ({ combine = (c, s) => c + s } = {}) => (at, x) => {
   return map(x, (v, i) => v + v * M.data[i]);
 };
 
+// ---- coordinate.py
+
+// nn.Conv1d with a kernel of 1, on (C, n).
+function pointwise(at, x) {
+  const W = at.get("weight"), b = at.get("bias").data, n = x.shape[1];
+  return at.out(map(matmul(reshape(W, W.shape[0], W.shape[1]), x), (v, i) => v + b[(i / n) | 0]));
+}
+
+const hardSwish = (t) => map(t, (v) => (v * Math.min(Math.max(v + 3, 0), 6)) / 6);
+const meansOfRows = ([C, H, W], x) => reshape(mean(reshape(x, C * H, W)), C, H);
+
+function CoordinateAttention(at, x) {
+  const [C, H, W] = x.shape;
+  const hidden = (means) => hardSwish(batchNorm(at.to("norm"), pointwise(at.to("F1"), means)));          // (C/r, n)
+  const gates = (part, means) => sigmoid(pointwise(at.to(part), hidden(means)));
+  const g_h = at.map("rows", gates("F_h", meansOfRows([C, H, W], x)), -1);                               // (C, H)
+  const g_w = at.map("columns", gates("F_w", meansOfRows([C, W, H], transpose(x))), -1);                 // (C, W)
+  return map(x, (v, i) => v * g_h.data[(i / W) | 0] * g_w.data[((i / (H * W)) | 0) * W + (i % W)]);
+}
+
 // ---- sk.py, with the control of networks/scale.py: all branches weigh the same
 
 const SKAttention = ({ same = false } = {}) => (at, x) => {
@@ -204,7 +224,7 @@ function ExternalAttention(at, x) {
 
 return {
   linear, conv, batchNorm, layerNorm, convBnRelu, noted, SEAttention, lineGates, ECAAttention, CBAMBlock, BAMBlock,
-  SKAttention, PSA, ScaledDotProductAttention, PositionAttentionModule, ChannelAttentionModule, DAModule, EMSA,
+  CoordinateAttention, SKAttention, PSA, ScaledDotProductAttention, PositionAttentionModule, ChannelAttentionModule, DAModule, EMSA,
   ExternalAttention,
 };
 }

@@ -35,13 +35,20 @@ const roundBelow = (x) => [5, 2, 1].map((s) => s * 10 ** Math.floor(Math.log10(x
 
 // The gates of places; where each channel has its own, their mean over the channels.
 function gatesOfPlaces(live) {
-  const { spatial, channel_and_place: all } = live.blockWith(live.run, "maps", "spatial", "channel_and_place")?.maps ?? {};
+  const { spatial, channel_and_place, rows, columns } = live.blockWith(live.run, "maps", "spatial", "channel_and_place", "rows")?.maps ?? {};
   if (spatial) return { values: spatial.data, low: 0, high: 1, label: "gate of each place" };
+  const all = rows ? crossed(rows, columns) : channel_and_place;
   if (!all) return undefined;
   const n = all.shape[1] * all.shape[2];
   const values = new Float32Array(n);
   all.data.forEach((gate, i) => (values[i % n] += gate / all.shape[0]));
-  return { values, low: 0, high: 1, label: "gate of each place, the mean of all channels" };
+  // A row's gate times a column's is a quarter where both are half open: the scale lies around that.
+  return { values, ...(rows ? { low: 0.2, high: 0.4 } : { low: 0, high: 1 }), label: `${rows ? "row's gate times column's" : "gate of each place"}, the mean of all channels` };
+}
+
+// Each channel's gate at each place, (C, H, W), where a row's (C, H) and a column's (C, W) are multiplied.
+function crossed({ shape: [C, H], data: rows }, { shape: [, W], data: columns }) {
+  return { shape: [C, H, W], data: Float32Array.from({ length: C * H * W }, (_, i) => rows[Math.floor(i / W)] * columns[Math.floor(i / (H * W)) * W + (i % W)]) };
 }
 
 const SMALL_INKS = [[238, 23], [240, 78], [243, 130]]; // red, green and blue: at a scale's lower limit, and at its upper one

@@ -6,12 +6,15 @@ import torch
 from attention_lite.lab import comparison, photographs, printed, seen, text_gates
 from attention_lite.lab.asking import changes
 from attention_lite.lab.checkpoints import load_checkpoint
+from attention_lite.lab.experiments import lines
 from attention_lite.lab.pretrained import text_detector, vision_transformer
 from attention_lite.lab.scenes import disc_mask, draw, frame_mask, target_mask
-from attention_lite.lab.tasks import ContextGating, CuedSearch, ask_for
+from attention_lite.lab.tasks import ContextGating, CuedSearch, OneDigit, ask_for
+from attention_lite.lab.training import pictures
 
 GATES = ("se", "eca", "cbam", "bam", "sk", "psa")
 READERS = ("self-attention", "danet", "emsa", "external")
+EXTRA = ("coordinate",)           # outside the comparison, whose scenes the others show
 REAL = ("transformer", "text")
 SIDE = 192            # pixels: a multiple of both tasks' scenes
 MORE, LESS, MARKER = (np.array(colour) for colour in ((0.90, 0.55, 0.0), (0.45, 0.30, 0.70), (1.0, 0.85, 0.0)))
@@ -22,7 +25,8 @@ def thumbnail(name: str) -> np.ndarray:
 
     Of a mechanism: a scene that asks for one of its digits, which is outlined; orange where the trained block puts out
     more than on average over the three that could be asked for, purple where less. Of the transformer: where a head
-    looks from the astronaut's name badge. Of the text detector: what it takes for text.
+    looks from the astronaut's name badge. Of the text detector: what it takes for text. Of coordinate attention: where
+    the gates of rows and columns let most pass.
 
     Raises:
         ValueError: if there is none of that name, or a real network's weights are missing.
@@ -31,8 +35,10 @@ def thumbnail(name: str) -> np.ndarray:
         picture = _transformer() if name == "transformer" else _text()
     elif name in GATES + READERS:
         picture = _mechanism(name)
+    elif name in EXTRA:
+        picture = _coordinate()
     else:
-        raise ValueError(f"name must be one of {', '.join(GATES + READERS + REAL)}; got {name!r}")
+        raise ValueError(f"name must be one of {', '.join(GATES + READERS + EXTRA + REAL)}; got {name!r}")
     return (255 * picture.clip(0, 1)).round().astype(np.uint8)
 
 
@@ -59,6 +65,16 @@ def _edge(mask: torch.Tensor) -> np.ndarray:
     """A line of three pixels around what a mask (SIDE, SIDE) covers."""
     wide, whole = (torch.nn.functional.max_pool2d((mask[None] > 0.5).float(), size, 1, size // 2)[0] for size in (7, 1))
     return (wide > whole).numpy()
+
+
+def _coordinate() -> np.ndarray:
+    """A scene of one digit, lit by the last gates of the network without shortcuts, the mean of all channels."""
+    scene = OneDigit("test").sample(200, seed=2)[:1]
+    net = load_checkpoint(lines.TASK, "coordinate-plain", 0)[0]
+    gates = lines.crossed(lines.run(net, pictures(scene), lambda block, own: own)[1][-1])[0]
+    strength = _enlarged(((gates - gates.min()) / (gates.max() - gates.min())).numpy())
+    picture = draw(scene, SIDE // scene.size)[0].permute(1, 2, 0).numpy()
+    return picture * (0.3 + 0.7 * strength) + 0.25 * strength * MARKER
 
 
 @torch.no_grad()

@@ -76,7 +76,8 @@ RECIPES: dict[str, Recipe] = {
                         five_seeds=COMPARED),
     "one-digit-residual": Recipe(OneDigit, residual_net, (
         "cbam", "none", "cbam-average", "cbam-max", "cbam-3x3", "cbam-spatial-first", "cbam-parallel", "cbam-plain",
-        "bam", "bam-product", "bam-first", "bam-last"), steps=600, lr=2e-3, hidden=0.0, shown=0.0, full_contrast=0.3),
+        "bam", "bam-product", "bam-first", "bam-last", "coordinate-plain"), steps=600, lr=2e-3, hidden=0.0, shown=0.0,
+        full_contrast=0.3),
     "any-size": Recipe(AnySize, scale_net, ("sk", "sk-even", "psa", "psa-open", "psa-even"), steps=1000, lr=3e-3,
                        hidden=0.0, shown=0.0, full_contrast=0.35),
 }

@@ -1,4 +1,4 @@
-"""Read the one digit in a picture with a small residual network: the host of CBAM and BAM, and their ablations."""
+"""Read the one digit in a picture with a small residual network: host of CBAM, BAM and coordinate attention."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from attention_lite.bam import BAMBlock
 from attention_lite.cbam import CBAMBlock
+from attention_lite.coordinate import CoordinateAttention
 from attention_lite.networks.layers import build, conv_bn_relu
 
 Make = Callable[[int], nn.Module]      # from a number of channels to a block, or to nn.Identity
@@ -108,7 +109,8 @@ def residual_net(model: str) -> ResidualNet:
 
     "none" has no gates. "cbam-average" and "cbam-max" have one pool, "cbam-3x3" a smaller kernel, "cbam-spatial-first"
     and "cbam-parallel" another order, "cbam-plain" no skips. "bam" stands after blocks 1 and 2, "bam-product" too;
-    "bam-first" and "bam-last" stand after block 1 or 3 alone.
+    "bam-first" and "bam-last" stand after block 1 or 3 alone. "coordinate-plain" has coordinate attention
+    in the place of CBAM, and no skips.
 
     Raises:
         ValueError: for any other name.
@@ -124,4 +126,5 @@ def residual_net(model: str) -> ResidualNet:
         "cbam-average": cbam(pools=("mean",)), "cbam-max": cbam(pools=("amax",)), "cbam-3x3": cbam(kernel_size=3),
         "cbam-spatial-first": cbam(order="spatial first"), "cbam-parallel": cbam(order="parallel"),
         "cbam-plain": lambda: ResidualNet(gate=lambda c: CBAMBlock(c, reduction=4), residual=False),
-        "bam": bam(1, 2), "bam-product": bam(1, 2, make=bam_product), "bam-first": bam(1), "bam-last": bam(3)})
+        "bam": bam(1, 2), "bam-product": bam(1, 2, make=bam_product), "bam-first": bam(1), "bam-last": bam(3),
+        "coordinate-plain": lambda: ResidualNet(gate=lambda c: CoordinateAttention(c, reduction=4), residual=False)})

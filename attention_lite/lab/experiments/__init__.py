@@ -28,6 +28,7 @@ from attention_lite.lab.experiments import (
     kernels,
     keys,
     likeness,
+    lines,
     loudness,
     neighbours,
     own,
@@ -86,6 +87,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "painted-over": Experiment(painted_over.RUNS, painted_over.paint, LAB, own.SETTINGS | {
         "block": painted_over.BLOCK, "lowest": painted_over.LOWEST, "highest": painted_over.HIGHEST}),
     "exchanged-maps": Experiment(painted_over.EXCHANGED, painted_over.exchange, LAB, own.SETTINGS),
+    "exchanged-lines": Experiment(lines.RUNS, lines.measure, LAB, own.SETTINGS),
     "size-and-ink": Experiment(kernels.CURVES, kernels.curves, LAB, own.SETTINGS | {
         "tried_afterwards": [list(pair) for pair in kernels.TRIED_AFTERWARDS]}),
     "forced-shares": Experiment(shares.RUNS, shares.measure, LAB, own.SETTINGS),
