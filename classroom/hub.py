@@ -322,8 +322,19 @@ def compare(course: Path, assignment: str, names: list[str]) -> float:
     with Gradebook(f"sqlite:///{course}/gradebook.db") as gradebook:
         points = {given.student.id: given.score for given in gradebook.assignment_submissions(assignment)}
     if collected != set(names) or points != dict.fromkeys(names, full):
-        raise Lost(f"of {names} were collected {sorted(collected)}, and have points, of {full:g}: {points}")
+        said = {name: refusals(course / "autograded" / name / assignment / f"{assignment}.ipynb")
+                for name in points if points[name] != full}
+        raise Lost(f"of {names} were collected {sorted(collected)}, and have points, of {full:g}: {points}; {said}")
     return full
+
+
+def refusals(graded: Path) -> list[str]:
+    """What the tests of a graded notebook said where they gave no points."""
+    if not graded.exists():
+        return ["it was not graded"]
+    cells = nbformat.read(graded, as_version=4).cells
+    return [f"{about(cell)['grade_id']}: {output.evalue}" for cell in cells if about(cell).get("grade")
+            for output in cell.get("outputs", []) if output.output_type == "error"]
 
 
 # All of it
