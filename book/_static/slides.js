@@ -56,7 +56,8 @@ class Slides {
   }
 
   key(event) {
-    if (this.at < 0 || event.defaultPrevented || event.target.closest(OWN_KEYS)) return;
+    const taken = event.defaultPrevented && event.key !== "Escape"; // which Sphinx takes everywhere, for its search
+    if (this.at < 0 || taken || event.target.closest(OWN_KEYS)) return;
     const acts = { ArrowRight: 1, PageDown: 1, ArrowLeft: -1, PageUp: -1 };
     if (event.key === "Escape") this.end();
     else if (acts[event.key]) this.go(this.at + acts[event.key]);
