@@ -92,12 +92,18 @@
   }
   article.id = id();
 
-  // Chromium's tags have words for an img, and none for what is drawn in the text.
+  // Chromium's tags have words for an img, and none for what is drawn in the text. A drawing that stands alone takes
+  // with it what the page's drawings share: signs, photographs, frames.
+  const shared = new Map(all("svg [id]").map((node) => [node.id, node.cloneNode(true)]));
   const serialized = (node) => new XMLSerializer().serializeToString(node);
   for (const picture of apart ? [] : all(".picture[role=img]")) {
     const [svg] = all("svg", picture);
     svg.setAttribute("style", DRAWN);
     svg.removeAttribute("aria-hidden");
+    const needed = new Set([...serialized(svg).matchAll(/(?:href="|url\()#([^")]+)/g)].map(([, one]) => one));
+    const defs = document.createElementNS("http://www.w3.org/2000/svg", "defs");
+    defs.append(...[...needed].filter((one) => !svg.querySelector(`[id="${one}"]`)).map((one) => shared.get(one).cloneNode(true)));
+    svg.prepend(defs);
     const colours = new Set(serialized(svg).match(/--[a-z][\w-]*(?=[,)])/g));
     for (const colour of colours) svg.style.setProperty(colour, getComputedStyle(document.documentElement).getPropertyValue(colour));
     const drawing = make("img", { alt: picture.getAttribute("aria-label"), src: `data:image/svg+xml,${encodeURIComponent(serialized(svg))}` });

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
@@ -99,6 +100,9 @@ def test_every_picture_of_the_pages_is_there_with_its_words(made: Made) -> None:
                 if not node.find_parent(class_="attention-explorer")]
     assert len(pictures) > 15
     assert not [node for node in pictures if (node.get("aria-label") or node["alt"]) not in said]
+    for drawing in made.document.select(".picture img"):
+        svg = unquote(drawing["src"].partition(",")[2])
+        assert set(re.findall(r'(?:href="|url\()#([^")]+)', svg)) <= set(re.findall(r'\sid="([^"]+)"', svg))
     figures = {figure["id"] for page in made.pages.values() for figure in page.select("figure[id]")}
     printed = {figure["id"].partition("--")[2] for figure in made.document.select("figure[id]")}
     assert figures
