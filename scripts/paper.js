@@ -1,6 +1,6 @@
 // What of an open page goes on paper: its article as XHTML, in which nothing is to be pressed. (scripts/paper.py runs this.)
-// Ids and links are those of one long document, in which each id begins with its page's name.
-({ name, folder, site, pages, apart, stills, drawing, mathml }) => {
+// Each id begins with its page's name. Pages that stand apart, for an e-reader, are files; otherwise all are one document.
+({ name, folder, site, pages, apart, stills }) => {
   // What book.css says of a drawing, for one that stands alone.
   const DRAWN = `color: #000; fill: currentColor; stroke-linecap: butt; stroke-linejoin: round;
     font-family: "DejaVu Sans", Verdana, "Lucida Grande", "Bitstream Vera Sans", sans-serif`;
@@ -26,10 +26,10 @@
       make("figcaption", {}, "On the page this moves: you change it, and see what follows. ", make("a", { href: live }, live))));
   }
 
-  all(`script, style, button, .headerlink, .on-paper, .toctree-wrapper, .picture > .${drawing === "wide" ? "narrow" : "wide"}`).forEach((node) => node.remove());
+  all(`script, style, button, .headerlink, .on-paper, .toctree-wrapper, .picture > .${apart ? "wide" : "narrow"}`).forEach((node) => node.remove());
   all(".toggle-hidden").forEach((node) => node.classList.remove("toggle-hidden"));
   for (const node of all(":is(pre, mjx-container, .pst-scrollable-table-container)[tabindex]")) ["tabindex", "role", "aria-label"].forEach((key) => node.removeAttribute(key));
-  if (mathml) all("mjx-container").forEach((node) => node.replaceWith(node.querySelector("math")));
+  if (apart) all("mjx-container").forEach((node) => node.replaceWith(node.querySelector("math")));
 
   // What the page folds away stands at its end, by kind; in its place stands where.
   const ends = { "Answers to the predictions": [], Solutions: [], "Code that the page folds away": [] };
@@ -92,12 +92,18 @@
   }
   article.id = id();
 
-  // Chromium's tags have words for an img, and none for what is drawn in the text.
+  // Chromium's tags have words for an img, and none for what is drawn in the text. A drawing that stands alone takes
+  // with it what the page's drawings share: signs, photographs, frames.
+  const shared = new Map(all("svg [id]").map((node) => [node.id, node.cloneNode(true)]));
   const serialized = (node) => new XMLSerializer().serializeToString(node);
   for (const picture of apart ? [] : all(".picture[role=img]")) {
     const [svg] = all("svg", picture);
     svg.setAttribute("style", DRAWN);
     svg.removeAttribute("aria-hidden");
+    const needed = new Set([...serialized(svg).matchAll(/(?:href="|url\()#([^")]+)/g)].map(([, one]) => one));
+    const defs = document.createElementNS("http://www.w3.org/2000/svg", "defs");
+    defs.append(...[...needed].filter((one) => !svg.querySelector(`[id="${one}"]`)).map((one) => shared.get(one).cloneNode(true)));
+    svg.prepend(defs);
     const colours = new Set(serialized(svg).match(/--[a-z][\w-]*(?=[,)])/g));
     for (const colour of colours) svg.style.setProperty(colour, getComputedStyle(document.documentElement).getPropertyValue(colour));
     const drawing = make("img", { alt: picture.getAttribute("aria-label"), src: `data:image/svg+xml,${encodeURIComponent(serialized(svg))}` });

@@ -128,9 +128,8 @@ def articles(browser: Browser, book: Book, html: Path, out: Path) -> tuple[list[
         tab = opened(browser, html, page)
         given = {"name": name, "folder": page.removesuffix(name), "site": book.site, "pages": names,
                  "stills": stills(tab, name, images)}
-        for found, way in ((on_paper, {"apart": False, "drawing": "wide", "mathml": False}),
-                           (on_readers, {"apart": True, "drawing": "narrow", "mathml": True})):
-            found.append(Article(name, **tab.evaluate(script, given | way)))
+        for found, apart in ((on_paper, False), (on_readers, True)):
+            found.append(Article(name, **tab.evaluate(script, given | {"apart": apart})))
         styles |= dict.fromkeys(tab.evaluate(STYLES))
         tab.close()
     return on_paper, on_readers, list(styles)
