@@ -186,7 +186,11 @@ def test_paper_holds_the_page_and_nothing_to_press(opened: Opened) -> None:
     assert page.locator(".on-paper:visible").count() == 0
 
 
+# And laid out: of what is not, nobody knows whether it is cut, and axe takes what overflows its room for something to
+# scroll.
 UNFOLD = """() => {
+    document.head.append(Object.assign(document.createElement("style"), {
+        textContent: "main * { content-visibility: visible !important; }" }));
     document.querySelectorAll("main details").forEach(box => { box.open = true; });
     document.querySelectorAll(".toggle-hidden").forEach(box => box.classList.remove("toggle-hidden"));
     return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));

@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from conftest import HTML, watch_context
-from test_book import DESKTOP, PHONE, READ_PAGES, settle
+from test_book import DESKTOP, PHONE, READ_PAGES, UNFOLD, settle
 
 # By the text: to parse all pages takes half a minute, in each of pytest's workers.
 LISTED = [name for name in READ_PAGES if "<pre" in (HTML / name).read_text(encoding="utf-8").split("<main", 1)[1]]
@@ -26,10 +26,7 @@ def unfolded(request: pytest.FixtureRequest, browser: Browser, book_url: str) ->
     page = context.new_page()
     page.goto(f"{book_url}/{request.param}")
     settle(page)
-    page.evaluate("""() => {
-        document.querySelectorAll("main details").forEach(box => { box.open = true; });
-        document.querySelectorAll(".toggle-hidden").forEach(box => box.classList.remove("toggle-hidden"));
-    }""")
+    page.evaluate(UNFOLD)
     yield page
     context.close()
 
