@@ -71,5 +71,5 @@ class CoordinateAttention(AttentionBlock):
         checks.feature_map("x", x, self.channel, self.F1)
         H = x.shape[2]
         z = torch.cat([x.mean(dim=3), x.mean(dim=2)], dim=2)      # rows, then columns: (B, C, H + W)
-        f = F.hardswish(self.norm(self.F1(z)))                    # (B, C/r, H + W)
+        f = F.hardswish(self.norm(self.F1(z)))                    # (B, hidden, H + W)
         return torch.sigmoid(self.F_h(f[..., :H])), torch.sigmoid(self.F_w(f[..., H:]))
