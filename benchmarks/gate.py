@@ -3,9 +3,10 @@
 BEHIND = 1.10            # ratios that differ by less are equal: the same call twice gives as much
 CHECKS = 6e-6            # seconds a call for checking its input and naming its maps, which no other does
 
-# Two blocks pay for what a plain form does not give: external attention for logits of any size, DANet's fused kernel
-# for memory, as it computes its scores again in the backward pass instead of storing N × N of them (README.md).
-PRICE = {"ExternalAttention": 1.4, "PositionAttentionModule": 1.15}
+# Three blocks pay for what a plain form does not give: external attention for logits of any size, DANet's fused kernel
+# for memory, as it computes its scores again in the backward pass instead of storing N × N of them, and EMSA for
+# memory, too: it normalises its sums instead of its map, which is dearer where the map is small (README.md).
+PRICE = {"ExternalAttention": 1.4, "PositionAttentionModule": 1.15, "EMSA": 1.35}
 
 
 def behind(rows: list[dict]) -> list[str]:
