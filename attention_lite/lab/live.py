@@ -31,8 +31,8 @@ from attention_lite.lab.tasks import PRIMARIES, PRIMARY_HUES, SIX_HUES, TASKS, r
 from attention_lite.lab.training import pictures, untrained
 from attention_lite.networks import SegmentNet
 
-GATES = {"channel", "spatial", "rows", "columns", "channel_logits", "spatial_logits", "kernel", "split"}   # maps that
-# a mean may replace
+# Maps that a mean may replace.
+GATES = {"channel", "spatial", "rows", "columns", "channel_logits", "spatial_logits", "kernel", "split"}
 SIX = ("red", "yellow", "green", "cyan", "blue", "magenta")
 FIELDS = ("light", "contrast", "y", "x", "side", "angle", "opacity", "colour", "frame", "disc_yx", "disc_colour")
 

@@ -14,6 +14,6 @@ from attention_lite.networks.text_direction import TextDirection
 from attention_lite.networks.vision_transformer import SaliencyNet, VisionTransformer
 
 __all__ = ["AddedContext", "CBAMAblation", "ContextNet", "LocalGate", "LocalMixer", "ResidualNet",
-           "SaliencyNet", "ScaleNet", "SearchNet", "SegmentNet", "Shuffled", "TextDetector",
-           "TextDirection", "TokenMixer", "VisionTransformer", "context_net", "residual_net", "scale_net", "search_net",
+           "SaliencyNet", "ScaleNet", "SearchNet", "SegmentNet", "Shuffled", "TextDetector", "TextDirection",
+           "TokenMixer", "VisionTransformer", "context_net", "residual_net", "scale_net", "search_net",
            "segment_net", "slot_blocks"]
