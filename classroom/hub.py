@@ -228,8 +228,7 @@ class Kernel:
         made = student.ask("POST", f"/user/{student.name}/api/sessions", json={
             "path": path, "name": path, "type": "notebook", "kernel": {"name": "python3"}}).json()
         address = f"ws{student.hub.url.removeprefix('http')}/user/{student.name}/api/kernels/{made['kernel']['id']}"
-        self.socket = websocket.create_connection(f"{address}/channels?session_id={self.session}", timeout=PATIENCE,
-                                                  header=[f"Authorization: token {student.token}"])
+        self.socket = connected(f"{address}/channels?session_id={self.session}", student)
         self.close = self.socket.close
 
     def run(self, notebook: NotebookNode) -> None:
@@ -266,6 +265,20 @@ class Kernel:
                 return found
             if kind in ("stream", "display_data", "execute_result", "error"):
                 found.append(nbformat.v4.output_from_msg(nbformat.from_dict(message)))
+
+
+def connected(address: str, student: Student) -> websocket.WebSocket:
+    """The channel to a kernel, asked for again where it is refused: ten kernels that start at once keep a server
+    waiting longer than its proxy does, and a browser asks again too."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return websocket.create_connection(address, timeout=PATIENCE,
+                                               header=[f"Authorization: token {student.token}"])
+        except (websocket.WebSocketException, OSError) as error:
+            if time.monotonic() > end:
+                raise Lost(f"{student.name}: no channel to the kernel ({error})") from error
+            time.sleep(1)
 
 
 def solve(notebook: NotebookNode, source: NotebookNode) -> None:
