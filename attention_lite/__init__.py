@@ -9,10 +9,12 @@ from attention_lite.eca import ECAAttention
 from attention_lite.emsa import EMSA
 from attention_lite.external import ExternalAttention
 from attention_lite.forcing import force_gates
+from attention_lite.global_context import GlobalContextBlock
 from attention_lite.psa import PSA
 from attention_lite.recording import record_attention
 from attention_lite.se import SEAttention
 from attention_lite.self_attention import ScaledDotProductAttention
+from attention_lite.simam import SimAM
 from attention_lite.sk import SKAttention
 
 __all__ = [
@@ -26,10 +28,12 @@ __all__ = [
     "DAModule",
     "ECAAttention",
     "ExternalAttention",
+    "GlobalContextBlock",
     "PositionAttentionModule",
     "SEAttention",
     "SKAttention",
     "ScaledDotProductAttention",
+    "SimAM",
     "force_gates",
     "record_attention",
 ]

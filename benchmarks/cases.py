@@ -18,9 +18,11 @@ from attention_lite import (
     DAModule,
     ECAAttention,
     ExternalAttention,
+    GlobalContextBlock,
     PositionAttentionModule,
     ScaledDotProductAttention,
     SEAttention,
+    SimAM,
     SKAttention,
 )
 from benchmarks.others import PACKAGES, other
@@ -66,6 +68,8 @@ BLOCKS = {
                                     lambda c: EMSA(c, h=c // 32, ratio=2, apply_transform=False),
                                     tokens=True, side=8),
     "CoordinateAttention": Block(lambda: CoordinateAttention(512), CoordinateAttention),
+    "GlobalContextBlock": Block(GlobalContextBlock, GlobalContextBlock),
+    "SimAM": Block(SimAM, lambda c: SimAM()),
     "ExternalAttention": Block(lambda: ExternalAttention(512, 8), ExternalAttention, tokens=True),
 }
 

@@ -1,7 +1,7 @@
 """The same mechanisms in two other packages, as columns beside ours. Both are optional; nothing else needs them.
 
-"collection" is fightingcv-attention; "timm" has five of the gates, and self-attention. README.md says where they
-compute something else than our blocks.
+"collection" is fightingcv-attention; "timm" has five of the gates, global context and self-attention. README.md says
+where they compute something else than our blocks.
 """
 
 from importlib import import_module
@@ -18,8 +18,10 @@ from attention_lite import (
     DAModule,
     ECAAttention,
     ExternalAttention,
+    GlobalContextBlock,
     ScaledDotProductAttention,
     SEAttention,
+    SimAM,
     SKAttention,
 )
 from benchmarks.stand_ins import stand_ins
@@ -88,6 +90,8 @@ def _collection(block: nn.Module, x: Tensor) -> nn.Module | str | None:
                                   W=side, ratio=block.ratio, apply_transform=block.mix is not None))
         case ExternalAttention():
             return made("ExternalAttention", block.d_model, block.M_k.out_features)
+        case SimAM():
+            return made("SimAM", None, block.lam)
         case CoordinateAttention():
             return made("CoordAtt", block.channel, block.channel, block.channel // block.F1.out_channels,
                         file="CoordAttention")
@@ -111,6 +115,9 @@ def _timm(block: nn.Module, x: Tensor) -> nn.Module | None:
             return layers.SelectiveKernel(block.channel, groups=conv.groups, rd_channels=d, split_input=False)
         case ScaledDotProductAttention():
             return layers.Attention(block.d_model, block.h, block.d_k, proj_bias=False)
+        case GlobalContextBlock():
+            return layers.GlobalContext(block.channel, fuse_add=True, fuse_scale=False,
+                                        rd_channels=block.W_v1.out_features)
         case CoordinateAttention():
             module = import_module("timm.layers.coord_attn")
             return module.CoordAttn(block.channel, rd_channels=block.F1.out_channels, bias=True)

@@ -19,9 +19,11 @@ from attention_lite import (
     DAModule,
     ECAAttention,
     ExternalAttention,
+    GlobalContextBlock,
     PositionAttentionModule,
     ScaledDotProductAttention,
     SEAttention,
+    SimAM,
     SKAttention,
 )
 
@@ -127,6 +129,18 @@ def emsa(block: EMSA, x: Tensor) -> Tensor:
     return block.W_O(_concatenated(A @ V))
 
 
+def global_context(block: GlobalContextBlock, x: Tensor) -> Tensor:
+    places = x.flatten(2)                                                          # (B, C, N)
+    a = block.W_k(x).flatten(2).softmax(dim=-1)                                    # (B, 1, N)
+    context = (places @ a.transpose(1, 2))[..., 0]
+    return x + block.W_v2(torch.relu(block.norm(block.W_v1(context))))[:, :, None, None]
+
+
+def simam(block: SimAM, x: Tensor) -> Tensor:
+    d = (x - x.mean(dim=(2, 3), keepdim=True)) ** 2
+    return x * torch.sigmoid(d / (4 * (d.mean(dim=(2, 3), keepdim=True) + block.lam)) + 0.5)
+
+
 def external(block: ExternalAttention, x: Tensor) -> Tensor:
     heads = _heads(x, block.h)
     A = block.M_k(heads).softmax(dim=2)                                            # over the tokens
@@ -146,4 +160,5 @@ def _concatenated(heads: Tensor) -> Tensor:
 
 FORMS = {SEAttention: se, ECAAttention: eca, CBAMBlock: cbam, BAMBlock: bam, CoordinateAttention: coordinate,
          SKAttention: sk, PSA: psa, ScaledDotProductAttention: self_attention, PositionAttentionModule: position,
-         ChannelAttentionModule: channel, DAModule: dual, EMSA: emsa, ExternalAttention: external}
+         ChannelAttentionModule: channel, DAModule: dual, EMSA: emsa, ExternalAttention: external,
+         GlobalContextBlock: global_context, SimAM: simam}

@@ -88,6 +88,13 @@ def pooled_batch_norm(x: Tensor, *args: Tensor, training: bool, **weights: Tenso
     return batch_norm(x, *args, training=training and len(x) > 1, **weights)
 
 
+def layer_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Normalise each row of (B, C) by itself."""
+    mean = x.sum(1, keepdim=True) / x.shape[1]
+    var = ((x - mean) ** 2).sum(1, keepdim=True) / x.shape[1]
+    return (x - mean) / torch.sqrt(var + 1e-5) * weight + bias
+
+
 def shuffle_places(x: Tensor, order: Tensor) -> Tensor:
     """(B, C, H, W) with its H · W places in another order."""
     return x.flatten(2)[:, :, order].unflatten(2, x.shape[2:])
@@ -134,7 +141,7 @@ def assert_same(block: nn.Module, reference: Reference, x: Tensor, tolerance: fl
 
 def assert_differentiable(block: nn.Module, x: Tensor) -> None:
     """torch.autograd.gradcheck of output and maps, with respect to the input and to every parameter."""
-    names, weights = zip(*block.named_parameters(), strict=True)
+    names, weights = [name for name, _ in block.named_parameters()], list(block.parameters())
 
     def everything(x: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
         mine = {f"block.{name}": w for name, w in zip(names, weights, strict=True)}

@@ -25,9 +25,11 @@ from attention_lite import (
     DAModule,
     ECAAttention,
     ExternalAttention,
+    GlobalContextBlock,
     PositionAttentionModule,
     ScaledDotProductAttention,
     SEAttention,
+    SimAM,
     SKAttention,
     force_gates,
     record_attention,
@@ -333,6 +335,7 @@ ODD = {**dict.fromkeys(SIZES, "must be a positive integer"), 4: "must be odd"}
 NEEDED = {**dict.fromkeys(SIZES, "must be a positive integer")}
 OPTIONAL = {**dict.fromkeys(SIZES[:-1], "must be a positive integer")}     # None is the default
 SWITCH = dict.fromkeys((1, "False", None), "must be True or False")
+POSITIVE = dict.fromkeys((0, -1.0, math.nan, math.inf, True, "1", None), "must be a positive number")
 
 # block -> arguments that build it, and for each argument what it must refuse
 ARGUMENTS: dict[type, tuple[dict[str, object], dict[str, dict[object, str]]]] = {
@@ -342,6 +345,8 @@ ARGUMENTS: dict[type, tuple[dict[str, object], dict[str, dict[object, str]]]] = 
     BAMBlock: ({"channel": 8, "reduction": 2}, {
         "channel": NEEDED, "reduction": NEEDED, "dia_val": NEEDED, "published": SWITCH}),
     CoordinateAttention: ({"channel": 8}, {"channel": NEEDED, "reduction": NEEDED}),
+    GlobalContextBlock: ({"channel": 8, "reduction": 2}, {"channel": NEEDED, "reduction": NEEDED}),
+    SimAM: ({}, {"lam": POSITIVE, "published": SWITCH}),
     SKAttention: ({"channel": 8, "reduction": 2, "group": 4}, dict.fromkeys(
         ("channel", "reduction", "M", "group", "L", "stride"), NEEDED)),
     PSA: ({"channel": 32, "reduction": 2, "kernels": (3, 5)}, {
@@ -367,6 +372,10 @@ CALLS |= {
     "ECA neither": (ECAAttention, "channel or kernel_size must be given, got neither"),
     "CBAM reduction 3": (lambda: CBAMBlock(8, 3), "reduction must divide channel, got reduction=3 and channel=8"),
     "BAM reduction 3": (lambda: BAMBlock(8, 3), "reduction must divide channel, got reduction=3 and channel=8"),
+    "global context reduction 3": (lambda: GlobalContextBlock(8, 3),
+                                   "reduction must divide channel, got reduction=3 and channel=8"),
+    "SimAM one place": (lambda: SimAM(published=True)(X[:, :, :1, :1]),
+                        "x must have two places or more if published is True, got shape (2, 8, 1, 1)"),
     "SK reduction 3": (lambda: SKAttention(8, 3, group=4),
                        "reduction must divide channel, got reduction=3 and channel=8"),
     "SK group 3": (lambda: SKAttention(8, 2, group=3), "group must divide channel, got group=3 and channel=8"),
@@ -400,7 +409,8 @@ CALLS |= {
 
 IMAGE_BLOCKS: tuple[AttentionBlock, ...] = (
     ECAAttention(8), CBAMBlock(8, 2), BAMBlock(8, 2), SKAttention(8, 2, group=4), PSA(8, 2, (3, 5), (1, 1)),
-    PositionAttentionModule(8), ChannelAttentionModule(), DAModule(8), CoordinateAttention(8))
+    PositionAttentionModule(8), ChannelAttentionModule(), DAModule(8), CoordinateAttention(8),
+    GlobalContextBlock(8, 2), SimAM())
 DTYPE = "must have the dtype of the block's weights, torch.float32, got torch.float64"
 BAD_IMAGES: dict[str, tuple[object, str]] = {
     "numpy": (X.numpy(), "x must be a torch.Tensor, got ndarray"),
@@ -422,7 +432,9 @@ EXTERNAL, REDUCED, NINE = ExternalAttention(8, 4), EMSA(8, h=2, H=3, W=3, ratio=
 for way in ("forward", "attention"):
     for block in IMAGE_BLOCKS:
         for what, (x, message) in BAD_IMAGES.items():
-            if (type(block), what) != (ChannelAttentionModule, "channels"):        # it takes any number of them
+            # These take any number of channels, and one that has no weights any dtype.
+            if (type(block), what) not in {(ChannelAttentionModule, "channels"), (SimAM, "channels"),
+                                           (SimAM, "float64")}:
                 CALLS[f"{type(block).__name__} {way} {what}"] = (partial(getattr(block, way), x), message)
     for what, (x, message) in BAD_TOKENS.items():
         CALLS[f"external {way} {what}"] = (partial(getattr(EXTERNAL, way), x), f"x {message}")

@@ -27,9 +27,11 @@ from attention_lite import (
     DAModule,
     ECAAttention,
     ExternalAttention,
+    GlobalContextBlock,
     PositionAttentionModule,
     ScaledDotProductAttention,
     SEAttention,
+    SimAM,
     SKAttention,
     record_attention,
 )
@@ -43,7 +45,7 @@ class Map(NamedTuple):
     shape: tuple[int, ...]
     low: float = 0
     high: float = 1
-    axis: int | None = None                                # the axis that sums up, if any
+    axis: int | tuple[int, int] | None = None              # the axis that sums up, or both, if any
     total: float = 1                                       # and what it sums up to
 
 
@@ -93,6 +95,11 @@ CASES: dict[str, Case] = {
     "BAM published": Case(lambda: BAMBlock(16, 4, published=True), IMAGE, BAM),
     "coordinate": Case(lambda: CoordinateAttention(16, 4), IMAGE,
                        {"rows": Map((2, 16, 6)), "columns": Map((2, 16, 5))}),
+    "global context": Case(lambda: GlobalContextBlock(16, 4), IMAGE, {"context": Map((2, 6, 5), axis=(1, 2))},
+                           without_effect=frozenset({"W_k.bias"})),
+    "SimAM": Case(SimAM, IMAGE, {"channel_and_place": Map((2, 16, 6, 5), low=0.62)}),
+    "SimAM published": Case(lambda: SimAM(published=True), IMAGE,
+                            {"channel_and_place": Map((2, 16, 6, 5), low=0.62)}),
     "SK": Case(lambda: SKAttention(16, 4, group=4, L=8), IMAGE, {"kernel": Map((2, 2, 16), axis=1)}, low=BFLOAT16),
     "SK stride 2": Case(lambda: SKAttention(16, 4, M=3, group=4, L=8, stride=2), IMAGE,
                         {"kernel": Map((2, 3, 16), axis=1)}, low=BFLOAT16),
@@ -192,7 +199,7 @@ def test_autocast_to_bfloat16(case):
     block = built(case).eval()
     exact = block(*inputs(case))
     with torch.autocast("cpu", torch.bfloat16):
-        low, from_low = block(*inputs(case)), block(*inputs(case, torch.bfloat16))
+        low, from_low = block(*inputs(case, requires_grad=True)), block(*inputs(case, torch.bfloat16))
         maps = block.attention(*inputs(case))
     assert low.dtype == case.low
     assert from_low.dtype == torch.bfloat16
@@ -313,7 +320,7 @@ def test_deepcopy_and_state_dict(case):
     block, other, x = built(case).eval(), case.build().eval(), inputs(case)
     twin, y = copy.deepcopy(block), block(*x)
     assert torch.equal(twin(*x), y)
-    assert not torch.equal(other(*x), y)
+    assert torch.equal(other(*x), y) != bool(block.state_dict())       # another's weights, if there are any
     other.load_state_dict(block.state_dict())
     assert torch.equal(other(*x), y)
     with torch.no_grad():

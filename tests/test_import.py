@@ -54,5 +54,5 @@ def test_public_names():
         "AttentionBlock", "force_gates", "record_attention",
         "SEAttention", "ECAAttention", "CBAMBlock", "BAMBlock", "SKAttention",
         "PSA", "ScaledDotProductAttention", "DAModule", "PositionAttentionModule", "ChannelAttentionModule", "EMSA",
-        "ExternalAttention", "CoordinateAttention"}
+        "ExternalAttention", "CoordinateAttention", "GlobalContextBlock", "SimAM"}
     assert all(hasattr(attention_lite, name) for name in attention_lite.__all__)

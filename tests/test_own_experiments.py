@@ -61,6 +61,8 @@ SAMPLES = [
     ("denoising", {"photograph": "china", "seed": 2}),
     ("exchanged-lines", {"task": "one-digit-residual", "model": "coordinate-plain", "seed": 1}),
     ("forced-shares", {"task": "any-size", "model": "psa-even", "seed": 0}),
+    ("one-map", {"task": "context-gating", "model": "global-context", "seed": 1}),
+    ("no-weights", {"task": "one-digit-residual", "model": "none", "seed": 2}),
 ]
 
 

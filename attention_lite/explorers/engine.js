@@ -45,7 +45,7 @@ const {
 const {
   linear, conv, batchNorm, layerNorm, convBnRelu, noted, SEAttention, lineGates, ECAAttention, CBAMBlock, BAMBlock,
   CoordinateAttention, SKAttention, PSA, ScaledDotProductAttention, PositionAttentionModule, ChannelAttentionModule,
-  DAModule, EMSA, ExternalAttention,
+  DAModule, EMSA, GlobalContextBlock, ExternalAttention,
 } = mechanisms;
 
 // ---- a place in the network: its weights by name, its causes, its record
@@ -182,7 +182,8 @@ function Shuffled(at, x) {
 }
 
 const ContextNet = {
-  blocks: { ...slotBlocks, "local-gate": noted(LocalGate), "added-context": AddedContext, "eca-shuffled": noted(Shuffled) },
+  blocks: { ...slotBlocks, "local-gate": noted(LocalGate), "added-context": AddedContext, "eca-shuffled": noted(Shuffled),
+    "global-context": noted(GlobalContextBlock) },
   stem: (at, x) => convBnRelu(at.to("stem.1"), convBnRelu(at.to("stem.0"), x, { stride: 2 }), { stride: 2 }),
   rest(at, x, block) {
     const y = convBnRelu(at.to("tail.1"), convBnRelu(at.to("tail.0"), slot(at.to("block"), block, x)));

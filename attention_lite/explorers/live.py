@@ -21,7 +21,7 @@ CAUSES = ("scene", "frame", "disc", "drag", "size", "opacity", "ink", "ground", 
           "shuffle", "seed", "training", "control")
 VIEWS = ("answer", "map", "seeds", "heads", "pair", "slots", "sums", "shares", "squeeze", "hidden", "gates",
          "strip", "count")
-OVER = ("weights", "before", "slot", "gates", "paint")      # maps that can lie over the picture
+OVER = ("weights", "before", "context", "slot", "gates", "paint")      # maps that can lie over the picture
 CHOICES = {"own": "the network's own", "shut": "all 0", "half": "all ½", "open": "all 1",
            "even": "all at the mean of its own", "mean": "their mean over many scenes",
            "start": "those of the picture as it was"}
@@ -48,7 +48,7 @@ BLOCKS = {"none": "no block", "conv": "convolutions", "se": "SE", "eca": "ECA", 
           "cbam-average": "CBAM, means alone", "cbam-plain": "CBAM, no shortcut", "psa": "PSA", "danet": "DANet",
           "emsa": "EMSA, ratio 2", "emsa-1": "ratio 1", "emsa-4": "ratio 4", "emsa-plain": "ratio 2, no mix",
           "sk-even": "branches even", "psa-even": "branches even", "psa-open": "no sigmoid",
-          "external": "external attention",
+          "external": "external attention", "global-context": "global context",
           "coordinate-plain": "coordinate attention"}      # others are called by their own name
 
 
@@ -97,8 +97,9 @@ class LiveExplorer(Explorer):
         views: what is shown of the network, in order: "answer", "map" (which map lies over the picture), "seeds" (that
             map in every training), "heads", "pair" (q · k, softmax, average), "slots", "sums", "shares", "squeeze",
             "hidden", "gates", "strip" (the last forty states), "count" (the same change made in the counted scenes).
-        maps: what can lie over the picture: "weights" (of the place that asks; "before" EMSA's norm), "slot" (what
-            each place reads from it), "gates" (of places), "paint"; the first does at the start.
+        maps: what can lie over the picture: "weights" (of the place that asks; "before" EMSA's norm), "context" (one
+            map for all places), "slot" (what each place reads from it), "gates" (of places), "paint"; the first does
+            at the start.
         off: the parts that "off" offers, of SWITCHES.
         name: what links to its states call the explorer; each one of a page has its own.
         states: {name: {trait: value}}: states that a sentence of the page can put it into. What a state does not

@@ -211,6 +211,16 @@ function shrunken(at, tokens) {
   return layerNorm(at.to("norm"), tokensOf(x));
 }
 
+// ---- global_context.py
+
+function GlobalContextBlock(at, x) {
+  const [, H, W] = x.shape, n = H * W;
+  const a = at.map("context", reshape(softmax(reshape(conv(at.to("W_k"), x), 1, n)), H, W)); // one map for all
+  const z = matmul(reshape(a, 1, n), tokensOf(x));                                             // their average: (1, C)
+  const brought = linear(at.to("W_v2"), relu(layerNorm(at.to("norm"), linear(at.to("W_v1"), z))));
+  return map(x, (v, i) => v + brought.data[(i / n) | 0]);
+}
+
 // ---- external.py
 
 function ExternalAttention(at, x) {
@@ -225,6 +235,6 @@ function ExternalAttention(at, x) {
 return {
   linear, conv, batchNorm, layerNorm, convBnRelu, noted, SEAttention, lineGates, ECAAttention, CBAMBlock, BAMBlock,
   CoordinateAttention, SKAttention, PSA, ScaledDotProductAttention, PositionAttentionModule, ChannelAttentionModule, DAModule, EMSA,
-  ExternalAttention,
+  GlobalContextBlock, ExternalAttention,
 };
 }

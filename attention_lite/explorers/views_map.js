@@ -5,11 +5,12 @@
 const MAPS = {
   weights: (live, head) => queryMap(live, head, live.asking()?.maps.position, "weight of each place for the one that asks"),
   before: (live, head) => queryMap(live, head, live.asking()?.steps.softmax, "weight of each place, before the norm"),
+  context: (live) => contextMap(live.blockWith(live.run, "maps", "context")?.maps.context),
   slot: (live, head) => slotMap(live, head, live.asking()?.maps.slot),
   gates: (live) => gatesOfPlaces(live),
   paint: (live) => ({ values: live.run.scores.map((logit) => 1 / (1 + Math.exp(-logit))), low: 0, high: 1, label: "how sure the network is that a pixel belongs to the digit" }),
 };
-const MAP_NAMES = { weights: "weights", before: "weights before the norm", slot: "the slot", gates: "gates of places", paint: "the paint", "": "nothing" };
+const MAP_NAMES = { weights: "weights", before: "weights before the norm", context: "the one map", slot: "the slot", gates: "gates of places", paint: "the paint", "": "nothing" };
 
 // The line of a map (h, N, n) that belongs to the place that asks. A normed map has mean 0 and deviation 1, and no shares.
 function queryMap(live, head, map, label) {
@@ -20,6 +21,13 @@ function queryMap(live, head, map, label) {
   return { values, low: 0, high: roundBelow(8 * even), label: `${label} (an even share: ${number(even, 2)})` };
 }
 const NORMED = 5;
+
+// The one map (H, W) of a block that has one for all places.
+function contextMap(map) {
+  if (!map) return undefined;
+  const even = 1 / map.data.length;
+  return { values: map.data, low: 0, high: roundBelow(8 * even), label: `weight of each place, the same for all that read (an even share: ${number(even, 2)})` };
+}
 
 // How much each place reads from one slot, of a map (h, N, S) whose lines over the slots sum to one.
 function slotMap(live, head, map) {

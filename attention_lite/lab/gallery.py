@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from attention_lite import SimAM
 from attention_lite.lab import comparison, photographs, printed, seen, text_gates
 from attention_lite.lab.asking import changes
 from attention_lite.lab.checkpoints import load_checkpoint
@@ -14,7 +15,7 @@ from attention_lite.lab.training import pictures
 
 GATES = ("se", "eca", "cbam", "bam", "sk", "psa")
 READERS = ("self-attention", "danet", "emsa", "external")
-EXTRA = ("coordinate",)           # outside the comparison, whose scenes the others show
+EXTRA = ("coordinate", "global context", "simam")      # outside the comparison, whose scenes the others show
 REAL = ("transformer", "text")
 SIDE = 192            # pixels: a multiple of both tasks' scenes
 MORE, LESS, MARKER = (np.array(colour) for colour in ((0.90, 0.55, 0.0), (0.45, 0.30, 0.70), (1.0, 0.85, 0.0)))
@@ -26,7 +27,8 @@ def thumbnail(name: str) -> np.ndarray:
     Of a mechanism: a scene that asks for one of its digits, which is outlined; orange where the trained block puts out
     more than on average over the three that could be asked for, purple where less. Of the transformer: where a head
     looks from the astronaut's name badge. Of the text detector: what it takes for text. Of coordinate attention: where
-    the gates of rows and columns let most pass.
+    the gates of rows and columns let most pass. Of a global context block: where its map lies. Of SimAM: where its
+    gates are highest on the cat's own three colours.
 
     Raises:
         ValueError: if there is none of that name, or a real network's weights are missing.
@@ -36,7 +38,7 @@ def thumbnail(name: str) -> np.ndarray:
     elif name in GATES + READERS:
         picture = _mechanism(name)
     elif name in EXTRA:
-        picture = _coordinate()
+        picture = {"coordinate": _coordinate, "global context": _context, "simam": _simam}[name]()
     else:
         raise ValueError(f"name must be one of {', '.join(GATES + READERS + EXTRA + REAL)}; got {name!r}")
     return (255 * picture.clip(0, 1)).round().astype(np.uint8)
@@ -73,7 +75,27 @@ def _coordinate() -> np.ndarray:
     net = load_checkpoint(lines.TASK, "coordinate-plain", 0)[0]
     gates = lines.crossed(lines.run(net, pictures(scene), lambda block, own: own)[1][-1])[0]
     strength = _enlarged(((gates - gates.min()) / (gates.max() - gates.min())).numpy())
-    picture = draw(scene, SIDE // scene.size)[0].permute(1, 2, 0).numpy()
+    return _lit(draw(scene, SIDE // scene.size)[0].permute(1, 2, 0).numpy(), strength)
+
+
+@torch.no_grad()
+def _context() -> np.ndarray:
+    """The gates' scene, lit where the one map lies."""
+    scene = ContextGating("test").sample(200, seed=2)[:1]
+    net = load_checkpoint("context-gating", "global-context", 0)[0]
+    weights = net.block.attention(net.stem(pictures(scene)))["context"][0].numpy()
+    return _lit(draw(scene, SIDE // scene.size)[0].permute(1, 2, 0).numpy(), _enlarged(weights / weights.max()))
+
+
+def _simam() -> np.ndarray:
+    """The cat, lit by the gates of its own three colours, the mean at each place."""
+    cat = photographs.picture(photographs.load("chelsea"), SIDE)
+    gates = SimAM().attention(cat)["channel_and_place"][0].mean(0).numpy()
+    return _lit(cat[0].permute(1, 2, 0).numpy(), ((gates - gates.min()) / (gates.max() - gates.min()))[..., None])
+
+
+def _lit(picture: np.ndarray, strength: np.ndarray) -> np.ndarray:
+    """A picture (SIDE, SIDE, 3), dark but where the strength (SIDE, SIDE, 1), from 0 to 1, lights it in yellow."""
     return picture * (0.3 + 0.7 * strength) + 0.25 * strength * MARKER
 
 
@@ -85,8 +107,7 @@ def _transformer() -> np.ndarray:
     scores = k @ q[1 + seen.patch_of("astronaut", "name badge")] / q.shape[-1] ** 0.5
     weights = scores.softmax(0)[1:].unflatten(0, (seen.GRID, seen.GRID)).numpy()
     strength = _enlarged((weights / weights.max()) ** 0.5)
-    picture = text_gates.square(looked.image, SIDE) / 255
-    return picture * (0.3 + 0.7 * strength) + 0.25 * strength * MARKER
+    return _lit(text_gates.square(looked.image, SIDE) / 255, strength)
 
 
 @torch.no_grad()

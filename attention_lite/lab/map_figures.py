@@ -1,12 +1,18 @@
-"""Figures of chapters 01 to 04: what gates let pass, gates of places with their pictures, and pictures painted over."""
+"""Figures of chapters 01 to 04: what gates let pass, gates of places with their pictures, and pictures painted over.
 
+And one of the page with two more mechanisms: photographs, lit by SimAM.
+"""
+
+import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from attention_lite import figures
+from attention_lite import SimAM, figures
 from attention_lite.extras import extra
+from attention_lite.lab import photographs
 from attention_lite.lab.experiments import painted_over
 from attention_lite.lab.scenes import Scenes, for_readers, masks
 from attention_lite.lab.training import pictures
@@ -87,6 +93,18 @@ def several(columns: int, *panels: tuple[str, Tensor, tuple[float, float], str],
         figure.colorbar(shown, ax=ax, orientation="horizontal", shrink=0.9, aspect=12, extend=extend)
         if digit is not None:
             figures.outline(ax, digit, tuple(values.shape), "black")
+    plt.show()
+
+
+def lit_by_simam(*shown: np.ndarray) -> None:
+    """Photographs, uint8 (H, W, 3), and below each the gates that SimAM gives its own three colours, their mean."""
+    figure, axes = figures.panels(2, len(shown), figures.WIDTH / len(shown), 1.9)
+    for photograph, (above, below) in zip(shown, axes.T, strict=True):
+        image = photographs.picture(photograph, 224)
+        figures.picture(above, image[0].permute(1, 2, 0))
+        gates = SimAM().attention(image)["channel_and_place"][0].mean(0)
+        lit = figures.heat(below, gates, (1 / (1 + math.exp(-0.5)), 1))
+    figures.colour_bar(figure, lit, axes, "mean gate")
     plt.show()
 
 

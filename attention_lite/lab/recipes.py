@@ -65,9 +65,9 @@ GATE_CONTROLS = ("local-gate", "added-context", "eca-shuffled")
 PARTS_OF_DANET = ("danet", "none", "conv", "danet-position", "danet-channel", "danet-channel-published")
 
 RECIPES: dict[str, Recipe] = {
-    "context-gating": Recipe(ContextGating, context_net, COMPARED + GATE_CONTROLS, steps=1000, lr=2e-3,
-                             hidden=0.25, shown=0.55, full_contrast=0.3, five_seeds=COMPARED,
-                             fast=("se", "eca", *GATE_CONTROLS), block_lr=5.0),
+    "context-gating": Recipe(ContextGating, context_net, (*COMPARED, *GATE_CONTROLS, "global-context"), steps=1000,
+                             lr=2e-3, hidden=0.25, shown=0.55, full_contrast=0.3, five_seeds=COMPARED,
+                             fast=("se", "eca", *GATE_CONTROLS, "global-context"), block_lr=5.0),
     "cued-search": Recipe(CuedSearch, search_net, (*COMPARED, "emsa-1", "emsa-4", "emsa-plain"), steps=1500,
                           lr=1.5e-3, warm_up=0.15, hidden=0.2, shown=0.4, full_contrast=0.25, five_seeds=COMPARED),
     "cued-segmentation": Recipe(CuedSegmentation, segment_net, PARTS_OF_DANET, steps=1500, lr=1.5e-3, warm_up=0.15,

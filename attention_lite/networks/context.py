@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from attention_lite import checks
 from attention_lite.block import AttentionBlock
 from attention_lite.eca import ECAAttention
+from attention_lite.global_context import GlobalContextBlock
 from attention_lite.networks.layers import build, conv_bn_relu
 from attention_lite.networks.slot import slot_blocks
 
@@ -100,11 +101,19 @@ class Shuffled(AttentionBlock):
         return x * self.attention(x)["channel"][:, :, None, None]
 
 
+def global_context(channel: int, reduction: int) -> GlobalContextBlock:
+    """The block as its authors start it: as the identity."""
+    block = GlobalContextBlock(channel, reduction)
+    for p in block.W_v2.parameters():
+        nn.init.zeros_(p)
+    return block
+
+
 def context_net(model: str) -> ContextNet:
-    """ContextNet with the block called `model`: one of `slot_blocks`, or a control of SE or ECA.
+    """ContextNet with the block called `model`: one of `slot_blocks`, a control of SE or ECA, or global context.
 
     "local-gate", "added-context": see LocalGate and AddedContext. "eca-shuffled": ECA whose channels stand in another
-    order from the first step of the training on.
+    order from the first step of the training on. "global-context": see GlobalContextBlock.
 
     Raises:
         ValueError: for any other name.
@@ -112,7 +121,8 @@ def context_net(model: str) -> ContextNet:
     c = ContextNet.width
     return ContextNet(build(model, slot_blocks(c) | {
         "local-gate": lambda: LocalGate(c, reduction=4), "added-context": lambda: AddedContext(c, reduction=4),
-        "eca-shuffled": lambda: Shuffled(ECAAttention(c), torch.randperm(c))}))
+        "eca-shuffled": lambda: Shuffled(ECAAttention(c), torch.randperm(c)),
+        "global-context": lambda: global_context(c, reduction=4)}))
 
 
 def _check_widths(channel: int, reduction: int) -> tuple[int, int]:

@@ -37,6 +37,7 @@ from attention_lite.lab.experiments import (
     slots,
     sums,
     switched_off,
+    two_more,
 )
 from attention_lite.lab.files import read_results, write_whole
 from attention_lite.lab.measuring import processor
@@ -100,6 +101,8 @@ EXPERIMENTS: dict[str, Experiment] = {
     "cues": Experiment(cues.RUNS, cues.measure, LAB, own.SETTINGS | {
         "scales": cues.SCALES, "forbidden": list(cues.FORBIDDEN)}),
     "coarse-keys": Experiment(coarse_keys.RUNS, coarse_keys.measure, LAB, own.SETTINGS | {"known": coarse_keys.KNOWN}),
+    "one-map": Experiment(two_more.ONE_MAP, two_more.one_map, LAB, own.SETTINGS),
+    "no-weights": Experiment(two_more.NO_WEIGHTS, two_more.no_weights, LAB, own.SETTINGS),
     "grounds": Experiment(grounds.RUNS, grounds.measure, LAB, own.SETTINGS),
     "other-gates": Experiment(ablations.GATES, ablations.measure, None, own.SETTINGS),
     "other-starts": Experiment(ablations.STARTS, ablations.measure, None, own.SETTINGS),
