@@ -57,8 +57,8 @@ class GlobalContextBlock(AttentionBlock):
 
         Args and errors are those of `attention`.
         """
-        a = self._weights(x)
-        context = precision.product(a, x.flatten(2).transpose(1, 2))[:, 0]         # (B, C)
+        a = self._weights(x).to(x.dtype)                          # (B, 1, N)
+        context = (x.flatten(2) @ a.transpose(1, 2))[..., 0]      # (B, C, N) @ (B, N, 1) -> (B, C)
         brought = self.W_v2(F.relu(self.norm(self.W_v1(context.to(x.dtype)))))
         return x + brought[:, :, None, None].to(x.dtype)
 

@@ -22,11 +22,11 @@ def widened(x: Tensor) -> Tensor:
 @torch.fx.wrap
 def applied(layer: nn.Module, x: Tensor) -> Tensor:
     """Return layer(x) for an x of float32 or more, with the layer's weights in x's dtype, under autocast too."""
-    weights = dict(layer.named_parameters())
     with _outside_autocast(x.device):
-        if all(p.dtype == x.dtype for p in weights.values()):
+        if getattr(getattr(layer, "weight", None), "dtype", None) == x.dtype:      # most often: without a search
             return layer(x)
-        return torch.func.functional_call(layer, {name: p.to(x.dtype) for name, p in weights.items()}, (x,))
+        weights = {name: p.to(x.dtype) for name, p in layer.named_parameters()}
+        return torch.func.functional_call(layer, weights, (x,))
 
 
 def _outside_autocast(device: torch.device) -> AbstractContextManager:
