@@ -12,6 +12,7 @@ from html import escape
 from pathlib import Path
 from uuid import NAMESPACE_URL, uuid5
 
+COVER = "cover.jpeg"
 EARLIEST = (1980, 1, 1, 0, 0, 0)        # that a zip can tell
 KINDS = {".css": "text/css", ".jpeg": "image/jpeg", ".jpg": "image/jpeg", ".png": "image/png",
          ".webp": "image/webp", ".xhtml": "application/xhtml+xml"}
@@ -69,7 +70,7 @@ def item(name: str, content: bytes) -> str:
     """A file's line in the manifest, which has to say what is in it besides text."""
     properties = [word for word, sign in (("svg", b"<svg"), ("mathml", b"<math"))
                   if name.endswith(".xhtml") and sign in content]
-    properties += ["nav"] if name == "nav.xhtml" else []
+    properties += {"nav.xhtml": ["nav"], COVER: ["cover-image"]}.get(name, [])
     said = f' properties="{" ".join(properties)}"' if properties else ""
     return f'<item id="{identifier(name)}" href="{name}" media-type="{KINDS[Path(name).suffix]}"{said}/>'
 
@@ -88,6 +89,7 @@ def package(title: str, author: str, address: str, modified: str, files: dict[st
 <dc:identifier id="id">urn:uuid:{uuid5(NAMESPACE_URL, address)}</dc:identifier>
 <dc:title>{escape(title)}</dc:title><dc:creator>{escape(author)}</dc:creator><dc:language>en-GB</dc:language>
 <dc:source>{address}</dc:source><dc:rights>CC BY 4.0</dc:rights>
+<meta name="cover" content="{identifier(COVER)}"/>
 <meta property="dcterms:modified">{modified}</meta>
 <meta property="schema:accessMode">textual</meta><meta property="schema:accessMode">visual</meta>
 <meta property="schema:accessModeSufficient">textual</meta>

@@ -9,6 +9,7 @@ same bytes.
 from __future__ import annotations
 
 import argparse
+import base64
 import io
 import os
 import re
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import yaml
 from pikepdf import ObjectStreamMode, OutlineItem, Pdf
+from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -272,11 +274,32 @@ def write_pdf(browser: Browser, book: Book, text: str, headings: list[str], targ
     return len(pdf.pages)
 
 
-def write_epub(book: Book, found: list[Article], html: Path, images: Path, target: Path) -> None:
-    """Pack the articles with their pictures, a title page, the contents and the style."""
+def cover(browser: Browser, book: Book) -> bytes:
+    """What an e-reader shows on its shelf: the title under the cat that SimAM lights, as JPEG."""
+    from attention_lite.lab import gallery
+
+    file = io.BytesIO()
+    Image.fromarray((255 * gallery.cat(300)).round().astype("uint8")).save(file, "png")
+    tab = browser.new_page(viewport={"width": 600, "height": 900}, device_scale_factor=2)
+    tab.set_content(f"""<html lang="en"><title>{escape(book.title)}</title><style>{COVER}</style><body>
+<img src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}" alt="">
+<h1>{escape(book.title)}</h1><p>{escape(book.authors)}</p></body></html>""")
+    picture = tab.screenshot(type="jpeg", quality=QUALITY)
+    tab.close()
+    return picture
+
+
+COVER = """body { margin: 0; background: #1d3d4f; color: #fff; font-family: "DejaVu Serif", Georgia, serif; }
+img { display: block; width: 600px; height: 600px; }
+h1 { margin: 48px 44px 0; font-size: 58px; line-height: 1.15; }
+p { position: fixed; bottom: 26px; margin: 0 44px; font: 20px "DejaVu Sans", sans-serif; }"""
+
+
+def write_epub(book: Book, found: list[Article], html: Path, images: Path, cover_: bytes, target: Path) -> None:
+    """Pack the articles with their pictures, a cover, a title page, the contents and the style."""
     style = "\n".join(path.read_text(encoding="utf-8")
                       for path in (html / "_static" / "pygments.css", Path(epub.__file__).with_suffix(".css")))
-    files = {"book.css": style.encode()}
+    files = {"book.css": style.encode(), epub.COVER: cover_}
     files |= {f"{images.name}/{path.name}": path.read_bytes() for path in images.glob("*.jpg")}
     nav = epub.outline(entries(book, {article.name: article for article in found}))
     pages = {"title": epub.page(book.title, f'<header class="title-page">{title_page(book)}</header>'),
@@ -318,7 +341,7 @@ def make(browser: Browser, book: Book, html: Path, out: Path) -> tuple[Path, Pat
     on_paper, on_readers, styles = articles(browser, book, html, out)
     headings = [heading for article in on_paper for heading in article.headings]
     pages = write_pdf(browser, book, checked(document(book, on_paper, styles)), headings, pdf)
-    write_epub(book, on_readers, html, out / "images", reader)
+    write_epub(book, on_readers, html, out / "images", cover(browser, book), reader)
     print(f"==> Done: {pdf}, {pages} pages, {pdf.stat().st_size / 1e6:.0f} MB")
     print(f"          {reader}, {reader.stat().st_size / 1e6:.0f} MB")
     return pdf, reader

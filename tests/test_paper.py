@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import posixpath
 import re
 import zipfile
@@ -15,6 +16,7 @@ from xml.etree import ElementTree
 import pytest
 from bs4 import BeautifulSoup
 from pikepdf import Array, Dictionary, Name, Pdf, Stream
+from PIL import Image
 from playwright.sync_api import Browser
 
 import paper
@@ -208,6 +210,11 @@ def test_the_epub_lists_all_that_it_holds(unpacked: dict[str, bytes]) -> None:
         content, said = unpacked[f"EPUB/{item.get('href')}"], (item.get("properties") or "").split()
         if item.get("href").endswith(".xhtml"):
             assert ("svg" in said, "mathml" in said) == (b"<svg" in content, b"<math" in content)
+        if item.get("href") == "cover.jpeg":
+            assert said == ["cover-image"]
+            assert Image.open(io.BytesIO(content)).size == (1200, 1800)
+            meta = next(node for node in package.iter() if node.get("name") == "cover")
+            assert listed[meta.get("content")] is item
         if item.get("media-type") == "image/png":
             assert content.startswith(b"\x89PNG")
 

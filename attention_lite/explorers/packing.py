@@ -10,7 +10,7 @@ import numpy as np
 
 from attention_lite.extras import extra
 
-FLOAT32_BUDGET = 256_000  # bytes up to which an array travels as float32; above it, in two bytes a number
+FLOAT32_BUDGET = 200_000  # bytes up to which an array travels as float32; above it, in two bytes a number
 PAYLOAD_LIMIT = 8_000_000
 LONGEST_SIDE = 960  # pixels; a larger photograph is reduced, no page shows it larger
 JPEG_QUALITY = 88

@@ -38,7 +38,7 @@ def thumbnail(name: str) -> np.ndarray:
     elif name in GATES + READERS:
         picture = _mechanism(name)
     elif name in EXTRA:
-        picture = {"coordinate": _coordinate, "global context": _context, "simam": _simam}[name]()
+        picture = cat(SIDE) if name == "simam" else _coordinate() if name == "coordinate" else _context()
     else:
         raise ValueError(f"name must be one of {', '.join(GATES + READERS + EXTRA + REAL)}; got {name!r}")
     return (255 * picture.clip(0, 1)).round().astype(np.uint8)
@@ -87,16 +87,20 @@ def _context() -> np.ndarray:
     return _lit(draw(scene, SIDE // scene.size)[0].permute(1, 2, 0).numpy(), _enlarged(weights / weights.max()))
 
 
-def _simam() -> np.ndarray:
-    """The cat, lit by the gates of its own three colours, the mean at each place."""
-    cat = photographs.picture(photographs.load("chelsea"), SIDE)
-    gates = SimAM().attention(cat)["channel_and_place"][0].mean(0).numpy()
-    return _lit(cat[0].permute(1, 2, 0).numpy(), ((gates - gates.min()) / (gates.max() - gates.min()))[..., None])
+def cat(side: int) -> np.ndarray:
+    """The cat, lit by SimAM's gates of its own three colours, their mean at each place: (side, side, 3) in [0, 1].
+
+    The highest fiftieth of the gates is lit in full.
+    """
+    picture = photographs.picture(photographs.load("chelsea"), side)
+    gates = SimAM().attention(picture)["channel_and_place"][0].mean(0).numpy()
+    strength = ((gates - gates.min()) / (np.quantile(gates, 0.98) - gates.min())).clip(0, 1)
+    return _lit(picture[0].permute(1, 2, 0).numpy(), strength[..., None] ** 1.5, glow=0.7).clip(0, 1)
 
 
-def _lit(picture: np.ndarray, strength: np.ndarray) -> np.ndarray:
-    """A picture (SIDE, SIDE, 3), dark but where the strength (SIDE, SIDE, 1), from 0 to 1, lights it in yellow."""
-    return picture * (0.3 + 0.7 * strength) + 0.25 * strength * MARKER
+def _lit(picture: np.ndarray, strength: np.ndarray, glow: float = 0.25) -> np.ndarray:
+    """A picture (S, S, 3), dark but where the strength (S, S, 1), from 0 to 1, lights it in yellow."""
+    return picture * (0.3 + 0.7 * strength) + glow * strength * MARKER
 
 
 @torch.no_grad()
