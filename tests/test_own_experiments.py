@@ -41,6 +41,7 @@ from attention_lite.lab.experiments import (
     shares,
     sums,
     switched_off,
+    two_more,
 )
 from attention_lite.lab.runs import TEST_SEED
 from attention_lite.networks import residual_net, scale_net
@@ -318,6 +319,14 @@ def test_own_lines_put_back_change_nothing_and_others_do():
         assert not torch.allclose(others, scores, atol=1e-3)
         once = lines.run(net, images, lambda i, gates: lines.level(gates) if i == 0 else gates)[0]
         assert not torch.allclose(once, scores, atol=1e-3)
+
+
+def test_the_own_map_put_back_changes_nothing_and_another_does():
+    net, scenes = own.load("context-gating", "global-context", 2), few("context-gating")
+    x, given = net.stem(pictures(scenes)), net(pictures(scenes)).argmax(1)
+    a = net.block.attention(x)["context"].detach()
+    assert torch.equal(two_more.read_under(net, x, a), given)
+    assert not torch.equal(two_more.read_under(net, x, torch.full_like(a, 1 / a[0].numel())), given)
 
 
 def test_level_lines_say_nothing_of_a_place_and_keep_each_channels_mean():

@@ -7,7 +7,7 @@
 function Causes() {
 
 // Which maps, by the engine's names, a trait exchanges for others.
-const EXCHANGED = { gates: ["channel", "channel_logits"], map: ["spatial", "spatial_logits"], rows: ["rows"], columns: ["columns"], sums: ["sums"], position: ["position"], channel_to_channel: ["channel_to_channel"] };
+const EXCHANGED = { gates: ["channel", "channel_logits"], map: ["spatial", "spatial_logits", "context"], rows: ["rows"], columns: ["columns"], sums: ["sums"], position: ["position"], channel_to_channel: ["channel_to_channel"] };
 const BRANCHES = ["kernel", "split"]; // of one map a branch, whose weights sum to one
 
 // The scene with what the state moves, recolours or draws anew. A palette has colours by name, [r, g, b]; inks are the

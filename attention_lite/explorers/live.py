@@ -39,6 +39,7 @@ EXCHANGED = {"gates": ("own", "shut", "half", "open", "even", "mean"), "map": ("
              "sums": ("own", "start"), "position": ("own", "even", "start"),
              "channel_to_channel": ("own", "even", "start")}
 LOGITS = ("own", "even", "mean")      # of those, what fits numbers before a sigmoid
+CONTEXT = ("own", "even")             # what fits one map for all places, whose weights sum to one
 PAIRS = ("position", "channel_to_channel")      # maps whose lines sum to one
 LOOKS = {"query": -1, "key": -1, "channel": -1, "slot": -1, "head": 0}    # the least that each may be
 BRANCHES = {"kernel": ("3 × 3", "dilated 3 × 3"), "split": ("3 × 3", "5 × 5", "7 × 7", "9 × 9")}     # SK, PSA
@@ -241,9 +242,11 @@ class LiveExplorer(Explorer):
     def _choices(self, trait: str) -> dict[str, str]:
         before = {"gates": "channel_logits", "map": "spatial_logits"}.get(trait)
         logits = any(before in maps for maps in self._maps())
-        kept = {name: CHOICES[name] for name in EXCHANGED[trait] if name in LOGITS or not logits}
+        context = trait == "map" and any("context" in maps for maps in self._maps())
+        names = CONTEXT if context else [name for name in EXCHANGED[trait] if name in LOGITS or not logits]
+        kept = {name: CHOICES[name] for name in names}
         frames = {f"frame:{c}": f"those of a {c} frame" for c in self._stage.palette
-                  if trait == "gates" and self._has_frame()}
+                  if (trait == "gates" or context) and self._has_frame()}
         if trait in PAIRS and self._has_disc():
             frames = {f"disc:{c}": f"those of a {c} disc" for c in self._offered()}
         scenes = {f"scene:{i}": f"those of {name}" for i, name in enumerate(self._stage.names)}

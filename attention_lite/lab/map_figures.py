@@ -3,7 +3,6 @@
 And one of the page with two more mechanisms: photographs, lit by SimAM.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -96,14 +95,26 @@ def several(columns: int, *panels: tuple[str, Tensor, tuple[float, float], str],
     plt.show()
 
 
+def table(maps: Mapping[str, Mapping[str, Tensor]], label: str, limits: tuple[float, float]) -> None:
+    """Maps (h, w) by the names of their rows and columns, on one scale."""
+    figure, axes = figures.panels(len(maps), len(next(iter(maps.values()))), 1.45, 1.5)
+    for row, (name, of_row) in zip(axes, maps.items(), strict=True):
+        for ax, (column, values) in zip(row, of_row.items(), strict=True):
+            shown = figures.heat(ax, values, limits, f"{name}: {column}")
+    figures.colour_bar(figure, shown, axes, label, extend="max")
+    plt.show()
+
+
 def lit_by_simam(*shown: np.ndarray) -> None:
-    """Photographs, uint8 (H, W, 3), and below each the gates that SimAM gives its own three colours, their mean."""
-    figure, axes = figures.panels(2, len(shown), figures.WIDTH / len(shown), 1.9)
-    for photograph, (above, below) in zip(shown, axes.T, strict=True):
+    """Photographs, uint8 (H, W, 3), SimAM's gates of their three colours, the mean, and those of brightness alone."""
+    figure, axes = figures.panels(3, len(shown), figures.WIDTH / len(shown), 1.9)
+    titles = ("", "SimAM", "brightness")
+    for photograph, column in zip(shown, axes.T, strict=True):
         image = photographs.picture(photograph, 224)
-        figures.picture(above, image[0].permute(1, 2, 0))
-        gates = SimAM().attention(image)["channel_and_place"][0].mean(0)
-        lit = figures.heat(below, gates, (1 / (1 + math.exp(-0.5)), 1))
+        grey = image.mean(1, keepdim=True)
+        figures.picture(column[0], image[0].permute(1, 2, 0))
+        for ax, title, x in zip(column[1:], titles[1:], (image, grey), strict=True):
+            lit = figures.heat(ax, SimAM().attention(x)["channel_and_place"][0].mean(0), (0.62, 0.95), title)
     figures.colour_bar(figure, lit, axes, "mean gate")
     plt.show()
 
