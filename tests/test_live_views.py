@@ -20,7 +20,17 @@ from torch import Tensor, nn
 from attention_lite import BAMBlock, CBAMBlock, record_attention
 from attention_lite.explorers import LiveExplorer
 from attention_lite.explorers.live import _shuffled
-from attention_lite.lab import TASKS, Scenes, disc_mask, enlarge, load_checkpoint, masks, pictures, scoring
+from attention_lite.lab import (
+    TASKS,
+    Scenes,
+    ask_for,
+    disc_mask,
+    enlarge,
+    load_checkpoint,
+    masks,
+    pictures,
+    scoring,
+)
 from attention_lite.lab.experiments import lines
 from attention_lite.lab.live import Stage, stage
 from conftest import Watch, canvas_pixels, drawn, until, violations
@@ -44,6 +54,9 @@ EXPLORERS = {
         stage("one-digit-residual", "coordinate-plain", seeds=(0, 1), before_training=True), name="coordinate",
         block="blocks.2.gate", maps=["gates"], views=["answer", "map", "seeds", "strip", "count"],
         causes=["rows", "columns", "scene", "seed", "block", "training", "drag"]),
+    "context": lambda: LiveExplorer(
+        stage("context-gating", "global-context", seeds=(2, 0)), name="context", maps=["context"],
+        views=["answer", "map", "seeds", "count"], causes=["frame", "map", "scene", "seed"]),
     "danet": lambda: LiveExplorer(
         stage("cued-segmentation", "danet", seeds=(0, 1)), name="danet", off=["alpha", "beta"],
         maps=["weights", "paint"], views=["answer", "map", "pair", "strip", "count"],
@@ -437,6 +450,26 @@ def test_rows_and_columns_are_exchanged_each_without_the_other(page: Page, watch
     rows.select_option(label="the network's own")
     columns.select_option(label="those of china 2")
     expect_of(lambda block, own: (own[0], theirs[block][1]))
+    assert not watch.errors
+
+
+@torch.no_grad()
+def test_the_one_map_is_exchanged_for_that_of_another_frame(page: Page, watch: Watch, site: Path) -> None:
+    root, scene = open_page(page, site, "context", {"frame": '"blue"'}), ask_for(first_of("context-gating"), 2)
+    net = load_checkpoint("context-gating", "global-context", 2)[0]
+    x = net.stem(pictures(scene))
+
+    def expect_under(map_: Tensor) -> None:
+        brought = net.block.W_v2(torch.relu(net.block.norm(net.block.W_v1(torch.einsum("nchw,nhw->nc", x, map_)))))
+        close(answer(page), net.head(net.tail(x + brought[:, :, None, None]).amax((2, 3))).softmax(1)[0])
+
+    expect_under(net.block.attention(x)["context"])
+    menu = root.get_by_label("Map in place")
+    assert menu.locator("option").all_inner_texts()[:2] == ["the network's own", "all at the mean of its own"]
+    menu.select_option(label="all at the mean of its own")
+    expect_under(torch.full((1, 16, 16), 1 / 256))
+    menu.select_option(label="those of a green frame")
+    expect_under(net.block.attention(net.stem(pictures(ask_for(scene, 1))))["context"])
     assert not watch.errors
 
 
