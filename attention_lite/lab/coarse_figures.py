@@ -103,12 +103,13 @@ def show_norm(A: Tensor, A_hat: Tensor, disc: Tensor) -> None:
 
 def show_learned(reached: Mapping[str, Sequence[float]], rows: Mapping[str, Sequence[Row]], blind: float) -> None:
     """Accuracy of every training, and what is read once the disc asks for another digit; a row a network."""
-    _, axes = figures.panels(2, 1, figures.WIDTH, 3)
+    heights = [0.3 * len(reached), 0.42 * len(rows)]
+    _, axes = plt.subplots(2, 1, figsize=(figures.WIDTH, sum(heights) + 1.4), height_ratios=heights)
     asked = {name: {"": values} for name, values in reached.items()}
-    figures.seed_dots(axes[0, 0], asked, "the digit asked for is read", blind)
+    figures.seed_dots(axes[0], asked, "the digit asked for is read", blind)
     now = {name: {kind: [row["disc recoloured"][kind] for row in of] for kind in ("the new digit", "the old digit")}
            for name, of in rows.items()}
-    figures.seed_dots(axes[1, 0], now, "the disc recoloured: what is read")
+    figures.seed_dots(axes[1], now, "the disc recoloured: what is read")
     plt.show()
 
 
