@@ -56,6 +56,8 @@ class SimAM(AttentionBlock):
             raise ValueError(f"x must have two places or more if published is True, got shape {tuple(x.shape)}")
         wide = precision.widened(x)
         d = (wide - wide.mean(dim=(2, 3), keepdim=True)).square()                  # (x - m)²
-        places = x.shape[2] * x.shape[3] - int(self.published)
-        s2 = d.sum(dim=(2, 3), keepdim=True) / places                              # (B, C, 1, 1)
+        s2 = d.mean(dim=(2, 3), keepdim=True)                                      # (B, C, 1, 1)
+        if self.published:
+            places = x.shape[2] * x.shape[3]
+            s2 = s2 * (places / (places - 1))
         return torch.sigmoid(d / (4 * (s2 + self.lam)) + 0.5)

@@ -3,10 +3,13 @@
 BEHIND = 1.10            # ratios that differ by less are equal: the same call twice gives as much
 CHECKS = 6e-6            # seconds a call for checking its input and naming its maps, which no other does
 
-# Three blocks pay for what a plain form does not give: external attention for logits of any size, DANet's fused kernel
+# Five blocks pay for what a plain form does not give: external attention for logits of any size, DANet's fused kernel
 # for memory, as it computes its scores again in the backward pass instead of storing N × N of them, and EMSA for
-# memory, too: it normalises its sums instead of its map, which is dearer where the map is small (README.md).
-PRICE = {"ExternalAttention": 1.4, "PositionAttentionModule": 1.15, "EMSA": 1.35}
+# memory, too: it normalises its sums instead of its map, which is dearer where the map is small (README.md). Global
+# context takes its scores in float32 whatever it is given, and SimAM its squares: some Python more a call, which shows
+# where the call is a fraction of a millisecond.
+PRICE = {"ExternalAttention": 1.4, "PositionAttentionModule": 1.15, "EMSA": 1.35, "GlobalContextBlock": 1.35,
+         "SimAM": 1.2}
 
 
 def behind(rows: list[dict]) -> list[str]:
