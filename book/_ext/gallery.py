@@ -24,6 +24,7 @@ class Thumbnail(SphinxDirective):
     """A picture in the page, whose words are the directive's content."""
 
     required_arguments = 1
+    final_argument_whitespace = True      # "global context"
     has_content = True
 
     def run(self) -> list[nodes.Node]:
