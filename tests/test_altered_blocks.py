@@ -16,6 +16,7 @@ from attention_lite import (
     ChannelAttentionModule,
     ScaledDotProductAttention,
     SEAttention,
+    SimAM,
     SKAttention,
 )
 from attention_lite.published import ATTENTION, ResNet, ResT
@@ -75,7 +76,7 @@ def test_layers_inside_other_modules(case, by):
     block, x = built(case).eval(), inputs(case)
     twin = copy.deepcopy(block)
     layers = replace_layers(twin, (nn.Linear, nn.Conv2d, nn.Conv1d), by)
-    assert (layers == 0) == isinstance(block, ChannelAttentionModule)       # the one block without layers
+    assert (layers == 0) == isinstance(block, (ChannelAttentionModule, SimAM))      # the blocks without layers
     torch.testing.assert_close(twin(*x), block(*x), rtol=0, atol=0)
     for A, B in zip(twin.attention(*x).values(), block.attention(*x).values(), strict=True):
         torch.testing.assert_close(A, B, rtol=0, atol=0)

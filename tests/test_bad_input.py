@@ -234,8 +234,8 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
                     "gates forced on a batch of 2 must be (C,) or (1, C) or (2, C), got shape (3, 8)"),
     # networks
     "context_net name": (lambda: context_net("emsa-4"),
-                         f"model must be one of {', '.join((*COMPARED, 'local-gate', 'added-context'))}, eca-shuffled; "
-                         "got 'emsa-4'"),
+                         f"model must be one of {', '.join((*COMPARED, 'local-gate', 'added-context'))}, eca-shuffled, "
+                         "global-context; got 'emsa-4'"),
     "residual_net name": (lambda: residual_net("se"), "model must be one of cbam, none, cbam-average, cbam-max, "
                           "cbam-3x3, cbam-spatial-first, cbam-parallel, cbam-plain, bam, bam-product, bam-first, "
                           "bam-last, coordinate-plain; got 'se'"),
