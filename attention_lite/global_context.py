@@ -8,10 +8,12 @@ from attention_lite.block import AttentionBlock
 
 
 class GlobalContextBlock(AttentionBlock):
-    """Global context block of Cao et al. (2019), *GCNet: Non-local Networks Meet Squeeze-Excitation Networks*.
+    """Global context block of Cao et al. (2019).
 
+    The paper is *GCNet: Non-local Networks Meet Squeeze-Excitation Networks and Beyond*, its section "Global Context
+    Block":
     a_j = softmax over all places j of W_k x_j;  context = sum_j a_j x_j;
-    output at every place i: x_i + W_v2 ReLU(LN(W_v1 context))  (Sec. 3.3, "Global Context Block").
+    output at every place i: x_i + W_v2 ReLU(LN(W_v1 context)).
 
     Args:
         channel: C, the number of channels of the input.

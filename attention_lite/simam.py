@@ -8,8 +8,9 @@ from attention_lite.block import AttentionBlock
 
 
 class SimAM(AttentionBlock):
-    """SimAM of Yang et al. (2021), *A Simple, Parameter-Free Attention Module for Convolutional Neural Networks*.
+    """SimAM of Yang et al. (2021).
 
+    The paper is *SimAM: A Simple, Parameter-Free Attention Module for Convolutional Neural Networks*.
     e = 4 (s² + lam) / ((x - m)² + 2 s² + 2 lam), with m and s² the mean and the variance of x's channel  (Eq. 5);
     output = sigmoid(1 / e) * x  (Eq. 6).
     What is left of 1 / e is (x - m)² / (4 (s² + lam)) + 1/2: the farther from the mean, to either side, the more open.

@@ -21,7 +21,7 @@ from attention_lite import GlobalContextBlock
 
 
 def reference(x: Tensor, weights: Weights) -> tuple[dict[str, Tensor], Tensor]:
-    """Section 3.3, a place at a time."""
+    """The paper's section on the block, a place at a time."""
     B, _, H, W = x.shape
     places = [x[:, :, i, j] for i in range(H) for j in range(W)]                             # each (B, C)
     kernel = part(weights, "W_k")
