@@ -68,12 +68,14 @@ browser: $(INSTALLED) ## See to it that the tests have a Chromium and a Firefox 
 	@$(BIN)/python tests/browser.py
 	@$(BIN)/python tests/firefox.py
 
-# loadfile: the cells of one notebook must share one kernel, so one worker. BUDGET=1 fails where a part takes twice its
-# time; FRESH=1 has nbval execute the chapters once more instead of taking the build's execution.
-test: browser book ## Run every test: package, style, chapters cell by cell, pages, explorers, repository
+# loadfile: the cells of one notebook must share one kernel, so one worker. THOROUGH=1 runs the tests of that mark too;
+# BUDGET=1 fails where a part takes twice its time; FRESH=1 has nbval execute the chapters once more instead of taking
+# the build's execution.
+test: browser book ## Test package, style, chapters cell by cell, pages, explorers; THOROUGH=1 adds the long tests
 	@echo "==> Testing"
 	@BUDGET=$(BUDGET) FRESH=$(FRESH) $(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-current-env \
-		--nbval-cell-timeout=120 --nbval-sanitize-with tests/sanitize.cfg tests $(CHAPTERS)
+		--nbval-cell-timeout=120 --nbval-sanitize-with tests/sanitize.cfg tests $(CHAPTERS) \
+		$(if $(THOROUGH),,-m "not thorough")
 	@echo "==> Done. The tests are in tests/; run one file with: $(BIN)/python -m pytest tests/test_book.py"
 
 test-package: $(INSTALLED) ## Run the package's tests alone; TORCH="torch==2.4.*" VENV=.venv-old tries another torch

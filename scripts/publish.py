@@ -74,7 +74,7 @@ def address(url: str) -> tuple[dict[Path, str], list[str]]:
     old, new = repository(before), found[1]
     after = substituted(before, rf"({'|'.join(SITES)}){re.escape(old)}(?![\w-])", rf"\g<1>{new}")
     return after, [
-        "make test, then commit",
+        "make test THOROUGH=1, then commit",
         f"create {url}, push main there, and in its settings choose GitHub Actions as the source of Pages",
         f"push the release's tag, which its chapters install from: git push origin v{version(before)}",
         "the authors' names in CITATION.cff, pyproject.toml, LICENSE and LICENSE-book, if they change too",
@@ -98,7 +98,7 @@ def release(new: str) -> tuple[dict[Path, str], list[str]]:
         ("CHANGELOG.md", rf"^{UNRELEASED}$", f"## {new}"),
     ):
         after |= substituted(before | after, pattern, line, name)
-    return after, ["make test, then commit", f"git tag v{new} && git push origin main v{new}"]
+    return after, ["make test THOROUGH=1, then commit", f"git tag v{new} && git push origin main v{new}"]
 
 
 def unreleased() -> tuple[dict[Path, str], list[str]]:

@@ -114,6 +114,7 @@ def assert_complete(results: dict, shapes: list[str], sides: tuple[int, ...],
     assert [s["ratio"] for s in results["emsa_savings"]] == list(scaling.RATIOS)
 
 
+@pytest.mark.thorough
 def test_quick_run_writes_complete_results(tmp_path):
     run = subprocess.run([sys.executable, "-m", "benchmarks", "--quick", "--folder", str(tmp_path)], cwd=ROOT,
                          capture_output=True, text=True)

@@ -86,6 +86,7 @@ def test_page_asks_no_other_host_and_throws_no_error(opened: Opened) -> None:
     assert opened.watch.errors == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["book/index.html", "book/chapters/04-bam.html", "book/chapters/12-transformer.html",
                                   "book/gallery.html", "search.html"])
 def test_a_served_page_asks_no_other_host_and_throws_no_error(
@@ -135,6 +136,7 @@ SHIFTS = """() => new Promise(done => {
 })"""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["chapters/05-sk", "glossary", "index", "notation", "photographs"])
 def test_nothing_jumps_while_a_page_comes(page: Page, book_url: str, name: str) -> None:
     """On a slow processor too, where the browser draws what it has while the rest of the page is still to come."""
@@ -164,6 +166,7 @@ NAVIGATION = ".bd-sidebar, .bd-header-article, .prev-next-footer, #pst-back-to-t
 FOLDED = "main :is(details:not([open]), .toggle-hidden)"
 
 
+@pytest.mark.thorough
 def test_paper_holds_the_page_and_nothing_to_press(opened: Opened) -> None:
     page = opened.page
     page.emulate_media(color_scheme="dark")
@@ -232,6 +235,7 @@ LOOKS = """() => {
 }"""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("size", "mode"), [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light")],
                          ids=["desktop-light", "desktop-dark", "phone"])
 def test_axe_finds_no_violation(opened: Opened, size: dict[str, int], mode: str) -> None:

@@ -218,6 +218,7 @@ def report(course) -> dict[str, dict]:
     return {row["student"]: row for row in rows}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("student", ["half", "cheating"])
 def test_the_grader_gives_points_as_nbgrader_does(student, report):
     given = report[student]["points"]
@@ -359,6 +360,7 @@ def nbgraders_course(tmp_path_factory) -> Path:
     return course
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("student", submissions.POINTS)
 def test_nbgrader_gives_each_of_six_its_points(student, nbgraders_course):
     with Gradebook(f"sqlite:///{nbgraders_course}/gradebook.db") as gradebook:
@@ -445,6 +447,7 @@ def exchanged(tmp_path_factory) -> dict:
     return {"folder": folder, "given": given, "refused": refused, "said": graded}
 
 
+@pytest.mark.thorough
 def test_every_submission_comes_through_the_exchange(exchanged):
     folder = exchanged["folder"]
     assert sorted(p.name for p in (folder / "course" / "submitted").iterdir()) == ["ada", "bo", "cy", "dee"]

@@ -58,6 +58,7 @@ def says(words: str, missing: str, name: str) -> bool:
     return package == missing.partition(".")[0] and words.endswith(end)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("missing", "name", "module"), AT_IMPORT)
 def test_a_missing_package_is_named_with_its_extra(missing, name, module):
     script = f"import sys; sys.modules[{missing!r}] = None; import attention_lite; import {module}"

@@ -223,6 +223,7 @@ if __name__ == "__main__":
 '''
 
 
+@pytest.mark.thorough
 def test_ctrl_c_in_the_middle_loses_nothing_and_does_nothing_twice(tmp_path):
     """A real signal to all processes, as a terminal sends it, while two trainings are under way."""
     script, log, path, folder = (tmp_path / name for name in ("small.py", "log", "a.json", "folder"))
@@ -280,6 +281,7 @@ ON_A_CLUSTER = SMALL.replace("sys.exit(main(sys.argv[1:]))", '''
     sys.exit(status)''')
 
 
+@pytest.mark.thorough
 def test_a_worker_that_is_killed_in_the_middle_loses_no_row_and_no_row_is_made_twice(tmp_path):
     def steps() -> list[list[str]]:
         log = tmp_path / "log"
@@ -362,6 +364,7 @@ print(json.dumps(comparison.row(*run, folder)))
 '''
 
 
+@pytest.mark.thorough
 def test_a_row_that_is_trained_and_judged_again_is_the_same_to_the_last_bit(tmp_path):
     """In two fresh processes, from the first weights to the last deletion; in fewer steps than usual."""
     rows = []

@@ -144,6 +144,7 @@ def test_the_page_draws_crisper_for_readers(room: Page, task: str) -> None:
         close(numbers(got[i]), draw(scenes, 4)[i].flatten(), 0.51 / 255 * 1.1 + TOLERANCE)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("task", "model"), NETWORKS)
 def test_maps_and_scores_are_those_of_torch(room: Page, task: str, model: str) -> None:
     show(room, scenes_of(task))

@@ -222,6 +222,7 @@ def test_a_block_in_bfloat16_throughout(case):
     assert all(torch.isfinite(t.grad).all() for t in [*low, *block.parameters()])
 
 
+@pytest.mark.thorough
 @every_block
 def test_compiles_without_a_break(case):
     torch.compiler.reset()                                 # rows of one class share a budget of compilations
@@ -239,6 +240,7 @@ def test_compiles_without_a_break(case):
         torch.testing.assert_close(ours, theirs)
 
 
+@pytest.mark.thorough
 @every_block
 def test_compiles_under_autocast(case):
     torch.compiler.reset()
@@ -278,16 +280,19 @@ def graphs_of_all_sizes(case: Case, dynamic: bool | None) -> int:
     return len(graphs)
 
 
+@pytest.mark.thorough
 @every_block
 def test_compiles_once_for_all_sizes(case):
     assert graphs_of_all_sizes(case, dynamic=True) == 1
 
 
+@pytest.mark.thorough
 @one_of_each
 def test_compiles_twice_where_torch_finds_out_for_itself_that_sizes_differ(case):
     assert graphs_of_all_sizes(case, dynamic=None) == 2
 
 
+@pytest.mark.thorough
 @one_of_each
 def test_exports_with_any_batch_and_size(case):
     block = built(case).eval()
@@ -302,6 +307,7 @@ def test_exports_with_any_batch_and_size(case):
         torch.testing.assert_close(program(*x), block(*x))
 
 
+@pytest.mark.thorough
 @one_of_each
 def test_onnx_runs_with_any_batch_and_size(case, tmp_path):
     block, path, names = built(case).eval(), tmp_path / "block.onnx", [f"input{i}" for i in range(len(case.shapes))]
@@ -530,6 +536,7 @@ print(start, fused, peak())
 MASK = ", mask=torch.ones(side * side, dtype=torch.bool)"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("block", "image", "more"), [
     ("al.ScaledDotProductAttention(16, h=2)", False, ""),
     ("al.ScaledDotProductAttention(16, h=2)", False, MASK),

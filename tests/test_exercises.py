@@ -112,6 +112,7 @@ def folded(tmp_path_factory) -> Iterator[str]:
         yield url
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("application", ["lab/tree", "notebooks"])
 def test_jupyter_shows_no_solution_until_it_is_asked_to(application, folded, page):
     page.set_default_timeout(60_000)

@@ -57,6 +57,7 @@ SAMPLES = [
 TRAINED_MEMORIES = ("external attention", "plain softmax")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "run"), SAMPLES, ids=lambda value: str(value))
 def test_a_row_of_the_shipped_file_is_measured_again(name, run, shipped):
     stored = next(row for row in shipped[name]["rows"] if run.items() <= row.items())

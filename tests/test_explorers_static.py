@@ -705,6 +705,7 @@ def test_gates_answer_within_a_frame(page: Page, gates: GatesCase, gates_url: st
 # All ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("kind", ["positions", "gates"])
 def test_axe_finds_nothing(page: Page, kind: str, theme: str, urls: dict[str, str]) -> None:
@@ -986,6 +987,7 @@ class Embedded:
         assert agrees(said, (weights / weights.sum())[1:].max())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_the_explorers_of_a_chapter_read_what_their_data_say(
     page: Page, book_html: Path, chapter: str

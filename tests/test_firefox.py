@@ -61,6 +61,7 @@ addEventListener("load", async () => {
 """
 
 
+@pytest.mark.thorough
 def test_firefox_answers_as_torch_does(site: Path, shown, se: Stage, tmp_path: Path) -> None:  # noqa: F811
     test, scenes = shown
     one = scenes[:1]

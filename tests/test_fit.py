@@ -36,11 +36,13 @@ def cut(page: Page, selector: str = "main pre") -> list[str]:
     return page.locator(selector).evaluate_all(CUT)
 
 
+@pytest.mark.thorough
 def test_no_code_and_no_output_is_cut_on_a_desktop(unfolded: Page) -> None:
     assert unfolded.locator("main pre").count() > 0
     assert cut(unfolded) == []
 
 
+@pytest.mark.thorough
 def test_code_is_read_whole_on_a_phone(unfolded: Page) -> None:
     """Printed columns alone may scroll there."""
     unfolded.set_viewport_size(PHONE)
@@ -65,6 +67,7 @@ LABELS = """all => all.filter(svg => svg.clientWidth).map(svg => {
 }).filter(Number.isFinite)"""
 
 
+@pytest.mark.thorough
 def test_labels_can_be_read_on_a_phone(unfolded: Page) -> None:
     unfolded.set_viewport_size(PHONE)
     labels = unfolded.locator(".picture svg").evaluate_all(LABELS)
@@ -98,6 +101,7 @@ def lights(page: Page, places: list[list[float]]) -> list[int]:
     return [found[i] for i in range(len(places))]
 
 
+@pytest.mark.thorough
 def test_no_figure_is_a_light_slab_in_the_dark(unfolded: Page) -> None:
     unfolded.emulate_media(color_scheme="dark")
     unfolded.wait_for_function("() => document.documentElement.dataset.theme === 'dark'")

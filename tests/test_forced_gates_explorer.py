@@ -364,6 +364,7 @@ def test_what_is_found_is_marked_in_yellow_and_the_rest_is_grey_and_can_be_seen(
     assert np.abs(found - marked).max() < 40
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("width", [390, 1100])
 @pytest.mark.parametrize("name", ["light.html", "dark.html"])
 def test_phone_dark_mode_and_axe(browser: Browser, file: Path, name: str, width: int):

@@ -124,6 +124,7 @@ def test_maps_equal_products_computed_anew(name: str):
         assert not found[key].requires_grad
 
 
+@pytest.mark.thorough
 @every_network
 @pytest.mark.parametrize("training", [True, False])
 def test_nothing_of_a_foreign_model_is_changed(name: str, training: bool):

@@ -792,6 +792,7 @@ def test_shipped_checkpoints_are_what_their_records_say(run):
 WHOLE = [(home_task(model), model, 0) for model in ("se", "eca", *HOME)]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("run", WHOLE, ids=lambda run: "--".join(map(str, run)))
 def test_shipped_checkpoints_reach_the_figure_of_their_record(run):
     net, record = load_checkpoint(*run)
@@ -972,6 +973,7 @@ def wait_for(pattern: bytes, process: subprocess.Popen) -> None:
         seen += part
 
 
+@pytest.mark.thorough
 def test_ctrl_c_in_a_training_saves_its_state_and_the_same_command_goes_on(tmp_path, monkeypatch):
     """A real process and a real signal, sent when the progress bar shows that the training is under way."""
     older = tmp_path / "one-digit--none--1.safetensors"

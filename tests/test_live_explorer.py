@@ -252,6 +252,7 @@ def test_a_link_puts_it_into_a_state_and_the_way_back_out_of_it(page: Page, site
 # Counting -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("state", ["", "gates=half", "gates=frame:green", "frame=red", "pulled=11:0,12:0,13:0"])
 def test_the_count_is_torchs(page: Page, site: Path, shown, state: str) -> None:
     test, _ = shown
@@ -357,6 +358,7 @@ def test_a_browser_that_cannot_start_it_keeps_the_picture_and_is_told(page: Page
     assert root.locator("img").is_visible()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("lacking", ["WebAssembly", "DecompressionStream", "Worker"])
 def test_what_a_browser_lacks_costs_the_count_at_most(page: Page, watch: Watch, site: Path, shown,
                                                       lacking: str) -> None:
@@ -431,6 +433,7 @@ def test_on_a_phone_cause_picture_and_answer_are_seen_together(page: Page, site:
         assert box["y"] + box["height"] <= 845, part
 
 
+@pytest.mark.thorough
 def test_memory_does_not_grow_over_500_changes(page: Page, site: Path) -> None:
     open_page(page, site)
     client = page.context.new_cdp_session(page)

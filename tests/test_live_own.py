@@ -136,6 +136,7 @@ def test_a_digit_that_is_none_is_refused(page: Page, site: Path, scene: Scenes, 
     close(answer(page), torchs(scene)[0])
 
 
+@pytest.mark.thorough
 def test_the_count_puts_the_digit_into_every_scene(page: Page, site: Path, counted: Scenes) -> None:
     root = opened(page, site)
     root.get_by_label("The digit that is asked for", exact=True).select_option(label="a stored 4")
@@ -245,6 +246,7 @@ def test_a_cell_sets_both(page: Page, tmp_path: Path, se: Stage, scene: Scenes) 
         explorer.ground = mine[:10]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_accessibility_violation(page: Page, site: Path, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)

@@ -286,6 +286,7 @@ def test_the_pair_is_torchs(page: Page, site: Path) -> None:
     assert float(titles[1].split("weight ")[1]) == pytest.approx(float(weights[key]), rel=0.01)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("state", ["forbid", "head", "disc"])
 def test_the_count_of_cued_search_is_torchs(page: Page, site: Path, palette: dict, state: str) -> None:
     scenes = scenes_of("cued-search")
@@ -536,6 +537,7 @@ def test_bams_numbers_are_taken_away(page: Page, site: Path, state: dict[str, st
     close(answer(page), residual("bam", scene, change, seed=2)[0])
 
 
+@pytest.mark.thorough
 def test_the_count_of_another_pictures_map_is_torchs(page: Page, site: Path) -> None:
     scenes = scenes_of("one-digit")
     root = open_page(page, site, "cbam", {"map": "scene:1", "block": "", "model": "cbam-average"})
@@ -629,6 +631,7 @@ def test_a_and_r_are_those_of_another_picture(page: Page, watch: Watch, site: Pa
     assert not watch.errors
 
 
+@pytest.mark.thorough
 def test_the_count_of_what_is_painted_is_torchs(page: Page, site: Path) -> None:
     scenes = scenes_of("cued-segmentation")
     root = open_page(page, site, "danet", {"off": '["beta"]'})
@@ -822,6 +825,7 @@ def test_the_kernel_and_the_order_are_changed_by_keys(page: Page, watch: Watch, 
 # Every explorer --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", EXPLORERS)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_accessibility_violation(page: Page, site: Path, name: str, scheme: str) -> None:
@@ -832,6 +836,7 @@ def test_no_accessibility_violation(page: Page, site: Path, name: str, scheme: s
     assert violations(page) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", EXPLORERS)
 def test_on_a_phone_cause_picture_and_answer_are_seen_together(page: Page, site: Path, name: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})

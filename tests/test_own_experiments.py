@@ -67,6 +67,7 @@ SAMPLES = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "run"), SAMPLES, ids=lambda value: str(value))
 def test_a_row_of_the_shipped_file_is_measured_again(name, run):
     stored = next(row for row in experiments.load()[name]["rows"] if run.items() <= row.items())

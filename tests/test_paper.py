@@ -87,6 +87,7 @@ def outline(pdf: Pdf) -> list[tuple[str, int]]:
     return found
 
 
+@pytest.mark.thorough
 def test_the_outline_has_every_heading_and_the_contents_its_page(made: Made) -> None:
     lines = outline(made.pdf)
     assert not Counter(headings(made, "h1", "h2", "h3")) - Counter(title for title, _ in lines)
@@ -249,6 +250,7 @@ def test_the_epub_has_every_equation_picture_and_line_of_code(made: Made, unpack
         assert {pre.get_text().strip() for pre in article.select("pre")} <= code
 
 
+@pytest.mark.thorough
 def test_the_same_pages_give_the_same_files(browser: Browser, book_html: Path, tmp_path: Path) -> None:
     first, second = (paper.make(browser, book_of("book/glossary"), book_html, tmp_path / name) for name in "ab")
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]

@@ -96,6 +96,7 @@ def test_ecas_million_is_another_and_its_code_prints_three_digits_of_it_that_its
     assert f"{three.quantize(Decimal('0.01'), ROUND_HALF_UP)} M" == row.parameters_printed
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("row", named([row for row in TABLE if row.macs is not None and row not in (*REST, *ECA)]))
 def test_macs_are_the_papers_within_one_per_cent(row):
     assert macs(on_meta(row.build)) / 1e9 == pytest.approx(row.macs, rel=0.01)
@@ -111,6 +112,7 @@ def test_ecas_macs_are_the_papers_within_one_per_cent_when_its_norms_are_counted
     assert macs(network) / 1e9 + 2 * sum(touched) / 1e9 == pytest.approx(row.macs, rel=0.01)
 
 
+@pytest.mark.thorough
 def test_epsanets_large_figures_belong_to_kernels_whose_squares_sum_to_108():
     def printed(depth: int, kernels: tuple[int, ...]) -> bool:
         """Whether both figures are the printed ones: the operations stray as those of the small networks do."""
@@ -184,6 +186,7 @@ def test_macs_leaves_the_network_as_it_is():
 
 # They run
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("row", named(TABLE))
 def test_forward(row):
     torch.manual_seed(0)
@@ -193,6 +196,7 @@ def test_forward(row):
     assert torch.isfinite(scores).all()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("build", [
     *(pytest.param(lambda a=a, p=p: ResNet(50, a, published=p, classes=5), id=f"{a}{'-published' * p}")
       for a in ATTENTION for p in (False, True)),
@@ -412,6 +416,7 @@ def short_rest() -> ResT:
     return network
 
 
+@pytest.mark.thorough
 def test_rest_compiles_once_for_images_of_any_size():
     torch.compiler.reset()
     network, graphs = short_rest(), []
@@ -427,6 +432,7 @@ def test_rest_compiles_once_for_images_of_any_size():
     assert len(graphs) == 1
 
 
+@pytest.mark.thorough
 def test_rest_exports_with_any_batch_and_size():
     network, free = short_rest(), torch.export.Dim.DYNAMIC
     program = torch.export.export(network, (torch.randn(2, 3, 64, 64),), dynamic_shapes=({0: free, 2: free, 3: free},))

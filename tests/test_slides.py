@@ -58,6 +58,7 @@ def test_the_button_at_the_top_starts_them(page: Page, book_html: Path) -> None:
     expect(page.get_by_role("navigation", name="Slides")).to_contain_text("2 of ")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_everyone_can_use_them(page: Page, book_html: Path, width: int, theme: str) -> None:

@@ -207,6 +207,7 @@ def test_it_answers_within_a_frame(opened: Page):
     assert min(rounds) < 16
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("width", [390, 1100])
 @pytest.mark.parametrize("name", ["table.html", "dark.html"])
 def test_phone_dark_mode_and_axe(browser: Browser, file: Path, name: str, width: int):

@@ -533,6 +533,7 @@ def test_a_pointer_move_is_answered_within_a_frame(page: Page, site: Path) -> No
     assert min(times) < 16
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_no_violation(page: Page, site: Path, width: int, theme: str) -> None:

@@ -304,6 +304,7 @@ def made_up(monkeypatch):
     monkeypatch.setattr(truth, "network_maps", made_up_maps)
 
 
+@pytest.mark.thorough
 def test_the_command_names_heads_first_and_scores_them_then(made_up, tmp_path, capsys):
     path = tmp_path / "truth.json"
     assert lab_command.main(["truth", "--file", str(path)]) == 2
