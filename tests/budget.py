@@ -19,7 +19,8 @@ FILES = {
                             "test_explorers_static", "test_firefox", "test_fit", "test_forced_gates_explorer",
                             "test_links", "test_live_explorer", "test_live_own", "test_live_speed", "test_live_views",
                             "test_offline", "test_own_photograph_in_page", "test_pages", "test_paper",
-                            "test_slides", "test_stylesheets", "test_table_explorer", "test_transformer_explorer", "test_try_role"),
+                            "test_slides", "test_stylesheets", "test_table_explorer", "test_transformer_explorer",
+                            "test_try_role"),
     "exercises and the rest": ("test_exercises", "test_repository", "test_publishing", "test_binder", "test_snippets",
                                "test_benchmarks", "test_running", "test_classroom"),
 }
