@@ -114,9 +114,9 @@ def seed_dots(ax: Axes, rows: Mapping[str, Mapping[str, Sequence[float]]], title
     """
     series = list(dict.fromkeys(name for row in rows.values() for name in row))
     for y, row in enumerate(rows.values()):
-        for name, values in row.items():
+        for beside, (name, values) in enumerate(row.items()):
             i = series.index(name)
-            ax.plot(values, [y + 0.2 * (i - (len(series) - 1) / 2)] * len(values), "os^D"[i], color=CYCLE[i],
+            ax.plot(values, [y + 0.2 * (beside - (len(row) - 1) / 2)] * len(values), "os^D"[i], color=CYCLE[i],
                     alpha=0.75, markersize=6)
     for i, name in enumerate(series):
         ax.plot([], [], "os^D"[i], color=CYCLE[i], label=name)

@@ -427,6 +427,25 @@ class Painter(torch.nn.Module):
         return self.logits[self.at - len(x):self.at]
 
 
+@pytest.mark.parametrize("ratio", [1, 2, 4])
+def test_a_place_has_the_key_whose_window_is_nearest(ratio):
+    """Of the windows of a convolution as EMSA's, by its gradient: a place lies in its own key's, none is nearer."""
+    side, keys = 12, 12 // ratio
+    shrink = torch.nn.Conv1d(1, 1, ratio + 1 if ratio > 1 else 1, ratio, padding=ratio // 2 if ratio > 1 else 0)
+    row = torch.zeros(1, 1, side, requires_grad=True)
+    reads = torch.stack([torch.autograd.grad(shrink(row)[0, 0, j], row)[0][0, 0] != 0 for j in range(keys)])
+    middles = torch.arange(keys) * ratio
+    key = scoring.key_of(side, keys)
+    for place, chosen in enumerate(key[:side].tolist()):
+        distance = (middles - place).abs()
+        assert distance[chosen] == distance.min()
+        assert reads[chosen, place] or not reads[:, place].any()          # the last rows of ratio 4 are read by none
+    assert torch.equal(key.unflatten(0, (side, side)), key[:side] + keys * key[:side, None])
+    shared = scoring.spread(torch.eye(keys ** 2), side * side)
+    torch.testing.assert_close(shared.sum(1), torch.ones(keys ** 2))
+    assert torch.equal(shared > 0, key == torch.arange(keys ** 2)[:, None])
+
+
 def test_iou_is_the_mean_overlap_with_the_digit_to_read():
     scenes = CuedSegmentation("test").sample(7, 0)
     truth = target_mask(scenes) > 0.5

@@ -31,7 +31,7 @@ from attention_lite.lab import (
     pictures,
     scoring,
 )
-from attention_lite.lab.experiments import lines
+from attention_lite.lab.experiments import coarse_keys, lines
 from attention_lite.lab.live import Stage, stage
 from conftest import Watch, canvas_pixels, drawn, until, violations
 
@@ -741,7 +741,28 @@ def test_emsas_ratios_answer_as_torch_does(page: Page, site: Path, model: str) -
     close(answer(page), ask(load_checkpoint("cued-search", model, 1)[0], scene)[0])
     root.get_by_role("radio", name="weights", exact=True).check()
     scale = " (an even share: 0.028)" if model == "emsa-plain" else ", normed: mean 0, deviation 1"
-    expect(root.locator(".ax-map-view")).to_contain_text(f"weight of each place for the one that asks{scale}")
+    expect(root.locator(".ax-map-view")).to_contain_text(f"weight of each key for the place that asks{scale}")
+
+
+def test_a_key_s_weight_lies_where_the_convolution_looked(page: Page, site: Path) -> None:
+    """Nine keys for 144 places, each shown at the places that are nearest to its window's middle, and so counted."""
+    root, scene = open_page(page, site, "emsa"), first_of("cued-search")
+    root.get_by_role("radio", name="ratio 4").check()
+    page.wait_for_timeout(400)
+    net, query = load_checkpoint("cued-search", "emsa-4", 1)[0], middle(scene, int(scene.target[0]))
+    status = root.get_by_role("status")
+    expect(status).to_contain_text("before the norm, lies on the disc")
+    head = int(re.search(r"asks, head (\d)", status.inner_text())[1])
+    line = coarse_keys.softmaxed(net, pictures(scene))[0, head, query]
+    on = float((scoring.spread(line, 144) * coarse_keys.disc_places(scene)[0].flatten()).sum())
+    expect(status).to_contain_text(f"{on:.2f} of the weight, before the norm, lies on the disc")
+    small = canvas_pixels(root.locator(".ax-head").nth(head))[..., 0].astype(int)
+    assert small.shape == (12, 12)
+    keys = scoring.key_of(12, 3).unflatten(0, (12, 12))
+    assert keys[:, 0].tolist() == [0, 0, 0, 3, 3, 3, 3, 6, 6, 6, 6, 6]
+    for key in range(9):
+        assert len(set(small[keys == key].tolist())) == 1
+    assert small[keys == int(line.argmax())].max() == small.min()           # the strongest is the darkest
 
 
 # SK and PSA: size, opacity, forced branches ----------------------------------------------------------------------

@@ -484,14 +484,6 @@ def test_sizes_of_outputs_are_those_that_reach_the_last_projection():
 # Coarse keys
 
 
-@pytest.mark.parametrize(("side", "first", "last"), [(12, 1, 1), (6, 4, 4), (3, 9, 25)])
-def test_keys_share_their_weight_among_the_places_nearest_to_their_window(side, first, last):
-    counts = coarse_keys.key_of(side).bincount()
-    assert counts.sum() == 144
-    assert (counts[0], counts[-1]) == (first, last)
-    torch.testing.assert_close(coarse_keys.spread(torch.eye(side * side)).sum(1), torch.ones(side * side))
-
-
 def test_equal_weights_give_the_disc_its_share_and_one_key_at_most_the_best():
     scenes = few("cued-search")
     for side in (12, 6, 3):

@@ -68,12 +68,25 @@ class LiveAsking extends ChannelExplorer {
     return { n, key, keySide: Math.sqrt(n), q, k, v, average, d: q.length, scores: line, weights, score: line[key], weight: weights[key], scaled: !near(dot), mixed: !near(dot) && !near(dot / Math.sqrt(q.length)), normed: Math.min(...weights) < 0, forbidden: new Set(this.keysForbidden) };
   }
 
-  // How much of the weight of the place that asks lies on each thing, in words; of a normed map, before the norm.
-  sharesOn({ keySide }) {
+  // For each place the key that speaks for it: of fewer keys than places, the one whose window's middle is nearest
+  // (lab/scoring.py: key_of).
+  keyOf(keys) {
+    const [side, keySide] = [this.side, Math.sqrt(keys)];
+    const ratio = side / keySide;
+    const nearest = range(side).map((i) => Math.min(keySide - 1, Math.floor((i + Math.floor((ratio - 1) / 2)) / ratio)));
+    return range(side * side).map((i) => nearest[Math.floor(i / side)] * keySide + nearest[i % side]);
+  }
+
+  // How much of the weight of the place that asks lies on each thing, in words; of a normed map, before the norm. Places
+  // that have a key together share its weight.
+  sharesOn() {
     const scene = this.scene();
     const block = this.asking();
     const weights = this.lineOf(block.steps.softmax ?? block.maps.position);
-    const share = (thing) => this.drawing.on(this.drawn, thing, keySide).reduce((sum, on, i) => sum + on * weights[i], 0);
+    const keys = this.keyOf(weights.length);
+    const counts = new Uint8Array(weights.length);
+    keys.forEach((key) => counts[key]++);
+    const share = (thing) => this.drawing.on(this.drawn, thing, this.side).reduce((sum, on, i) => sum + (on * weights[keys[i]]) / counts[keys[i]], 0);
     const digits = scene.digits.map((colour, k) => `${share(k).toFixed(2)} on the ${colour} digit`);
     const disc = scene.disc_yx ? [`${share("disc").toFixed(2)} of the weight${block.steps.softmax ? ", before the norm," : ""} lies on the disc`] : [];
     return [...disc, ...digits].join(", ");

@@ -273,8 +273,9 @@ class LivePicture extends LiveAsking {
     this.twice((context) => context.rect((query % this.side) * step, Math.floor(query / this.side) * step, step, step), 2.5);
     const pair = this.pair();
     if (!pair || pair.keySide === 0) return;
-    const keyStep = width / pair.keySide;
-    this.twice((context) => context.arc(((pair.key % pair.keySide) + 0.5) * keyStep, (Math.floor(pair.key / pair.keySide) + 0.5) * keyStep, 0.6 * keyStep, 0, 7));
+    const ratio = this.side / pair.keySide; // a key stands in the middle of its window
+    const middle = (i) => (i * ratio + 0.5) * step;
+    this.twice((context) => context.arc(middle(pair.key % pair.keySide), middle(Math.floor(pair.key / pair.keySide)), 0.6 * ratio * step, 0, 7));
   }
 
   // A colour as readers see it: 0 … 255.

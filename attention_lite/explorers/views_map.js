@@ -3,8 +3,8 @@
 // Maps that can lie over the picture, by the name that Python gives them: {values, low, high, label}; undefined where
 // the network has none. Weights that sum to one are drawn up to eight times an even share, whatever the picture.
 const MAPS = {
-  weights: (live, head) => queryMap(live, head, live.asking()?.maps.position, "weight of each place for the one that asks"),
-  before: (live, head) => queryMap(live, head, live.asking()?.steps.softmax, "weight of each place, before the norm"),
+  weights: (live, head) => queryMap(live, head, live.asking()?.maps.position, " for the place that asks"),
+  before: (live, head) => queryMap(live, head, live.asking()?.steps.softmax, ", before the norm"),
   context: (live) => contextMap(live.blockWith(live.run, "maps", "context")?.maps.context),
   slot: (live, head) => slotMap(live, head, live.asking()?.maps.slot),
   gates: (live) => gatesOfPlaces(live),
@@ -12,10 +12,14 @@ const MAPS = {
 };
 const MAP_NAMES = { weights: "weights", before: "weights before the norm", context: "the one map", slot: "the slot", gates: "gates of places", paint: "the paint", "": "nothing" };
 
-// The line of a map (h, N, n) that belongs to the place that asks. A normed map has mean 0 and deviation 1, and no shares.
-function queryMap(live, head, map, label) {
+// The line of a map (h, N, n) that belongs to the place that asks; of fewer keys than places, each place has its key's
+// weight. A normed map has mean 0 and deviation 1, and no shares.
+function queryMap(live, head, map, of) {
   if (!map) return undefined;
-  const values = live.lineOf(map, head);
+  const line = live.lineOf(map, head);
+  const coarse = line.length < live.side ** 2;
+  const values = coarse ? Float32Array.from(live.keyOf(line.length), (key) => line[key]) : line;
+  const label = `weight of each ${coarse ? "key" : "place"}${of}`;
   if (Math.min(...values) < 0) return { values, low: 0, high: NORMED, label: `${label}, normed: mean 0, deviation 1` };
   const even = 1 / map.shape[2];
   return { values, low: 0, high: roundBelow(8 * even), label: `${label} (an even share: ${number(even, 2)})` };

@@ -43,7 +43,7 @@ class PairView {
     live.controls.push(() => (back.disabled = live.get("key") < 0));
     return live.slider("Compared with", live.spec.keys - 1, ["first", "last"], (i) => live.set("key", i), () => {
       const pair = live.run && live.pair();
-      return pair ? [pair.key, `${live.where(pair.key, pair.keySide)}${live.get("key") < 0 ? ", which has most weight" : ""}`] : [0, ""];
+      return pair ? [pair.key, `${live.where(pair.key, pair.keySide)}${pair.keySide < live.side ? " of the keys" : ""}${live.get("key") < 0 ? ", which has most weight" : ""}`] : [0, ""];
     }, back);
   }
 
@@ -69,9 +69,11 @@ class PairView {
     if (!pair) return;
     const { q, k, score, weight, d, scaled } = pair;
     const product = q.map((a, i) => a * k[i]);
-    say(this.titles[0], `q · k = ${number(product.reduce((a, b) => a + b, 0), 3)}${scaled ? `, divided by √${d}: ` : ": "}score ${number(score, 3)}${pair.mixed ? " (after the mix of heads)" : ""}`);
+    const dot = product.reduce((a, b) => a + b, 0);
+    const mixed = pair.mixed ? `${number(dot / Math.sqrt(d), 3)}; mixed with the other heads: ` : "";
+    say(this.titles[0], `q · k = ${number(dot, 3)}${scaled ? `, divided by √${d}: ` : ": "}${mixed}score ${number(score, 3)}`);
     say(this.titles[1], `Softmax over ${pair.n} scores${pair.normed ? ", then the norm" : ""}: weight ${number(weight, 3)}`);
-    say(this.titles[2], "Average: this key's value v, and the average o of all values by their weights");
+    say(this.titles[2], pair.normed ? "Sum: this key's value v, and the sum o of all values times their weights" : "Average: this key's value v, and the average o of all values by their weights");
   }
 
   // Rows of signed bars, each on its own axis.
@@ -134,7 +136,7 @@ class PairView {
     const pair = live.pair();
     if (!pair) return "";
     const head = live.spec.heads > 1 ? `, head ${live.get("head")}` : "";
-    return `The place at ${live.where(live.query(), live.side)} asks${head}: ${live.sharesOn(pair)}.`;
+    return `The place at ${live.where(live.query(), live.side)} asks${head}: ${live.sharesOn()}.`;
   }
 }
 

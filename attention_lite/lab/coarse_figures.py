@@ -10,7 +10,7 @@ from torch.nn.functional import avg_pool2d, interpolate, pixel_unshuffle
 
 from attention_lite import EMSA, ScaledDotProductAttention, figures
 from attention_lite.extras import extra
-from attention_lite.lab import photographs
+from attention_lite.lab import photographs, scoring
 from attention_lite.lab.measuring import kept_bytes, shortest_seconds
 from attention_lite.lab.scenes import READER_SCALE, Scenes, brightened, disc_mask, draw, for_readers
 
@@ -55,14 +55,19 @@ def show_bill(size: tuple[int, int], curves: Mapping[str, Sequence[float]]) -> N
 
 
 def show_keys(scene: Scenes) -> None:
-    """The scene, and what is left of its colours at three ratios if keys are means; the disc outlined."""
+    """The scene, and what is left of its colours at three ratios if a key is the mean of its window; the disc outlined.
+
+    Each place has the colour of the key that speaks for it.
+    """
     places = avg_pool2d(draw(scene), scene.size // 12)
     _, axes = figures.panels(2, 2, figures.WIDTH / 2, 2.7)
     figures.picture(axes[0, 0], for_readers(scene)[0], "the scene")
     for ax, s in zip(axes.flat[1:], RATIOS, strict=False):
-        means = avg_pool2d(places, s)
-        figures.picture(ax, brightened(means)[0].permute(1, 2, 0), f"ratio {s}: {means[0, 0].numel()} keys")
-        figures.outline(ax, disc_mask(scene, READER_SCALE)[0] > 0.5, means.shape[2:])
+        means = avg_pool2d(places, s + 1, s, s // 2, count_include_pad=False) if s > 1 else places
+        keys = scoring.key_of(12, 12 // s).unflatten(0, (12, 12))
+        seen = brightened(means)[0].flatten(1)[:, keys]
+        figures.picture(ax, seen.permute(1, 2, 0), f"ratio {s}: {means[0, 0].numel()} keys")
+        figures.outline(ax, disc_mask(scene, READER_SCALE)[0] > 0.5, (12, 12))
     plt.show()
 
 

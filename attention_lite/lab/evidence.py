@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from attention_lite.block import AttentionBlock
 from attention_lite.lab.precision import float32
 from attention_lite.lab.scenes import Scenes, disc_mask, target_mask
-from attention_lite.lab.scoring import explained_variance, mass_on, on_grid, peak_on, query_maps
+from attention_lite.lab.scoring import explained_variance, mass_on, on_grid, peak_on, query_maps, spread
 from attention_lite.lab.training import pictures
 from attention_lite.recording import record_attention
 
@@ -53,11 +53,7 @@ def pair_maps(weights: dict[str, Tensor], places: int) -> Tensor | None:
     """
     if "position" not in weights:
         return None
-    A = weights["position"].clamp(min=0)
-    side, small = round(places ** 0.5), round(A.shape[-1] ** 0.5)
-    if small < side:
-        queries = A.unflatten(-1, (small, small)).flatten(1, 2)
-        A = F.interpolate(queries, size=(side, side), mode="nearest").flatten(2).unflatten(1, A.shape[1:3])
+    A = spread(weights["position"].clamp(min=0), places)
     return A / A.sum(-1, keepdim=True).clamp(min=1e-9)
 
 

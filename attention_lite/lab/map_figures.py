@@ -114,7 +114,7 @@ def lit_by_simam(*shown: np.ndarray) -> None:
         grey = image.mean(1, keepdim=True)
         figures.picture(column[0], image[0].permute(1, 2, 0))
         for ax, title, x in zip(column[1:], titles[1:], (image, grey), strict=True):
-            lit = figures.heat(ax, SimAM().attention(x)["channel_and_place"][0].mean(0), (0.62, 0.95), title)
+            lit = figures.heat(ax, SimAM().attention(x)["channel_and_place"][0].mean(0), (0.62, 0.98), title)
     figures.colour_bar(figure, lit, axes, "mean gate")
     plt.show()
 

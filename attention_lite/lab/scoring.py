@@ -4,6 +4,7 @@ Maps and regions may be arrays or tensors, of any float, on any device, with gra
 CPU, in float32 at least.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -103,6 +104,23 @@ def query_maps(weights: Any, queries: Any, grid: tuple[int, int]) -> Tensor:
     share = queries.flatten(1).to(weights.dtype)
     share = share / share.sum(1, keepdim=True).clamp(min=1)
     return torch.einsum("nq,nhqk->nhk", share, weights).unflatten(-1, grid)
+
+
+def key_of(side: int, key_side: int) -> Tensor:
+    """For each of side × side places, row by row, the one of key_side × key_side keys that speaks for it: (side²,).
+
+    EMSA's convolution moves its window by the ratio of the two, from a middle on the first place on: of fewer keys than
+    places, a place has the key whose window's middle is nearest.
+    """
+    ratio = side // key_side
+    nearest = ((torch.arange(side) + (ratio - 1) // 2) // ratio).clamp(max=key_side - 1)
+    return (nearest[:, None] * key_side + nearest).flatten()
+
+
+def spread(weights: Tensor, places: int) -> Tensor:
+    """Keys' weights (…, N') shared out among the places that they stand for: (…, places). Sums stay."""
+    key = key_of(math.isqrt(places), math.isqrt(weights.shape[-1])).to(weights.device)
+    return (weights / key.bincount())[..., key]
 
 
 def explained_variance(gates: Any, group: Any) -> float:

@@ -35,19 +35,6 @@ def softmaxed(net: nn.Module, images: Tensor) -> Tensor:
     return block._softmax(Q, K)
 
 
-def key_of(side: int) -> Tensor:
-    """For each of the 144 places, row by row, the key whose window's middle is nearest, of side × side keys."""
-    ratio = GRID[0] // side
-    nearest = ((torch.arange(GRID[0]) + (ratio - 1) // 2) // ratio).clamp(max=side - 1)
-    return (nearest[:, None] * side + nearest).flatten()
-
-
-def spread(weights: Tensor) -> Tensor:
-    """Keys' weights (…, N') shared out among the places that they stand for: (…, 144). Sums stay."""
-    key = key_of(math.isqrt(weights.shape[-1]))
-    return (weights / key.bincount())[..., key]
-
-
 def disc_places(scenes: Scenes) -> Tensor:
     """The places of which the disc covers more than 15 %: (n, 12, 12)."""
     return scoring.on_grid(disc_mask(scenes), GRID)
@@ -60,7 +47,7 @@ def digit_places(scenes: Scenes) -> Tensor:
 
 def disc_of_keys(scenes: Scenes, side: int) -> Tensor:
     """For each of side × side keys the share of its places that lie on the disc: (n, side²)."""
-    return disc_places(scenes).flatten(1).float() @ spread(torch.eye(side * side)).T
+    return disc_places(scenes).flatten(1).float() @ scoring.spread(torch.eye(side * side), GRID[0] * GRID[1]).T
 
 
 def weight_on_disc(weights: Tensor, scenes: Scenes) -> Tensor:
