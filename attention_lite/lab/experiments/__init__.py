@@ -144,8 +144,8 @@ def rows_of(name: str, model: str) -> list[dict]:
 
 
 def reached(name: str, model: str) -> list[float]:
-    """The accuracy on the test scenes of each training of `model` in an experiment that trains its own networks."""
-    return [row["test_accuracy"] for row in rows_of(name, model)]
+    """The accuracy, or IoU, on the test scenes of each training of `model` in an experiment that trains its own."""
+    return [row["test_iou" if "test_iou" in row else "test_accuracy"] for row in rows_of(name, model)]
 
 
 def make(names: list[str], path: Path = FILE, stop: Callable[[], bool] = lambda: False) -> bool:
