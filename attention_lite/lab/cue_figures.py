@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from attention_lite import figures, record_attention
 from attention_lite.extras import extra
-from attention_lite.lab import photographs
+from attention_lite.lab import experiments, photographs
 from attention_lite.lab.experiments import cues
 from attention_lite.lab.scenes import READER_SCALE, Scenes, disc_mask, for_readers
 from attention_lite.lab.training import pictures
@@ -127,6 +127,18 @@ def show_spread(widths: Sequence[int], found: Tensor) -> None:
     plt.show()
 
 
+def trained_without() -> dict[str, list[float]]:
+    """What self-attention reaches, five trainings each, that lacks a part of its help: the start, the curriculum."""
+    rows = experiments.load()["other-starts"]["rows"]
+    lacks = {("cued-search-ablations", "attention-fresh-keys"): "own $W_K$",
+             ("cued-search-ablations", "attention-open-output"): "own $W_O$",
+             ("cued-search-ablations", "attention-fresh"): "own $W_K$ and $W_O$",
+             ("cued-search-at-once", "self-attention"): "no curriculum",
+             ("cued-search-at-once", "attention-fresh"): "none of this help"}
+    return {name: [row["test_accuracy"] for row in rows if (row["task"], row["model"]) == of]
+            for of, name in lacks.items()}
+
+
 def show_read(rows: Sequence[Mapping[str, Any]], off: Sequence[float]) -> None:
     """Rows of the experiment "cues" as dots: what is read; `off` are the accuracies with W_O at zero."""
     of = {model: [row for row in rows if row["model"] == model] for model in ("self-attention", "none", "conv")}
@@ -139,7 +151,8 @@ def show_read(rows: Sequence[Mapping[str, Any]], off: Sequence[float]) -> None:
     lines |= {"$W_O = 0$": {asked: off}}
     lines |= {name: {asked: [row["asked"] for row in of[model]]}
               for model, name in (("none", "no block"), ("conv", "convolutions"))}
-    _, ax = plt.subplots(figsize=(figures.WIDTH, 4))
+    lines |= {name: {asked: values} for name, values in trained_without().items()}
+    _, ax = plt.subplots(figsize=(figures.WIDTH, 5.6))
     figures.seed_dots(ax, lines, "what is read", 1 / 3)
     plt.show()
 
