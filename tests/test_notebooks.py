@@ -31,6 +31,14 @@ def test_the_contents_name_every_chapter_once() -> None:
     assert sorted(named) == [path.stem for path in CHAPTERS]
 
 
+def test_the_contents_number_the_chapters() -> None:
+    """The text names chapters by their numbers, so the sidebar has them, too."""
+    given = dict(re.findall(r'file:\s*book/chapters/(\S+)\n\s*title:\s*"(.*)"', (ROOT / "_toc.yml").read_text("utf-8")))
+    own = {path.stem: next(cell.source.splitlines()[0] for cell in nbformat.read(path, as_version=4).cells
+                           if cell.source.startswith("# ") and cell.cell_type == "markdown") for path in CHAPTERS}
+    assert given == {name: f"{name[:2]} {title[2:]}" for name, title in own.items() if name[:2].isdigit()}
+
+
 @EVERY_CHAPTER
 def test_notebook_is_valid(path: Path) -> None:
     nbformat.validate(nbformat.read(path, as_version=4))
