@@ -9,7 +9,7 @@ from attention_lite.lab.asking import changes
 from attention_lite.lab.checkpoints import load_checkpoint
 from attention_lite.lab.experiments import lines
 from attention_lite.lab.pretrained import text_detector, vision_transformer
-from attention_lite.lab.scenes import disc_mask, draw, frame_mask, target_mask
+from attention_lite.lab.scenes import brightened, disc_mask, draw, frame_mask, masks, target_mask
 from attention_lite.lab.tasks import ContextGating, CuedSearch, OneDigit, ask_for
 from attention_lite.lab.training import pictures
 
@@ -24,11 +24,11 @@ MORE, LESS, MARKER = (np.array(colour) for colour in ((0.90, 0.55, 0.0), (0.45, 
 def thumbnail(name: str) -> np.ndarray:
     """The picture of a mechanism or a real network, uint8, (SIDE, SIDE, 3).
 
-    Of a mechanism: a scene that asks for one of its digits, which is outlined; orange where the trained block puts out
-    more than on average over the three that could be asked for, purple where less. Of the transformer: where a head
-    looks from the astronaut's name badge. Of the text detector: what it takes for text. Of coordinate attention: where
-    the gates of rows and columns let most pass. Of a global context block: where its map lies. Of SimAM: where its
-    gates are highest on the cat's own three colours.
+    Of a mechanism: a scene, its digits as lines of their colours, with black around the one that is asked for; orange
+    where the trained block puts out more than on average over the three that could be asked for, purple where less. Of
+    the transformer: where a head looks from the astronaut's name badge. Of the text detector: what it takes for text.
+    Of coordinate attention: where the gates of rows and columns let most pass. Of a global context block: where its map
+    lies. Of SimAM: where its gates are highest on the cat's own three colours.
 
     Raises:
         ValueError: if there is none of that name, or a real network's weights are missing.
@@ -56,17 +56,20 @@ def _mechanism(name: str) -> np.ndarray:
     change = _enlarged((change[0] / change.abs().max()).numpy())
     asked, scale = ask_for(scene, 0), SIDE // scene.size
     picture = draw(asked, scale)[0].permute(1, 2, 0).numpy()
-    pale = 0.55 * picture.mean(2, keepdims=True) + 0.4               # grey: the digits' colours are no part of the map
-    pale = pale + 0.9 * np.abs(change) * (np.where(change > 0, MORE, LESS) - pale)
+    bare = brightened(draw(asked.replace(opacity=torch.zeros_like(asked.opacity)), scale))[0].permute(1, 2, 0).numpy()
+    shown = 0.8 * bare.mean(2, keepdims=True) + 0.2         # grey, without digits: their colours are no part of the map
+    shown = shown + 0.95 * np.abs(change) ** 0.7 * (np.where(change > 0, MORE, LESS) - shown)
+    shown = np.where(_edge(target_mask(asked, scale)[0], 4), 0.05, shown)
+    for mask, colour in zip(masks(asked, scale)[0], asked.colour[0].numpy(), strict=True):
+        shown = np.where(_edge(mask, 2), colour, shown)
     cue = frame_mask(scene.size, scale) if name in GATES else disc_mask(asked, scale)[0]
-    shown = np.where(cue.numpy()[..., None] > 0.5, picture, pale)
-    return np.where(_edge(target_mask(asked, scale)[0])[..., None], 0.05, shown)
+    return np.where(cue.numpy()[..., None] > 0.5, picture, shown)
 
 
-def _edge(mask: torch.Tensor) -> np.ndarray:
-    """A line of three pixels around what a mask (SIDE, SIDE) covers."""
-    wide, whole = (torch.nn.functional.max_pool2d((mask[None] > 0.5).float(), size, 1, size // 2)[0] for size in (7, 1))
-    return (wide > whole).numpy()
+def _edge(mask: torch.Tensor, width: int) -> np.ndarray:
+    """A line so wide around what a mask (SIDE, SIDE) covers: bool (SIDE, SIDE, 1)."""
+    whole = (mask[None] > 0.5).float()
+    return (torch.nn.functional.max_pool2d(whole, 2 * width + 1, 1, width) > whole)[0, ..., None].numpy()
 
 
 def _coordinate() -> np.ndarray:
