@@ -125,4 +125,5 @@ def seed_dots(ax: Axes, rows: Mapping[str, Mapping[str, Sequence[float]]], title
     ax.set(title=title, xlim=(-0.03, 1.03), ylim=(len(rows) - 0.5, -0.5), yticks=range(len(rows)),
            yticklabels=list(rows))
     if len(series) > 1:
-        ax.legend(loc="upper right", bbox_to_anchor=(1.02, -0.12), ncols=2, columnspacing=1, handletextpad=0.2)
+        ax.legend(loc="upper right", bbox_to_anchor=(1.02, 0), borderaxespad=2.2, ncols=2, columnspacing=1,
+                  handletextpad=0.2)
