@@ -47,7 +47,7 @@ def _sums_of_another_disc(which):
 
 
 GREEN, MAGENTA = _sums_of_another_disc(1), _sums_of_another_disc(2)
-RED = {73: 13.08}                        # under the chapter's own disc; under a green one it is 8.8
+RED = {9: 10.79}                         # under the chapter's own disc; under a green one it is 6.53
 
 
 MISTAKES = {
@@ -63,23 +63,22 @@ MISTAKES = {
         ("where", "choose one of the letters"),
     ],
     "external-forge": [
-        ([58, 73], "expected a dictionary"),
-        ({58: 8.0, 73: 9.0, 83: 3.0}, "2 will do"),
+        ([5, 9], "expected a dictionary"),
+        ({5: 8.0, 9: 9.0, 63: 3.0}, "2 will do"),
         ({128: 1.0}, "the numbers 0 to 127"),
         ({0: 5.0}, "hardly differs"),
-        ({58: 8.68}, "still reads the red 9"),
-        ({73: 0.0}, "but not by so much"),
-        ({73: 1e300}, "is smaller than under a red one; yours is larger"),
+        ({5: 10.81}, "still reads the red 9"),
+        ({9: 0.0}, "but not by so much"),
+        ({9: 1e300}, "is smaller than under a red one; yours is larger"),
         ({}, "is empty"),
         (MAGENTA, "a magenta disc"),
-        (dict.fromkeys(GREEN, 1e3), "is smaller than under a red one; yours is larger"),
-        ({73: RED[73]}, "have these values already"),
-        ({73: math.exp(8.8)}, "give Z itself"),
-        ({73: 8.8 - RED[73]}, "give how far a sum moves"),
-        ({74: 8.8}, "counted from 0"),
-        ({4 * 9 + 2: 8.8}, "not 4 × slot + head"),
-        ({9: 8.8}, "is it head 2"),
-        ({(2, 9): 8.8}, "got (2, 9)"),
+        (dict.fromkeys(GREEN, 1e3), "but not by so much"),
+        ({9: RED[9]}, "have these values already"),
+        ({9: math.exp(6.5)}, "give Z itself"),
+        ({9: 6.5 - RED[9]}, "give how far a sum moves"),
+        ({10: 6.5}, "counted from 0"),
+        ({4 * 9 + 0: 6.5}, "not 4 × slot + head"),
+        ({(0, 9): 6.5}, "got (0, 9)"),
     ],
     "external-sums": [
         (_own_sums, "the sums of these very tokens"),
