@@ -62,7 +62,7 @@ EXPLORERS = {
         maps=["weights", "paint"], views=["answer", "map", "pair", "strip", "count"],
         causes=["off", "seed", "disc", "scene", "forbid", "drag", "position", "channel_to_channel", "ink", "ground"]),
     "external": lambda: LiveExplorer(
-        stage("cued-search", "external", seeds=(1, 0)), name="external", off=["W_O"], maps=["slot"],
+        stage("cued-search", "external", seeds=(0, 1)), name="external", off=["W_O"], maps=["slot"],
         views=["answer", "map", "heads", "sums", "slots", "strip", "count"],
         causes=["disc", "sums", "sum", "off", "scene", "seed"]),
     "emsa": lambda: LiveExplorer(
@@ -654,7 +654,7 @@ def slot_scores(block: nn.Module, tokens: Tensor) -> Tensor:
 @torch.no_grad()
 def log_sums(scenes: Scenes) -> Tensor:
     """The logarithm of each slot's sum over the places: (n, h, 1, S)."""
-    net = load_checkpoint("cued-search", "external", 1)[0]
+    net = load_checkpoint("cued-search", "external", 0)[0]
     tokens = net.block.norm(net.stem(pictures(scenes)).flatten(2).transpose(1, 2))
     return slot_scores(net.block.block, tokens).logsumexp(2, keepdim=True)
 
@@ -662,7 +662,7 @@ def log_sums(scenes: Scenes) -> Tensor:
 @torch.no_grad()
 def with_sums_of(scenes: Scenes, others: Scenes, pulled: dict[int, float] | None = None) -> Tensor:
     """What the network answers to `scenes` with the slots' sums of `others`, some of them pulled."""
-    net = load_checkpoint("cued-search", "external", 1)[0]
+    net = load_checkpoint("cued-search", "external", 0)[0]
     block, sums = net.block.block, log_sums(others)
     for number, value in (pulled or {}).items():
         sums[:, number // 32, :, number % 32] = value
@@ -689,27 +689,28 @@ def test_one_sum_is_pulled_by_pointer_and_by_keys(page: Page, watch: Watch, site
     root.get_by_role("radio", name="yellow").check()
     now = scene.replace(disc_colour=torch.tensor([palette["yellow"]]))
     chart = root.get_by_role("slider", name=re.compile("^Sums"))
-    root.get_by_role("radio", name="head 2").check()                      # slots 2 and 25 of which are heard
+    root.get_by_role("radio", name="head 0").check()                       # slots 5 and 9 of which are heard
     chart.press("Home")
-    for _ in range(2):
+    for _ in range(5):
         chart.press("ArrowRight")
-    chart.press("PageDown")
+    chart.press("PageUp")
+    chart.press("PageUp")
     chart.press("ArrowUp")
     drawn(page)
     value = float(chart.get_attribute("aria-valuenow"))
-    one = with_sums_of(now, now, {2 * 32 + 2: value})
+    one = with_sums_of(now, now, {5: value})
     assert (one - with_sums_of(now, now)).abs().max() > 0.1
     close(answer(page), one[0])
-    expect(root.get_by_role("status")).to_contain_text(f"{log_sums(scene)[0, 2, 0, 2]:.2f} in the picture as it was")
+    expect(root.get_by_role("status")).to_contain_text(f"{log_sums(scene)[0, 0, 0, 5]:.2f} in the picture as it was")
     box = chart.bounding_box()
-    x = box["x"] + 40 + (box["width"] - 40) * 25.5 / 32
+    x = box["x"] + 40 + (box["width"] - 40) * 9.5 / 32
     page.mouse.move(x, box["y"] + box["height"] / 2)
     page.mouse.down()
     page.mouse.move(x, box["y"] + 20, steps=3)
     page.mouse.up()
     drawn(page)
     other = float(chart.get_attribute("aria-valuenow"))
-    both = with_sums_of(now, now, {2 * 32 + 2: value, 2 * 32 + 25: other})
+    both = with_sums_of(now, now, {5: value, 9: other})
     assert (both - one).abs().max() > 0.01
     close(answer(page), both[0])
     root.get_by_role("button", name="let all go").click()
@@ -719,7 +720,7 @@ def test_one_sum_is_pulled_by_pointer_and_by_keys(page: Page, watch: Watch, site
 
 def test_a_slots_weight_is_torchs(page: Page, site: Path) -> None:
     root, scene = open_page(page, site, "external"), first_of("cued-search")
-    net, query = load_checkpoint("cued-search", "external", 1)[0], middle(scene, int(scene.target[0]))
+    net, query = load_checkpoint("cued-search", "external", 0)[0], middle(scene, int(scene.target[0]))
     with torch.no_grad(), record_attention(net) as maps:
         net(pictures(scene))
     weights = maps["block.block"]["slot"][0, 2, query]
