@@ -18,6 +18,8 @@ from skimage import data
 from attention_lite.lab import ContextGating, ask_for, load_checkpoint, pictures, text_answers
 from conftest import jupyter
 
+pytestmark = pytest.mark.thorough
+
 GRID = (6, 8)
 
 POSITIONS = """
@@ -143,7 +145,6 @@ def strongest(query: int, temperature: float) -> float:
     return (e / e.sum()).max()
 
 
-@pytest.mark.thorough
 def test_pointer_and_python_move_the_same_explorer(notebook: tuple[Page, Path]) -> None:
     page, folder = notebook
     positions = page.locator('.attention-explorer[data-kind="positions"]')
@@ -185,7 +186,6 @@ def test_pointer_and_python_move_the_same_explorer(notebook: tuple[Page, Path]) 
     )
 
 
-@pytest.mark.thorough
 def test_jupyterlab_s_dark_theme_is_followed(notebook: tuple[Page, Path]) -> None:
     page, _ = notebook
     root = page.locator(".attention-explorer").first
@@ -194,7 +194,6 @@ def test_jupyterlab_s_dark_theme_is_followed(notebook: tuple[Page, Path]) -> Non
     page.locator('.attention-explorer[data-theme="dark"]').first.wait_for()
 
 
-@pytest.mark.thorough
 def test_the_transformer_s_maps_come_from_the_kernel_also_those_of_the_readers_own_photograph(
     page: Page, lab: tuple[str, Path]
 ) -> None:
@@ -246,7 +245,6 @@ def test_a_cell_sets_a_cause_and_reads_the_answer_back(page: Page, lab: tuple[st
     expect(root.get_by_role("radio", name="blue")).to_be_checked()
 
 
-@pytest.mark.thorough
 def test_the_detector_answers_on_the_readers_own_photograph_under_every_others_gates(
     page: Page, lab: tuple[str, Path]
 ) -> None:

@@ -27,6 +27,8 @@ from attention_lite.lab import page_transformer, patches, photographs, pretraine
 from attention_lite.lab.map_checks import is_transposed, what_is_wrong
 from conftest import Watch, until, violations
 
+pytestmark = pytest.mark.thorough
+
 NAMES = ("coffee",)
 OWN = ("chelsea", "hubble_deep_field")
 Make = Callable[[str], Path]
@@ -372,7 +374,6 @@ def test_without_webassembly_a_sentence_stands_there(page: Page, site: Path, own
     assert "from row 1, column 4" in status(root)
 
 
-@pytest.mark.thorough
 def test_a_slow_phone_answers_and_tells_how_far_it_is(browser: Browser, site: Path, own: Make) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     page = context.new_page()
@@ -419,7 +420,6 @@ addEventListener("load", async () => {
 """
 
 
-@pytest.mark.thorough
 def test_firefox_runs_it_from_disk(site: Path, own: Make, torchs: dict[str, torch.Tensor], tmp_path: Path) -> None:
     cat = base64.b64encode(own("chelsea").read_bytes()).decode()
     page = site / "firefox.html"
