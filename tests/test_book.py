@@ -147,7 +147,8 @@ def test_nothing_jumps_while_a_page_comes(page: Page, book_url: str, name: str) 
 
     def jumps() -> float:
         page.goto(f"{book_url}/book/{name}.html", timeout=120_000)
-        page.wait_for_function("() => !document.querySelector('.attention-explorer:not(:has(canvas))')", timeout=120_000)
+        page.wait_for_function("() => !document.querySelector('.attention-explorer:not(:has(canvas))')",
+                               timeout=120_000)
         return sum(page.evaluate(SHIFTS))
 
     assert jumps() <= CLS_LIMIT or jumps() <= CLS_LIMIT
