@@ -81,6 +81,7 @@ def test_every_picture_has_alt_text_in_words(name: str) -> None:
     assert not wordless
 
 
+@pytest.mark.thorough
 def test_page_asks_no_other_host_and_throws_no_error(opened: Opened) -> None:
     assert opened.watch.foreign == []
     assert opened.watch.errors == []

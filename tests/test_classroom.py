@@ -68,6 +68,7 @@ def runs() -> dict[tuple[str, str, str], nbformat.NotebookNode]:
     return found
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "question"), TESTED)
 def test_a_solution_gets_its_points_and_a_stub_none_and_both_run(name, question, runs):
     test = next(c.source for c in source_of(name).cells if about(c).get("grade_id") == question + TEST)

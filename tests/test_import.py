@@ -36,6 +36,7 @@ def imports() -> list[tuple[float, set[str], set[str]]]:
     return runs
 
 
+@pytest.mark.thorough
 def test_import_adds_under_50_ms_to_torchs(imports):
     assert statistics.median(seconds for seconds, _, _ in imports) < 0.050
 

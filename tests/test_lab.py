@@ -775,6 +775,7 @@ def test_every_checkpoint_is_shipped_and_no_other():
 FIRST = 100              # of a record's 2000 scenes, read again for every checkpoint
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: "--".join(map(str, run)))
 def test_shipped_checkpoints_are_what_their_records_say(run):
     task, model, seed = run

@@ -129,6 +129,7 @@ def close(read: Callable[[], torch.Tensor], expected: torch.Tensor) -> None:
 # What the page answers ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_every_state_answers_as_torch_does(page: Page, watch: Watch, site: Path, shown, se: Stage) -> None:
     _, scenes = shown
     pulled = own_gates(scenes[:1])
