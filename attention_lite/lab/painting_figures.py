@@ -86,8 +86,10 @@ def trainings(rows: Mapping[str, Sequence[float]], label: str, limits: tuple[flo
     _, ax = plt.subplots(figsize=(figures.WIDTH, 1 + 0.5 * len(rows)))
     of_trainings = torch.tensor(list(rows.values())).T.tolist()
     for i, values in enumerate(of_trainings):
-        apart = 0.2 * (i - (len(of_trainings) - 1) / 2)
+        apart = 0.15 * (i - (len(of_trainings) - 1) / 2)
         ax.plot(values, [y + apart for y in range(len(rows))], MARKS[i], markersize=7, alpha=0.8, label=f"training {i}")
+    for line in range(len(rows) - 1):
+        ax.axhline(line + 0.5, color="0.85", linewidth=0.8, zorder=0)
     ax.axvline(marked, color="0.6", linewidth=1, linestyle=":", zorder=0)
     ax.set(xlim=limits, ylim=(len(rows) - 0.5, -0.5), yticks=range(len(rows)), yticklabels=list(rows), xlabel=label)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(of_trainings))
