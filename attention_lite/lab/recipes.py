@@ -82,7 +82,8 @@ RECIPES: dict[str, Recipe] = {
                        hidden=0.0, shown=0.0, full_contrast=0.35),
 }
 
-# Networks that lack one thing, each with its original's recipe; `learned` judges them. "at-once" has no curriculum.
+# Networks that lack one thing, each with its original's recipe; `learned` judges them. "one-rate": gates learn as fast
+# as the rest. "at-once" has no curriculum.
 _OF_SELF_ATTENTION = ("attention-fresh-keys", "attention-open-output", "attention-fresh")
 _SEARCH_ABLATIONS = (*_OF_SELF_ATTENTION, "emsa-mix", "emsa-norm", "emsa-identity", "external-slots")
 _AT_ONCE = ("self-attention", "attention-fresh")
@@ -95,6 +96,7 @@ def _ablation(task: str, build: Callable[[str], nn.Module], models: tuple[str, .
 ABLATIONS: dict[str, Recipe] = {
     "context-gating-ablations": _ablation("context-gating", context_ablation, ("se-full", "se-no-squeeze", "eca-1"),
                                           fast=("se-full", "se-no-squeeze", "eca-1")),
+    "context-gating-one-rate": _ablation("context-gating", context_net, ("se", "eca"), fast=()),
     "cued-search-ablations": _ablation("cued-search", search_ablation, _SEARCH_ABLATIONS),
     "cued-search-at-once": _ablation("cued-search", search_ablation, _AT_ONCE, hidden=0.0, shown=0.0,
                                      full_contrast=0.0),

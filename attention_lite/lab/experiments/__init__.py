@@ -105,6 +105,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "no-weights": Experiment(two_more.NO_WEIGHTS, two_more.no_weights, LAB, own.SETTINGS),
     "grounds": Experiment(grounds.RUNS, grounds.measure, LAB, own.SETTINGS),
     "other-gates": Experiment(ablations.GATES, ablations.measure, None, own.SETTINGS),
+    "one-rate": Experiment(ablations.ONE_RATE, ablations.measure, None, own.SETTINGS),
     "other-starts": Experiment(ablations.STARTS, ablations.measure, None, own.SETTINGS),
     "other-mixes": Experiment(ablations.MIXES, ablations.measure, None, own.SETTINGS),
     "one-softmax": Experiment(ablations.ONE_SOFTMAX, ablations.measure, None, own.SETTINGS),

@@ -16,6 +16,7 @@ def runs(task: str, *models: str) -> list[dict]:
 
 
 GATES = runs("context-gating-ablations", "se-full", "se-no-squeeze", "eca-1")
+ONE_RATE = runs("context-gating-one-rate", "se", "eca")
 STARTS = [*runs("cued-search-ablations", "attention-fresh-keys", "attention-open-output", "attention-fresh"),
           *runs("cued-search-at-once", "self-attention", "attention-fresh")]
 MIXES = runs("cued-search-ablations", "emsa-mix", "emsa-norm", "emsa-identity")
