@@ -9,7 +9,7 @@ import torch
 from attention_lite.lab import __main__ as lab_command
 from attention_lite.lab import pretrained, regions, seen, truth, truth_results
 from attention_lite.lab.truth import HALVES, PHOTOGRAPHS, QUESTIONS
-from attention_lite.lab.truth_results import ELSEWHERE, LIKENESS, NEARNESS, NETWORK
+from attention_lite.lab.truth_results import ANYONE, ELSEWHERE, LIKENESS, NEARNESS, NETWORK
 
 EVERY_QUESTION = pytest.mark.parametrize("question", QUESTIONS, ids=lambda q: f"{q.photograph}: {q.query[0]}")
 RESULTS = truth_results.load()
@@ -357,3 +357,24 @@ def test_the_first_pages_links_show_what_it_says(photograph, region, by_head, by
         flag, person = (regions.coverage(regions.region(photograph, name), 16).flatten() for name in ("flag", "person"))
         assert colour @ flag > 5 * by_colour
         assert colour @ person > 0.5
+
+
+def test_anyone_means_every_patch_of_neither_region(maps):
+    question = next(q for q in QUESTIONS if q.photograph == "chelsea")
+    asking = [i for i in range(256) if truth.target(question)[i] == 0 and i not in truth.queries(question)]
+    layer, head = 8, 3
+    weights = maps["chelsea"][layer, head, 1:, 1:]
+    by_hand = []
+    for i in asking:
+        row = weights[i].clone()
+        row[i] = 0
+        by_hand.append(truth.lift(row / row.sum(), truth.target(question)))
+    found = truth_results.lifts_of_anyone(maps, question)[6 * layer + head]
+    assert found.item() == pytest.approx(torch.stack(by_hand).mean().item(), abs=1e-4)
+    assert len(asking) > 200
+
+
+def test_the_partner_is_found_by_those_who_ask_for_it():
+    for row in RESULTS["held_out"]:
+        for name, lift in row[NETWORK]["lifts"].items():
+            assert lift > 1.3 * row[ANYONE]["lifts"][name]

@@ -83,6 +83,13 @@ def lift(weights: Tensor, target: Tensor) -> Tensor:
     return (weights * target).sum(-1) / target.mean()
 
 
+def bystanders(question: Question) -> Tensor:
+    """The patches of neither of a question's regions: indices."""
+    outside = target(question) == 0
+    outside[queries(question)] = False
+    return torch.nonzero(outside)[:, 0]
+
+
 def queries(question: Question) -> Tensor:
     """The patches that ask: their numbers, row by row, (n,)."""
     share = regions.covered(question.photograph, question.query, GRID).flatten()
@@ -107,11 +114,11 @@ def distance(question: Question) -> float:
     return (one - other).norm().item()
 
 
-def lifts(maps: Tensor, question: Question) -> Tensor:
+def lifts(maps: Tensor, question: Question, asking: Tensor | None = None) -> Tensor:
     """The lift of every query of a question in every map: maps (…, N, N) -> (…, queries).
 
     N is the number of patches, or one more: then the first place is the class token. Of the weights counts what goes to
-    the other patches, as a share of that.
+    the other patches, as a share of that. `asking`: other patches that ask in the queries' place.
 
     Raises:
         ValueError: if the maps have another size.
@@ -119,7 +126,7 @@ def lifts(maps: Tensor, question: Question) -> Tensor:
     extra = maps.shape[-1] - GRID ** 2
     if maps.dim() < 2 or maps.shape[-2] != maps.shape[-1] or extra not in (0, 1):
         raise ValueError(f"maps must have shape (…, 256, 256) or (…, 257, 257), got {tuple(maps.shape)}")
-    return lift(to_others(maps[..., extra:, extra:], queries(question)), target(question))
+    return lift(to_others(maps[..., extra:, extra:], queries(question) if asking is None else asking), target(question))
 
 
 def to_others(maps: Tensor, asking: Tensor) -> Tensor:

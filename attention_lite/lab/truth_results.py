@@ -25,6 +25,7 @@ PARTS = ("choice", "questions", "held_out", "halvings", "class_token")       # l
 # Families of maps with options to choose among: heads, temperatures, widths.
 NETWORK, LIKENESS, NEARNESS = "network", "likeness of colour", "nearness"
 ELSEWHERE = "the same heads on the other photographs"
+ANYONE = "the same heads, the other patches asking"
 
 
 def load(path: Path = FILE) -> dict:
@@ -66,11 +67,12 @@ def score(path: Path = FILE) -> dict:
     maps = _maps_of(pretrained.vision_transformer())
     by_query = own_lifts(maps)
     table = torch.stack([values.mean(1) for values in by_query])
-    if [chosen_on(table, half) for half in HALVES] != choice:
+    if [_number(chosen_on(table, half)) for half in HALVES] != [_number(row) for row in choice]:
         raise ValueError(f"{path.name} names other heads than its rule does now; name them anew: {COMMAND} --choose")
     fresh_maps = [_maps_of(truth.untrained(seed)) for seed in tqdm(UNTRAINED_SEEDS, desc="untrained", unit="network")]
     tables = control_tables(fresh_maps) | {
-        NETWORK: table, ELSEWHERE: torch.stack([lifts_elsewhere(maps, q) for q in QUESTIONS])}
+        NETWORK: table, ELSEWHERE: torch.stack([lifts_elsewhere(maps, q) for q in QUESTIONS]),
+        ANYONE: torch.stack([lifts_of_anyone(maps, q) for q in QUESTIONS])}
     results = {
         "choice": choice,
         "questions": [question_row(i, by_query[i], tables, choice, maps) for i in range(len(QUESTIONS))],
@@ -98,6 +100,14 @@ def lifts_elsewhere(maps: dict[str, Tensor], question: truth.Question) -> Tensor
     """
     return torch.stack([truth.lifts(of.flatten(0, 1), question).mean(1)
                         for name, of in maps.items() if name != question.photograph])
+
+
+def lifts_of_anyone(maps: dict[str, Tensor], question: truth.Question) -> Tensor:
+    """What a question's partner gets, on its own photograph, from the patches of neither region, on average: (72,).
+
+    A head that lights up the partner whoever asks scores as much here as with the question's own patches.
+    """
+    return truth.lifts(maps[question.photograph].flatten(0, 1), question, truth.bystanders(question)).mean(1)
 
 
 def control_tables(fresh_maps: list[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -181,6 +191,7 @@ def held_out_row(half: str, tables: dict[str, Tensor], choice: list[dict]) -> di
     for family in (LIKENESS, NEARNESS):
         row[family] = reached(tables[family][:, truth.best_knowing_all(tables[family])], half)
     row[ELSEWHERE] = reached(tables[ELSEWHERE][:, :, named].mean(1), half)
+    row[ANYONE] = reached(tables[ANYONE][:, named], half)
     row["untrained"] = [round(held_out(tables[f"untrained {seed}"], half), 4) for seed in UNTRAINED_SEEDS]
     row["random"] = spread(torch.tensor([held_out(drawn, half) for drawn in tables["random"].unbind(1)]))
     return row
@@ -198,7 +209,7 @@ def paired(results: dict, control: str) -> dict:
     """How many times as large as a control's the held-out network's lift is, on the same photograph.
 
     The ratios of all ten photographs by name, their geometric mean with its 95 % interval, and on how many the network
-    is ahead. `control` is LIKENESS, NEARNESS or ELSEWHERE.
+    is ahead. `control` is LIKENESS, NEARNESS, ELSEWHERE or ANYONE.
     """
     ratios = {name: lift / max(row[control]["lifts"][name], truth.LEAST_LIFT)
               for row in results["held_out"] for name, lift in row[NETWORK]["lifts"].items()}
