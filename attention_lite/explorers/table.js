@@ -11,7 +11,7 @@ class Table extends Explorer {
     const status = this.makeStatus();
     const plot = this.makePlot();
     const axes = element("div", { class: "ax-axes" }, this.menu("Across", "x", columns), this.menu("Up", "y", columns));
-    this.arrange([this.makeGroups(), this.makeFilter(columns)], [axes, plot], [status, this.makeHint("Press a heading to sort. Choose a row or a mark with a finger, the pointer, or Tab and the arrow keys.")], [], this.makeRows());
+    this.arrange([this.makeGroups(), this.makeFilter(columns)], [axes, plot], [status, this.makeHint("Press a heading to sort; scroll the table sideways for its other columns. Choose a row or a mark with a finger, the pointer, or Tab and the arrow keys.")], [], this.makeRows());
     this.start();
     const observer = new ResizeObserver(() => this.touch()); // the plot's own width changes when the columns do
     observer.observe(this.plot.parentElement);
@@ -127,8 +127,9 @@ class Table extends Explorer {
     });
     this.lineOf = this.spec.rows.map((name, r) => this.makeRow(name, r));
     this.body = element("tbody", {}, ...this.lineOf);
-    const table = element("table", { class: "ax-grid" }, element("caption", {}, this.spec.caption), element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "row"), ...heads)), this.body);
-    return element("div", { class: "ax-scroll", tabindex: 0, role: "region", "aria-label": this.spec.caption || "Table" }, table);
+    const table = element("table", { class: "ax-grid", "aria-label": this.spec.caption || "Table" }, element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "row"), ...heads)), this.body);
+    // Outside of what scrolls: on a phone a caption as wide as its table is cut.
+    return element("div", {}, element("div", { class: "ax-title" }, this.spec.caption), element("div", { class: "ax-scroll", tabindex: 0, role: "region", "aria-label": this.spec.caption || "Table" }, table));
   }
 
   makeRow(name, r) {
