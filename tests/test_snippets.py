@@ -139,7 +139,7 @@ def test_the_code_for_an_own_photograph_runs_in_order(tmp_path, monkeypatch, cap
     assert len(eval(capsys.readouterr().out)) == 4
 
 
-@pytest.mark.parametrize(("page", "blocks"), [("README.md", 2), ("book/your-model.md", 5)])
+@pytest.mark.parametrize(("page", "blocks"), [("README.md", 2), ("book/your-model.md", 6)])
 def test_the_code_of_pages_runs_in_order_and_gives_maps(page, blocks):
     text = (ROOT / page).read_text(encoding="utf-8")
     snippets = [code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL)
