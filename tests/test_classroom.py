@@ -27,6 +27,8 @@ from classroom.cells import TEACHER, TEST, about, assignments, hidden, is_test, 
 from classroom.judging import judge
 from classroom.running import EXPLORER, Limits, run
 
+pytestmark = pytest.mark.thorough
+
 UNREADABLE = b"\x89PNG is no notebook"
 QUICK = Limits(seconds=8, whole=240, gigabytes=1, output=100_000)
 TESTED = [(name, q.name) for name in assignments() for q in questions(source_of(name)) if not q.by_hand]
@@ -68,7 +70,6 @@ def runs() -> dict[tuple[str, str, str], nbformat.NotebookNode]:
     return found
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "question"), TESTED)
 def test_a_solution_gets_its_points_and_a_stub_none_and_both_run(name, question, runs):
     test = next(c.source for c in source_of(name).cells if about(c).get("grade_id") == question + TEST)
@@ -219,7 +220,6 @@ def report(course) -> dict[str, dict]:
     return {row["student"]: row for row in rows}
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("student", ["half", "cheating"])
 def test_the_grader_gives_points_as_nbgrader_does(student, report):
     given = report[student]["points"]
@@ -361,7 +361,6 @@ def nbgraders_course(tmp_path_factory) -> Path:
     return course
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("student", submissions.POINTS)
 def test_nbgrader_gives_each_of_six_its_points(student, nbgraders_course):
     with Gradebook(f"sqlite:///{nbgraders_course}/gradebook.db") as gradebook:
@@ -448,7 +447,6 @@ def exchanged(tmp_path_factory) -> dict:
     return {"folder": folder, "given": given, "refused": refused, "said": graded}
 
 
-@pytest.mark.thorough
 def test_every_submission_comes_through_the_exchange(exchanged):
     folder = exchanged["folder"]
     assert sorted(p.name for p in (folder / "course" / "submitted").iterdir()) == ["ada", "bo", "cy", "dee"]

@@ -338,6 +338,7 @@ def test_a_stop_on_a_cluster_leaves_the_rest_for_the_next_call(tmp_path, machine
     assert checkpoints.path_of(*first.values(), tmp_path).read_bytes() == b"net"
 
 
+@pytest.mark.thorough
 def test_a_damaged_state_stops_the_comparison_and_stays(tmp_path, monkeypatch):
     run = ("one-digit", "none", 0)
     monkeypatch.setattr(comparison, "RUNS", [run])
@@ -382,6 +383,7 @@ def test_a_row_that_is_trained_and_judged_again_is_the_same_to_the_last_bit(tmp_
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
 
+@pytest.mark.thorough
 def test_costs_are_measured_of_each_network_in_turn(monkeypatch):
     monkeypatch.setattr(comparison, "COMPARED", ("none", "self-attention"))
     monkeypatch.setattr(comparison, "COST_SECONDS", 0)
@@ -450,6 +452,7 @@ def test_rows_have_scores_where_the_mechanism_has_such_weights(shipped):
 AGAIN = [("context-gating", "eca", 0), ("cued-search", "emsa", 1), ("one-digit", "external", 2)]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("run", AGAIN, ids=lambda run: "--".join(map(str, run)))
 def test_a_row_measured_again_is_the_row(shipped, run):
     found, kept = comparison.row(*run), find(shipped["rows"], run)

@@ -251,6 +251,7 @@ def test_the_blocks_are_those_of_the_detector():
     assert sorted(found) == sorted(gates.BLOCKS)
 
 
+@pytest.mark.thorough
 @torch.no_grad()
 def test_the_recorded_gates_are_what_each_block_makes_of_the_recorded_pooled_vectors():
     net = pretrained.text_detector()

@@ -12,6 +12,8 @@ from playwright.sync_api import Browser, Page
 from conftest import HTML, watch_context
 from test_book import DESKTOP, PHONE, READ_PAGES, UNFOLD, settle
 
+pytestmark = pytest.mark.thorough
+
 # By the text: to parse all pages takes half a minute, in each of pytest's workers.
 LISTED = [name for name in READ_PAGES if "<pre" in (HTML / name).read_text(encoding="utf-8").split("<main", 1)[1]]
 CUT = """all => all.filter(pre => pre.clientWidth && pre.scrollWidth > pre.clientWidth + 1)
@@ -36,13 +38,11 @@ def cut(page: Page, selector: str = "main pre") -> list[str]:
     return page.locator(selector).evaluate_all(CUT)
 
 
-@pytest.mark.thorough
 def test_no_code_and_no_output_is_cut_on_a_desktop(unfolded: Page) -> None:
     assert unfolded.locator("main pre").count() > 0
     assert cut(unfolded) == []
 
 
-@pytest.mark.thorough
 def test_code_is_read_whole_on_a_phone(unfolded: Page) -> None:
     """Printed columns alone may scroll there."""
     unfolded.set_viewport_size(PHONE)
@@ -67,7 +67,6 @@ LABELS = """all => all.filter(svg => svg.clientWidth).map(svg => {
 }).filter(Number.isFinite)"""
 
 
-@pytest.mark.thorough
 def test_labels_can_be_read_on_a_phone(unfolded: Page) -> None:
     unfolded.set_viewport_size(PHONE)
     labels = unfolded.locator(".picture svg").evaluate_all(LABELS)
@@ -101,7 +100,6 @@ def lights(page: Page, places: list[list[float]]) -> list[int]:
     return [found[i] for i in range(len(places))]
 
 
-@pytest.mark.thorough
 def test_no_figure_is_a_light_slab_in_the_dark(unfolded: Page) -> None:
     unfolded.emulate_media(color_scheme="dark")
     unfolded.wait_for_function("() => document.documentElement.dataset.theme === 'dark'")

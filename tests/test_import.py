@@ -41,6 +41,7 @@ def test_import_adds_under_50_ms_to_torchs(imports):
     assert statistics.median(seconds for seconds, _, _ in imports) < 0.050
 
 
+@pytest.mark.thorough
 def test_import_adds_nobody_elses_modules(imports):
     for _, added, loaded in imports:
         assert "attention_lite.se" in added

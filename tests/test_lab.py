@@ -521,6 +521,7 @@ class LargeDigit(OneDigit):
             y=middle, x=middle, side=middle + 6, colour=white, opacity=white[..., 0])
 
 
+@pytest.mark.thorough
 def test_a_short_training_learns(monkeypatch):
     """With the recipe's own optimiser and curriculum: far above chance, 0.1, on digits and photographs not seen."""
     monkeypatch.setitem(RECIPES, "one-digit", dataclasses.replace(RECIPES["one-digit"], task=LargeDigit))
@@ -948,6 +949,7 @@ def test_a_full_disk_ends_the_command_in_one_line(capsys, tmp_path, monkeypatch)
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.thorough
 def test_the_command_lists_the_checkpoints(capsys):
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()

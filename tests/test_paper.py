@@ -22,6 +22,8 @@ from playwright.sync_api import Browser
 import paper
 from conftest import HTML
 
+pytestmark = pytest.mark.thorough
+
 CHAPTER = "book/chapters/07-self-attention"
 PAGES = (CHAPTER, "book/chapters/gates-on-one-page", "book/references")
 TO_PRESS = "script, button, input, select, textarea, canvas, details, summary"

@@ -35,6 +35,7 @@ def copies(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.thorough
 def test_what_is_missing_or_of_another_torch_is_outdated(copies):
     assert remaking.outdated(copies) == []
     missing, old = RUNS[0], OLD
@@ -48,6 +49,7 @@ def test_what_is_missing_or_of_another_torch_is_outdated(copies):
         as_if_made_by(torch.__version__, checkpoints.path_of(*old, copies))
 
 
+@pytest.mark.thorough
 def test_trainings_come_first_then_the_comparison_then_the_experiments(copies, monkeypatch):
     as_if_made_by("2.4.0", checkpoints.path_of(*OLD, copies))
     asked = []

@@ -176,6 +176,7 @@ def net():
     return pretrained.text_detector()
 
 
+@pytest.mark.thorough
 @torch.no_grad()
 def test_a_sample_of_the_stored_lines_is_what_the_classifier_answers():
     stored, net = direction_gates.stored(), pretrained.text_direction()
@@ -197,6 +198,7 @@ def near(text: torch.Tensor, stored: np.ndarray) -> bool:
     return np.abs(text.numpy() - stored / 255).max() < 0.5 / text_answers.LEVELS + 0.01
 
 
+@pytest.mark.thorough
 @torch.no_grad()
 def test_a_sample_of_the_stored_answers_is_what_the_network_answers(net):
     stored = text_answers.stored()
@@ -220,6 +222,7 @@ def test_a_sample_of_the_stored_answers_is_what_the_network_answers(net):
     assert near(text_gates.look(net, x["page"], rest)[0], stored.spared["page", "cat"][1])
 
 
+@pytest.mark.thorough
 @torch.no_grad()
 def test_a_sample_of_the_stored_controls_is_what_the_network_answers(net):
     name, stored = "rocket sign", text_controls.stored()
