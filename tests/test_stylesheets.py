@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from playwright.sync_api import Page
@@ -86,3 +87,25 @@ def test_no_rule_is_lost_that_an_element_matches(page: Page, book_url: str, name
     assert len(present) > 150
     assert set(present) <= set(kept)
     assert len(joined) < len(whole) / 2
+
+
+def test_pages_are_written_anew_when_a_file_of_the_books_own_changes(tmp_path: Path) -> None:
+    def noted() -> str:
+        config = SimpleNamespace()
+        stylesheets.note_own_files(SimpleNamespace(srcdir=tmp_path), config)
+        return config.own_files
+
+    (tmp_path / "book" / "_static").mkdir(parents=True)
+    own = tmp_path / "book" / "_static" / "book.css"
+    own.write_text("a { x: 1 }")
+    before = noted()
+    assert noted() == before
+    own.write_text("a { x: 2 }")
+    assert noted() != before
+
+
+def test_the_band_of_a_title_reaches_across_its_box(page: Page, book_url: str) -> None:
+    page.goto(f"{book_url}/book/chapters/08-danet.html")
+    box, band = (page.locator(where).first.bounding_box()["width"] for where in (
+        "div.exercise", "div.exercise > .admonition-title"))
+    assert band > box - 8

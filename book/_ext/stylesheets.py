@@ -106,7 +106,15 @@ def matches(selector: list[Node], words: set[str]) -> bool:
     return words.issuperset(classes + [token.value for token in selector if token.type == "hash"])
 
 
+def note_own_files(app: Sphinx, config: object) -> None:
+    """Have Sphinx write the pages anew when a style or a script of the book's own has changed: by itself it asks pages alone."""
+    own = sorted(path for path in (Path(app.srcdir) / "book" / "_static").rglob("*") if path.is_file())
+    config.own_files = hashlib.sha256(b"".join(path.read_bytes() for path in own)).hexdigest()
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_config_value("own_files", "", "html")
+    app.connect("config-inited", note_own_files)
     # After every page is written and mended, and before offline.py lists the files that all pages share.
     app.connect("build-finished", join, priority=800)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
