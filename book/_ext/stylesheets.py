@@ -107,7 +107,7 @@ def matches(selector: list[Node], words: set[str]) -> bool:
 
 
 def note_own_files(app: Sphinx, config: object) -> None:
-    """Have Sphinx write the pages anew when one of the book's own styles or scripts has changed: it asks pages alone."""
+    """Have Sphinx write the pages anew when a style or a script of the book's own has changed: it asks pages alone."""
     own = sorted(path for path in (Path(app.srcdir) / "book" / "_static").rglob("*") if path.is_file())
     config.own_files = hashlib.sha256(b"".join(path.read_bytes() for path in own)).hexdigest()
 
