@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from playwright.sync_api import Page
 
+import execution
 import stylesheets
 from conftest import HTML
 from test_book import READ_PAGES, parsed
@@ -89,7 +90,11 @@ def test_no_rule_is_lost_that_an_element_matches(page: Page, book_url: str, name
     assert len(joined) < len(whole) / 2
 
 
-def test_pages_are_written_anew_when_a_file_of_the_books_own_changes(tmp_path: Path) -> None:
+def test_pages_are_written_anew_when_a_file_of_the_books_own_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "ROOT", tmp_path)
+
     def noted() -> str:
         config = SimpleNamespace()
         stylesheets.note_own_files(SimpleNamespace(srcdir=tmp_path), config)

@@ -2,6 +2,7 @@
 
 const SHAPES = ["M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0z", "M-4.6-4.6h9.2v9.2h-9.2z", "M0-5.8 5.6 4.4H-5.6z", "M0-6.2 6.2 0 0 6.2-6.2 0z"];
 const PLOT = { left: 58, right: 14, top: 12, bottom: 44 }; // px around the plot's ground
+const MANY = 5; // columns that a table shows at once on a desktop, about
 
 class Table extends Explorer {
   constructor(model, root) {
@@ -11,7 +12,7 @@ class Table extends Explorer {
     const status = this.makeStatus();
     const plot = this.makePlot();
     const axes = element("div", { class: "ax-axes" }, this.menu("Across", "x", columns), this.menu("Up", "y", columns));
-    this.arrange([this.makeGroups(), this.makeFilter(columns)], [axes, plot], [status, this.makeHint("Press a heading to sort; scroll the table sideways for its other columns. Choose a row or a mark with a finger, the pointer, or Tab and the arrow keys.")], [], this.makeRows());
+    this.arrange([this.makeGroups(), this.makeFilter(columns)], [axes, plot], [status, this.makeHint(`Press a heading to sort${columns.length > MANY ? "; scroll the table sideways for its other columns" : ""}. Choose a row or a mark with a finger, the pointer, or Tab and the arrow keys.`)], [], this.makeRows());
     this.start();
     const observer = new ResizeObserver(() => this.touch()); // the plot's own width changes when the columns do
     observer.observe(this.plot.parentElement);

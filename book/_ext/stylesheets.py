@@ -17,6 +17,8 @@ import tinycss2
 from sphinx.application import Sphinx
 from tinycss2.ast import Node
 
+from execution import files_digest
+
 JOINED = "all.css"
 LINK = re.compile(r'<link (?=[^>]*\brel="stylesheet")[^>]*\bhref="(?:\.\./)*_static/([^"?]+)[^>]*>\s*')
 IMPORT = re.compile(r'@import "([^"]+)";')
@@ -108,8 +110,8 @@ def matches(selector: list[Node], words: set[str]) -> bool:
 
 def note_own_files(app: Sphinx, config: object) -> None:
     """Have Sphinx write the pages anew when a style or a script of the book's own has changed: it asks pages alone."""
-    own = sorted(path for path in (Path(app.srcdir) / "book" / "_static").rglob("*") if path.is_file())
-    config.own_files = hashlib.sha256(b"".join(path.read_bytes() for path in own)).hexdigest()
+    own = Path(app.srcdir) / "book" / "_static"
+    config.own_files = files_digest([path for path in own.rglob("*") if path.is_file()])
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
