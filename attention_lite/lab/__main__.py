@@ -22,7 +22,7 @@ from attention_lite.lab import (
 from attention_lite.lab.experiments import EXPERIMENTS
 from attention_lite.lab.experiments.slots import FOLDER as MEMORIES
 from attention_lite.lab.experiments.slots import store_memories
-from attention_lite.lab.recipes import ABLATIONS, RECIPES, check_run, home_task
+from attention_lite.lab.recipes import check_run, every_recipe, home_task, shipped
 from attention_lite.lab.runs import figure_of, finish, state_of, stop_on_ctrl_c
 
 
@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     training = commands.add_parser("train", help="train one model and write its checkpoint; Ctrl-C, and the same "
                                                  "command goes on later")
     training.add_argument("model", help="; ".join(f"{name}: {', '.join(r.models)}" for name, r in
-                                                  (RECIPES | ABLATIONS).items()))
+                                                  every_recipe().items()))
     training.add_argument("--task", help="default: the task of the model's chapter")
     training.add_argument("--seed", type=int, nargs="+", default=[0], help="one or more")
     training.add_argument("--folder", type=Path, default=checkpoints.FOLDER, help="default: the package's own")
@@ -199,13 +199,11 @@ def _truth(options: argparse.Namespace) -> int:
 
 
 def _list(_: argparse.Namespace) -> int:
-    for task, recipe in RECIPES.items():
+    for task, model, seed in shipped():
         figure, _ = figure_of(task)
-        for model in recipe.models:
-            for seed in recipe.seeds_of(model):
-                _, record = checkpoints.load_checkpoint(task, model, seed)
-                print(f"{task:20}{model:26}seed {seed}  parameters {record['parameters']:6}  {figure:8}  "
-                      f"validation {record[f'validation_{figure}']:.3f}  test {record[f'test_{figure}']:.3f}")
+        _, record = checkpoints.load_checkpoint(task, model, seed)
+        print(f"{task:20}{model:26}seed {seed}  parameters {record['parameters']:6}  {figure:8}  "
+              f"validation {record[f'validation_{figure}']:.3f}  test {record[f'test_{figure}']:.3f}")
     return 0
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from attention_lite import checks
-from attention_lite.lab.tasks import AnySize, ContextGating, CuedSearch, CuedSegmentation, OneDigit, Task
-from attention_lite.networks import context_net, residual_net, scale_net, search_net, segment_net
+from attention_lite.lab.tasks import BINDINGS, AnySize, ContextGating, CuedSearch, CuedSegmentation, OneDigit, Task
+from attention_lite.networks import context_net, residual_net, scale_net, search_net, segment_net, wide_search_net
 from attention_lite.networks.ablations import context_ablation, search_ablation, segment_ablation
 
 # The ten mechanisms and their two controls: what the closing chapter trains, in the slot of one network a task.
@@ -103,6 +103,31 @@ ABLATIONS: dict[str, Recipe] = {
     "cued-segmentation-ablations": _ablation("cued-segmentation", segment_ablation, ("gate",)),
 }
 
+# Flags whose parts must be bound, for the ten mechanisms and their two controls. Fixed before the trainings began: the
+# steps and the rate of cued search. "longer" has twice the steps, "wide" twice the channels. Their networks are trained
+# a row each, and no checkpoint of them is shipped but those of `SHOWN`.
+GATES = ("se", "eca", "cbam", "bam")
+BINDING: dict[str, Recipe] = {
+    task.name: Recipe(task, search_net, COMPARED, steps=1500, lr=1.5e-3, warm_up=0.15, hidden=0.15, shown=0.4,
+                      full_contrast=0.25, five_seeds=COMPARED if task.parts == 2 else ())
+    for task in BINDINGS}
+BINDING["binding-2-longer"] = replace(BINDING["binding-2"], models=GATES, steps=3000, five_seeds=())
+BINDING["binding-2-wide"] = replace(BINDING["binding-2"], models=(*GATES, "self-attention"), build=wide_search_net,
+                                    five_seeds=())
+SHOWN = (("binding-2", "self-attention", 0), ("binding-2", "bam", 0))
+
+
+def every_recipe() -> dict[str, Recipe]:
+    """All recipes by their names."""
+    return RECIPES | ABLATIONS | BINDING
+
+
+def shipped() -> list[tuple[str, str, int]]:
+    """Task, model and seed of each checkpoint that the book ships."""
+    return [*((task, model, seed) for task, recipe in RECIPES.items() for model in recipe.models
+              for seed in recipe.seeds_of(model)), *SHOWN]
+
+
 # The task that a mechanism is trained on by default: the one that its chapter uses.
 HOME = {"cbam": "one-digit-residual", "bam": "one-digit-residual", "sk": "any-size", "psa": "any-size",
         "self-attention": "cued-search", "danet": "cued-segmentation", "emsa": "cued-search", "external": "one-digit"}
@@ -114,7 +139,7 @@ def home_task(model: str) -> str:
     Raises:
         ValueError: if no task knows `model`.
     """
-    recipes = RECIPES | ABLATIONS
+    recipes = every_recipe()
     for name, recipe in recipes.items():
         if model in recipe.models:
             return HOME.get(model, name)
@@ -124,16 +149,16 @@ def home_task(model: str) -> str:
 
 def check_model(task: str, model: str) -> None:
     """Raise ValueError, with the list of those that exist, for an unknown task or model."""
-    if task not in (*RECIPES, *ABLATIONS):
-        raise ValueError(f"task must be one of {', '.join(RECIPES | ABLATIONS)}; got {task!r}")
+    if task not in tuple(every_recipe()):
+        raise ValueError(f"task must be one of {', '.join(every_recipe())}; got {task!r}")
     models = recipe_of(task).models
     if model not in models:
         raise ValueError(f"model must be one of {', '.join(models)} in the task {task}; got {model!r}")
 
 
 def recipe_of(task: str) -> Recipe:
-    """The recipe of that name, of `RECIPES` or `ABLATIONS`."""
-    return RECIPES[task] if task in RECIPES else ABLATIONS[task]
+    """The recipe of that name, of `every_recipe`."""
+    return every_recipe()[task]
 
 
 def check_run(task: str, model: str, seed: int) -> int:

@@ -6,15 +6,13 @@ from pathlib import Path
 import torch
 
 from attention_lite.lab import checkpoints, comparison, experiments, pool
-from attention_lite.lab.recipes import RECIPES
+from attention_lite.lab.recipes import shipped
 from attention_lite.lab.runs import finish
 
 
 def outdated(folder: Path = checkpoints.FOLDER) -> list[pool.Run]:
     """The trainings that the book ships whose checkpoint is missing, or of another version of torch than this one."""
-    runs = [(task, model, seed) for task, recipe in RECIPES.items() for model in recipe.models
-            for seed in recipe.seeds_of(model)]
-    return [run for run in runs if not checkpoints.path_of(*run, folder).exists()
+    return [run for run in shipped() if not checkpoints.path_of(*run, folder).exists()
             or checkpoints.load_checkpoint(*run, folder)[1]["torch"] != torch.__version__]
 
 

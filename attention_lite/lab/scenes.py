@@ -1,4 +1,4 @@
-"""Scenes: digits, a coloured frame or a disc, on a crop of a photograph, drawn from one description at any scale.
+"""Scenes: digits, a frame, a disc or flags, on a crop of a photograph, drawn from one description at any scale.
 
 The digits are the UCI handwritten digits of scikit-learn (8 × 8 grey levels). Train, validation and test sides share
 neither digits nor photographs.
@@ -21,6 +21,11 @@ from attention_lite.lab.precision import float32
 
 FRAME_WIDTH = 3          # pixels, at scale 1
 DISC_DIAMETER = 11       # pixels, at scale 1
+DOT, RIM = 5.0, 7.0      # diameters of a flag's dot and of the white rim around it, in pixels at scale 1
+# The rectangles of a flag of 1 to 4 parts: top, left, bottom, right, as shares of its side.
+FLAG_PARTS = {1: ((0, 0, 1, 1),), 2: ((0, 0, 1, 0.5), (0, 0.5, 1, 1)),
+              3: ((0, 0, 1, 0.5), (0, 0.5, 0.5, 1), (0.5, 0.5, 1, 1)),
+              4: ((0, 0, 0.5, 0.5), (0.5, 0, 1, 0.5), (0, 0.5, 0.5, 1), (0.5, 0.5, 1, 1))}
 CROPS = 1500             # crops of photographs on each side
 READER_SCALE = 4         # readers see a pixel of the networks' picture as 4 × 4, cut afresh from the photograph
 READER_GAMMA = 0.65      # and every value v in [0, 1] as v ** 0.65: a dim photograph can still be seen
@@ -30,17 +35,19 @@ DIGITS = {"train": (0, 1200), "validation": (1200, 1500), "test": (1500, 1797)}
 
 @dataclass(frozen=True)
 class Scenes:
-    """The description of n scenes with K digits each; lengths in pixels at scale 1, colours in [0, 1].
+    """The description of n scenes with K digits or flags each; lengths in pixels at scale 1, colours in [0, 1].
 
     split: "train", "validation" or "test";  size: side of the square picture.
     photo, light, contrast: (n,) which crop of the split's photographs, and the factors on its brightness and on its
         differences from its mean colour.
     glyph, label: (n, K) which digit of the split, and its class 0…9.
-    y, x, side, angle, opacity: (n, K) centre, size, rotation in radians, opacity of each digit.
-    colour: (n, K, 3).
-    target: (n,) which of the K digits is to be read.
+    y, x, side, angle, opacity: (n, K) centre, size, rotation in radians, opacity of each digit. A flag is not turned.
+    colour: (n, K, 3) of each digit, or of each flag's dot.
+    target: (n,) which of the K is to be read.
     frame: (n, 3) colour of the frame, or None.
     disc_yx, disc_colour: (n, 2) centre and (n, 3) colour of the disc, or None.
+    flags: (n, K, parts, 3) the colours of the flags' parts; None: there are digits. A flag's label is the class of its
+        dot's colour, and its glyph is 0.
     grounds: the side whose photographs lie behind; default, that of the digits.
     """
 
@@ -61,6 +68,7 @@ class Scenes:
     frame: Tensor | None = None
     disc_yx: Tensor | None = None
     disc_colour: Tensor | None = None
+    flags: Tensor | None = None
     grounds: str | None = None
 
     def __len__(self) -> int:
@@ -152,19 +160,22 @@ def _paste(stamp: Tensor, y: Tensor, x: Tensor, side: Tensor, angle: Tensor, siz
 
 
 def masks(scenes: Scenes, scale: int = 1) -> Tensor:
-    """How much of each pixel each digit covers: (n, K, S, S) in [0, 1], S = size · scale.
+    """How much of each pixel each digit or flag covers: (n, K, S, S) in [0, 1], S = size · scale.
 
     Raises:
         ValueError: if `scale` is not a positive integer.
     """
     scale = checks.positive_int("scale", scale)
+    if scenes.flags is not None:
+        rows, columns = _rectangles(scenes, FLAG_PARTS[1], scale)
+        return rows[:, :, 0, :, None] * columns[:, :, 0, None, :]
     glyphs = digits(scenes.split)[0][scenes.glyph.flatten()]
     flat = [t.flatten() for t in (scenes.y, scenes.x, scenes.side, scenes.angle)]
     return _paste(glyphs, *flat, scenes.size, scale).unflatten(0, scenes.label.shape)
 
 
 def target_mask(scenes: Scenes, scale: int = 1) -> Tensor:
-    """How much of each pixel the digit covers that is to be read: (n, S, S) in [0, 1], S = size · scale.
+    """How much of each pixel the digit or flag covers that is to be read: (n, S, S) in [0, 1], S = size · scale.
 
     Raises:
         ValueError: if `scale` is not a positive integer.
@@ -182,10 +193,46 @@ def disc_mask(scenes: Scenes, scale: int = 1) -> Tensor:
     scale = checks.positive_int("scale", scale)
     if scenes.disc_yx is None:
         raise ValueError("scenes must have a disc (disc_yx is None): only cued search draws one")
-    centre = torch.arange(scenes.size * scale).add(0.5).div(scale)
-    dy, dx = centre[None, :] - scenes.disc_yx[:, :1], centre[None, :] - scenes.disc_yx[:, 1:]
-    distance = (dy[:, :, None] ** 2 + dx[:, None, :] ** 2).sqrt()
-    return ((DISC_DIAMETER / 2 - distance) * scale + 0.5).clamp(0, 1)        # an edge one drawn pixel wide
+    return _circles(*scenes.disc_yx.unbind(1), DISC_DIAMETER, scenes.size, scale)
+
+
+def _centres(size: int, scale: int) -> Tensor:
+    """Where the pixels of a picture lie along one side, in pixels at scale 1: (S,)."""
+    return torch.arange(size * scale).add(0.5).div(scale)
+
+
+def _circles(y: Tensor, x: Tensor, diameter: float, size: int, scale: int) -> Tensor:
+    """How much of each pixel circles with these centres, (…), cover: (…, S, S). Their edge is one drawn pixel wide."""
+    centre = _centres(size, scale)
+    dy, dx = centre - y[..., None], centre - x[..., None]
+    distance = (dy[..., :, None] ** 2 + dx[..., None, :] ** 2).sqrt()
+    return ((diameter / 2 - distance) * scale + 0.5).clamp(0, 1)
+
+
+def _rectangles(scenes: Scenes, parts: tuple[tuple[float, ...], ...], scale: int) -> tuple[Tensor, Tensor]:
+    """How much these rectangles of each flag cover of each row and of each column: (n, K, parts, S) twice."""
+    top, left, bottom, right = torch.tensor(parts, dtype=torch.float32).sub(0.5).unbind(1)
+    centre, side = _centres(scenes.size, scale), scenes.side[..., None]
+
+    def cover(middle: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        first, last = (middle[..., None] + side * edge for edge in (low, high))
+        after, before = centre - first[..., None], last[..., None] - centre
+        return (after * scale + 0.5).clamp(0, 1) * (before * scale + 0.5).clamp(0, 1)
+
+    return cover(scenes.y, top, bottom), cover(scenes.x, left, right)
+
+
+def _with_flags(image: Tensor, scenes: Scenes, scale: int) -> Tensor:
+    """The pictures (n, 3, S, S) with flags on them: their parts, white rims and dots. No flag lies on another."""
+    rows, columns = _rectangles(scenes, FLAG_PARTS[scenes.flags.shape[2]], scale)
+    rows = rows * scenes.opacity[:, :, None, None]
+    paint = torch.cat([scenes.flags, torch.ones_like(scenes.flags[..., :1])], -1)       # colours, and the cover itself
+    painted = torch.einsum("nkpy,nkpc,nkpx->ncyx", rows, paint, columns)
+    image = image * (1 - painted[:, 3:]) + painted[:, :3]
+    for width, colour in ((RIM, torch.ones_like(scenes.colour)), (DOT, scenes.colour)):
+        cover = _circles(scenes.y, scenes.x, width, scenes.size, scale) * scenes.opacity[:, :, None, None]
+        image = image * (1 - cover.sum(1, keepdim=True)) + torch.einsum("nkyx,nkc->ncyx", cover, colour)
+    return image
 
 
 @float32()
@@ -222,6 +269,8 @@ def draw(scenes: Scenes, scale: int = 1, photograph: np.ndarray | None = None) -
         image = torch.stack([_crop(side, scenes.size, i, scale) for i in scenes.photo.tolist()])
     mean = image.mean((2, 3), keepdim=True)
     image = torch.lerp(mean, image, scenes.contrast[:, None, None, None]) * scenes.light[:, None, None, None]
+    if scenes.flags is not None:
+        return _with_flags(image, scenes, scale).clamp(0, 1)
     cover = masks(scenes, scale) * scenes.opacity[:, :, None, None]
     layers = [(cover[:, k], scenes.colour[:, k]) for k in range(cover.shape[1])]
     if scenes.disc_yx is not None:

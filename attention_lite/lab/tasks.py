@@ -1,4 +1,4 @@
-"""Five small tasks on photographs, each with a known truth to score attention maps against.
+"""Small tasks on photographs, each with a known truth to score attention maps against.
 
 A task draws descriptions (`Scenes`) from a seed or a generator; `draw` turns them into pictures.
 """
@@ -15,6 +15,7 @@ PRIMARIES = ("red", "green", "blue")
 PRIMARY_HUES = torch.tensor([0.0, 1 / 3, 2 / 3], dtype=torch.float32)
 # red, yellow, green, cyan, blue, magenta
 SIX_HUES = torch.tensor([0.0, 0.13, 0.33, 0.5, 0.64, 0.83], dtype=torch.float32)
+BLACK = 6                # the label of a black dot, after those of the six hues: never an answer
 
 
 def rgb(hue: Tensor, saturation: Tensor | float, value: Tensor | float) -> Tensor:
@@ -238,5 +239,76 @@ def enlarge(scenes: Scenes, side: float) -> Scenes:
                           x=scenes.x.clamp(low, high))
 
 
+class Binding(Task):
+    """Flags in cells of a 3 × 3 grid, half of them with a coloured dot, half with a black one. One dotted flag has a
+    twin among the black ones, alike in every part: name the colour of its dot.
+
+    No part on its own tells. Each hue that a part of the dotted flags has stands once at that part of the black ones
+    too, but only the twin has all of its hues on one flag. That two hues belong to one thing is what is to be bound.
+    (With a single part there is nothing to bind: the black flags without a twin have hues of their own.)
+
+    parts: of a flag, 1 to 4.  pairs: how many dotted flags, and as many black ones, 3 or 4. The target's twin is the
+    first black one: number `pairs`.
+    """
+
+    size = 48
+    parts: int
+    pairs = 3
+    blind = 1 / 3        # one dotted flag of three
+
+    def _sample(self, n: int, generator: torch.Generator, hide: float) -> Scenes:
+        pairs, items = self.pairs, 2 * self.pairs
+        target = torch.randint(pairs, (n,), generator=generator)
+        label = torch.full((n, items), BLACK)
+        label[:, :pairs] = torch.rand(n, 6, generator=generator).argsort(1)[:, :pairs]
+        dot = _vivid(SIX_HUES[label.clamp(max=5)], generator) * (label < BLACK)[:, :, None]
+        cell = torch.rand(n, 9, generator=generator).argsort(1)[:, :items]
+        y = (cell // 3 + 0.5) * 16 + _uniform(generator, -1, 1, n, items)
+        x = (cell % 3 + 0.5) * 16 + _uniform(generator, -1, 1, n, items)
+        opacity = _uniform(generator, 0.9, 1, n, items)
+        shown = torch.rand(n, items, generator=generator) >= hide
+        shown[torch.arange(n), target] = True
+        shown[:, pairs] = True                                     # its twin
+        hues = self._hues(n, target, generator) + _uniform(generator, -0.01, 0.01, n, items, self.parts)
+        return Scenes(
+            split=self.split, size=self.size,
+            photo=torch.randint(CROPS, (n,), generator=generator),
+            light=_uniform(generator, 0.4, 0.7, n), contrast=torch.ones(n),
+            glyph=torch.zeros_like(label), label=label, y=y, x=x,
+            side=_uniform(generator, 12.5, 14, n, items), angle=torch.zeros(n, items),
+            opacity=opacity * shown, colour=dot, target=target,
+            flags=rgb(hues, torch.tensor(0.75), torch.tensor(0.85)))
+
+    def _hues(self, n: int, target: Tensor, generator: torch.Generator) -> Tensor:
+        """The hues of all parts: (n, items, parts)."""
+        pairs, parts = self.pairs, self.parts
+        ring = (torch.rand(n, 1, parts, generator=generator) + torch.arange(pairs)[:, None] / pairs
+                + _uniform(generator, -0.03, 0.03, n, pairs, parts))
+        order = torch.rand(n, pairs, parts, generator=generator).argsort(1)
+        dotted = ring.gather(1, order)
+        twin = dotted[torch.arange(n), target][:, None]
+        # The others, in their order, lend the black flags their hues: each part is shifted on its own.
+        others = dotted[torch.arange(pairs) != target[:, None]].view(n, pairs - 1, parts)
+        if parts == 1:
+            return torch.cat([dotted, twin, others + 0.5 / pairs], 1)
+        shift = self._shifts(n, generator)
+        black = others.gather(1, (torch.arange(pairs - 1)[:, None] + shift[:, None]) % (pairs - 1))
+        return torch.cat([dotted, twin, black], 1)
+
+    def _shifts(self, n: int, generator: torch.Generator) -> Tensor:
+        """How far each part is shifted, (n, parts): not all of a scene alike, or another flag would have a twin."""
+        shift = torch.randint(self.pairs - 1, (n, self.parts), generator=generator)
+        alike = (shift == shift[:, :1]).all(1)
+        other = torch.randint(self.parts, (n,), generator=generator)
+        shift[torch.arange(n), other] += alike * (1 + torch.randint(max(1, self.pairs - 2), (n,), generator=generator))
+        return shift % (self.pairs - 1)
+
+
+def _binding(parts: int) -> type[Binding]:
+    return type(f"Binding{parts}", (Binding,), {"name": f"binding-{parts}", "parts": parts, "__module__": __name__})
+
+
+BINDINGS = tuple(_binding(parts) for parts in range(1, 5))
+
 TASKS: dict[str, type[Task]] = {task.name: task for task in (ContextGating, CuedSearch, CuedSegmentation, OneDigit,
-                                                              AnySize)}
+                                                              AnySize, *BINDINGS)}

@@ -6,7 +6,7 @@ A control has the block's place, and often its parameters, but lacks what the bl
 from attention_lite.networks.context import AddedContext, ContextNet, LocalGate, Shuffled, context_net
 from attention_lite.networks.residual import CBAMAblation, ResidualNet, residual_net
 from attention_lite.networks.scale import ScaleNet, scale_net
-from attention_lite.networks.search import SearchNet, search_net
+from attention_lite.networks.search import SearchNet, WideSearchNet, search_net, wide_search_net
 from attention_lite.networks.segment import SegmentNet, segment_net
 from attention_lite.networks.slot import LocalMixer, TokenMixer, slot_blocks
 from attention_lite.networks.text_detector import TextDetector
@@ -15,5 +15,5 @@ from attention_lite.networks.vision_transformer import SaliencyNet, VisionTransf
 
 __all__ = ["AddedContext", "CBAMAblation", "ContextNet", "LocalGate", "LocalMixer", "ResidualNet",
            "SaliencyNet", "ScaleNet", "SearchNet", "SegmentNet", "Shuffled", "TextDetector", "TextDirection",
-           "TokenMixer", "VisionTransformer", "context_net", "residual_net", "scale_net", "search_net",
-           "segment_net", "slot_blocks"]
+           "TokenMixer", "VisionTransformer", "WideSearchNet", "context_net", "residual_net", "scale_net",
+           "search_net", "segment_net", "slot_blocks", "wide_search_net"]

@@ -41,3 +41,18 @@ def search_net(model: str) -> SearchNet:
     return SearchNet(build(model, slot_blocks(c) | {
         "emsa-1": lambda: emsa(c, ratio=1), "emsa-4": lambda: emsa(c, ratio=4),
         "emsa-plain": lambda: emsa(c, apply_transform=False)}))
+
+
+class WideSearchNet(SearchNet):
+    """SearchNet with twice the channels from the block on."""
+
+    width = 96
+
+
+def wide_search_net(model: str) -> WideSearchNet:
+    """WideSearchNet with the block called `model`, one of `slot_blocks`.
+
+    Raises:
+        ValueError: for any other name.
+    """
+    return WideSearchNet(build(model, slot_blocks(WideSearchNet.width)))
