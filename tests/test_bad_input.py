@@ -55,7 +55,7 @@ from attention_lite.lab import (
     train,
     untrained,
 )
-from attention_lite.lab.recipes import ABLATIONS, COMPARED
+from attention_lite.lab.recipes import COMPARED, every_recipe
 from attention_lite.networks import (
     AddedContext,
     LocalGate,
@@ -287,7 +287,7 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
                           "scenes must have a frame or a disc (both are None)"),
     # lab: training and checkpoints
     "train task": (lambda: train("reading", "se", 0),
-                   f"task must be one of {', '.join(RECIPES | ABLATIONS)}; got 'reading'"),
+                   f"task must be one of {', '.join(every_recipe())}; got 'reading'"),
     "train model": (lambda: train("context-gating", "vit", 0),
                     f"model must be one of {', '.join(RECIPES['context-gating'].models)} in the task context-gating; "
                     "got 'vit'"),
@@ -296,7 +296,7 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
     "train steps 9.5": (lambda: train("context-gating", "se", 0, steps=9.5),
                         "steps must be an integer, got 9.5"),
     "untrained task": (lambda: untrained(None, "se", 0),
-                       f"task must be one of {', '.join(RECIPES | ABLATIONS)}; got None"),
+                       f"task must be one of {', '.join(every_recipe())}; got None"),
     "untrained model": (lambda: untrained("one-digit", "SE", 0), "in the task one-digit; got 'SE'"),
     "untrained seed": (lambda: untrained("one-digit", "none", True), "seed must be an integer, got True"),
     "load task": (lambda: load_checkpoint("gating", "se", 0),

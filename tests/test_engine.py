@@ -19,9 +19,10 @@ from attention_lite import AttentionBlock, explorers, force_gates, record_attent
 from attention_lite.lab import RECIPES, TASKS, Scenes, draw, load_checkpoint, pictures, untrained
 from attention_lite.lab.checkpoints import round_to_half
 from attention_lite.lab.page_weights import pack
+from attention_lite.lab.recipes import BINDING, recipe_of, shipped
 from attention_lite.lab.scenes import _all_crops, _crop, levels
 
-NETWORKS = [(task, model) for task, recipe in RECIPES.items() for model in recipe.models]
+NETWORKS = list(dict.fromkeys((task, model) for task, model, _ in shipped()))
 FOLDER = Path(explorers.__file__).parent
 SCENES, TOLERANCE = 20, 1e-4
 # What the tests ask of a page: numbers travel as base64 of float32.
@@ -72,7 +73,7 @@ def numbers(encoded: str) -> Tensor:
 
 @cache
 def scenes_of(task: str, n: int = SCENES) -> Scenes:
-    return TASKS[RECIPES[task].task.name]("test").sample(n, seed=1905)
+    return TASKS[recipe_of(task).task.name]("test").sample(n, seed=1905)
 
 
 def described(scenes: Scenes, i: int, scale: int = 1) -> dict[str, Any]:
@@ -80,9 +81,11 @@ def described(scenes: Scenes, i: int, scale: int = 1) -> dict[str, Any]:
     photo = scenes.photo[i].item()
     crop = (_all_crops(scenes.split, scenes.size)[photo] if scale == 1
             else (_crop(scenes.split, scenes.size, photo, scale) * 255).round().byte())
-    fields = ("light", "contrast", "y", "x", "side", "angle", "opacity", "colour", "frame", "disc_yx", "disc_colour")
+    fields = ("light", "contrast", "y", "x", "side", "angle", "opacity", "colour", "frame", "disc_yx", "disc_colour",
+              "flags")
     values = {name: getattr(scenes, name) for name in fields}
-    return {"size": scenes.size, "crop": text(crop), "levels": [text(levels(scenes.split)[g]) for g in scenes.glyph[i]],
+    glyphs = scenes.glyph[i] if scenes.flags is None else []
+    return {"size": scenes.size, "crop": text(crop), "levels": [text(levels(scenes.split)[g]) for g in glyphs],
             **{name: None if value is None else value[i].tolist() for name, value in values.items()}}
 
 
@@ -124,7 +127,7 @@ def compare(found: list[dict[str, Any]], scores: Tensor, maps: dict[str, dict[st
                 close(numbers(got["data"]).reshape(got["shape"]), expected[i])
 
 
-@pytest.mark.parametrize("task", RECIPES)
+@pytest.mark.parametrize("task", [*RECIPES, *BINDING])
 def test_the_page_draws_the_scenes_and_sees_the_pictures_that_the_lab_does(room: Page, task: str) -> None:
     scenes = scenes_of(task)
     show(room, scenes)

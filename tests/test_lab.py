@@ -44,7 +44,7 @@ from attention_lite.lab import (
     untrained,
 )
 from attention_lite.lab.__main__ import main
-from attention_lite.lab.recipes import ABLATIONS, HOME, home_task
+from attention_lite.lab.recipes import HOME, every_recipe, home_task, recipe_of, shipped
 from attention_lite.lab.runs import (
     SCENES,
     TEST_SEED,
@@ -56,12 +56,14 @@ from attention_lite.lab.runs import (
     stop_on_ctrl_c,
 )
 from attention_lite.lab.scenes import DIGITS, digits, levels
+from attention_lite.lab.tasks import Binding
 from attention_lite.lab.training import EVERY, Training, run
 
 SPLITS = ("train", "validation", "test")
-RUNS = [(task, model, seed) for task, recipe in RECIPES.items() for model in recipe.models
-        for seed in recipe.seeds_of(model)]
-TRAINED = sorted({model for recipe in (RECIPES | ABLATIONS).values() for model in recipe.models})
+# The tasks whose things are digits; flags have tests of their own, in test_binding.py.
+OF_DIGITS = [task for task, side in TASKS.items() if not issubclass(side, Binding)]
+RUNS = shipped()
+TRAINED = sorted({model for recipe in every_recipe().values() for model in recipe.models})
 
 
 def same(a: Scenes, b: Scenes) -> bool:
@@ -110,7 +112,7 @@ def test_no_photograph_stands_on_two_sides():
                 assert not any(np.array_equal(other[i:i + crop, j:j + crop], patch) for i, j in starts)
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", OF_DIGITS)
 def test_scenes_are_drawn_from_their_own_side(task, monkeypatch):
     """Every photograph that is opened while a side's scenes are drawn is one of that side's, and every digit too."""
     opened, real = set(), photographs.load
@@ -154,7 +156,7 @@ def test_samples_are_deterministic(task):
     assert torch.equal(draw(first), draw(side.sample(20, 3)))
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", OF_DIGITS)
 def test_the_answer_is_the_class_of_the_digit_that_the_colour_points_to(task):
     scenes = TASKS[task]("test").sample(300, 0)
     n, k = scenes.label.shape
@@ -209,7 +211,7 @@ def test_readers_see_every_scene_by_one_fixed_curve():
     assert torch.equal(for_readers(scenes[2])[0], seen[2])                # not by what else is shown
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", OF_DIGITS)
 def test_masks_cover_the_digits_and_nothing_else(task):
     scenes = TASKS[task]("test").sample(40, 0)
     bare = scenes.replace(opacity=torch.zeros_like(scenes.opacity))
@@ -471,7 +473,7 @@ def test_a_training_has_learned_that_ends_at_twice_a_blind_choice(task, enough):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_blind_choice_is_what_chance_gives(task):
-    """Reading, or painting, any digit of the scene, not the one that is meant."""
+    """Reading, or painting, any digit of the scene, or naming any dot, not the one that is meant."""
     scenes = TASKS[task]("test").sample(300, 0)
     if task == "cued-segmentation":
         all_digits = (masks(scenes) > 0.5).any(1)
@@ -782,7 +784,7 @@ def test_shipped_checkpoints_are_what_their_records_say(run):
     task, model, seed = run
     assert checkpoints.path_of(*run).stat().st_size < 1_000_000
     net, record = load_checkpoint(*run)
-    recipe, (figure, _) = RECIPES[task], figure_of(task)
+    recipe, (figure, _) = recipe_of(task), figure_of(task)
     assert (record["task"], record["model"], record["seed"]) == run
     device = record.get("device", "cpu")
     elsewhere = "" if device == "cpu" else " --device cuda"
@@ -829,7 +831,7 @@ def _figures(net: torch.nn.Module, task: str, count: int = FIRST) -> Tensor:
     """What a net scores on each of the first recorded test scenes, which are drawn once for all models of a task."""
     if (task, count) not in _sides:
         _sides.clear()
-        scenes = RECIPES[task].task("test").sample(SCENES, TEST_SEED)[:count]
+        scenes = recipe_of(task).task("test").sample(SCENES, TEST_SEED)[:count]
         _sides[task, count] = scenes, pictures(scenes)
     scenes, images = _sides[task, count]
     with torch.no_grad():
@@ -894,7 +896,7 @@ def test_a_training_elsewhere_says_so(monkeypatch):
 @pytest.mark.parametrize(("arguments", "message"), [
     (["train", "vit"], f"error: model must be one of {', '.join(TRAINED)}; got 'vit'"),
     (["train", "se", "--task", "reading"],
-     f"error: task must be one of {', '.join(RECIPES | ABLATIONS)}; got 'reading'"),
+     f"error: task must be one of {', '.join(every_recipe())}; got 'reading'"),
     (["train", "emsa-4", "--task", "one-digit"],
      f"error: model must be one of {', '.join(RECIPES['one-digit'].models)} in the task one-digit; got 'emsa-4'"),
     (["train", "se", "--seed", "0", "7"], "error: seed must be one of 0, 1, 2, 3, 4 for se in the task "
@@ -1048,7 +1050,7 @@ def test_a_second_ctrl_c_interrupts_at_once():
 @pytest.mark.parametrize(("task", "model", "figure"), [("context-gating", "se", "test_accuracy"),
                                                        ("cued-segmentation", "danet", "test_iou")])
 def test_what_the_trained_networks_reached_is_what_their_records_say(task, model, figure):
-    seeds = RECIPES[task].seeds_of(model)
+    seeds = recipe_of(task).seeds_of(model)
     assert reached(task, model) == [load_checkpoint(task, model, seed)[1][figure] for seed in seeds]
     with pytest.raises(ValueError, match="model must be one of"):
         reached(task, "no such")

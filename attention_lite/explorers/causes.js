@@ -31,8 +31,20 @@ function changed(scene, state, { palette, inks, glyph }) {
     now.labels = now.labels.map((own, i) => (i === Number(k) ? labelOf(letters, inks) : own));
   }
   if (state.ground) now.crop = state.ground;
+  if (scene.flags) Object.assign(now, passedOn(scene, state.company ?? 0));
   return now;
 }
+
+// The dotted flags, which are the first half, take the right halves of the flags `by` further on; and which of them has
+// a twin among the black ones then: the one whose halves are most alike.
+function passedOn({ flags }, by) {
+  const pairs = flags.length / 2;
+  const now = flags.map((parts, k) => (k < pairs ? [parts[0], ...flags[(k + by) % pairs].slice(1)] : parts));
+  return { flags: now, target: now.slice(0, pairs).map((one) => Math.min(...now.slice(pairs).map((other) => unlike(one, other)))).reduce((best, gap, k, all) => (gap < all[best] ? k : best), 0) };
+}
+
+// How much two flags differ, over all parts.
+const unlike = (one, other) => one.flat().reduce((sum, v, i) => sum + Math.abs(v - other.flat()[i]), 0);
 
 // The class of a stored digit; null of one that the reader has drawn.
 const labelOf = (letters, inks) => (inks.includes(letters) ? inks.indexOf(letters) : null);
@@ -108,7 +120,7 @@ function forbidden(state, own, { scene, on }) {
   if (!scores) return [];
   const n = scores.shape.at(-1), side = Math.sqrt(n);
   const around = (thing) => widened(on(scene, thing, side), side);
-  const digits = () => scene.glyphs.map((_, k) => around(String(k)));
+  const digits = () => scene.y.map((_, k) => around(String(k)));
   const things = () => [...digits(), ...(scene.disc_yx ? [around("disc")] : [])];
   const within = (layers) => (i) => layers.some((layer) => layer[i]);
   const gone = new Set();
@@ -127,5 +139,5 @@ function widened(where, side) {
   })) ? 1 : 0);
 }
 
-return { changed, told };
+return { changed, told, unlike };
 }

@@ -45,7 +45,8 @@ function countScenes({ weights, scenes, state, palette, inks, expected, stored, 
       found.before += before === of(one.target);
       found.after += after === of(one.target);
       found.changed += after !== before;
-      found.asked += ink ? after === (run.scores.length === 10 ? expected : one.target) : Boolean(asks) && after === of(one.digits.indexOf(asks));
+      if (state.company) found.asked += after === of(now.target);
+      else found.asked += ink ? after === (run.scores.length === 10 ? expected : one.target) : Boolean(asks) && after === of(one.digits.indexOf(asks));
     }
     postMessage({ done: i + 1, ...found });
   });

@@ -9,11 +9,12 @@
 //   y, x, side, angle, opacity, colour  of each digit: centre and size in pixels, radians, [0, 1], [r, g, b] in [0, 1]
 //   frame                               [r, g, b] or null
 //   disc_yx, disc_colour                [y, x] and [r, g, b], or null
+//   flags                               null, or of each flag the colours of its parts; colour is then that of its dot
 //
 //   const { draw, pictures, glyph, coverOf, on } = Drawing();
 //   draw(scene)                         Float32Array(3 · size · size) in [0, 1], channels first
 //   draw({ ...scene, crop }, 4)         at four times the size, for the reader, with a crop of that size
-//   coverOf(scene, "disc")              how much of each pixel the disc covers, or a digit: coverOf(scene, 1)
+//   coverOf(scene, "disc")              how much of each pixel the disc covers, or a digit or flag: coverOf(scene, 1)
 //   on(scene, "disc", 12)               1 at the places of a 12 × 12 grid of which it covers more than 15 %
 //   pictures(scene)                     what the networks see: {shape: [3, size, size], data}, for net.forward
 //
@@ -21,6 +22,9 @@
 
 function Drawing() {
 const FRAME_WIDTH = 3, DISC_DIAMETER = 11; // pixels, at scale 1
+const RIM = 7, DOT = 5; // diameters of a flag's white rim and dot
+// Of a flag of 1 to 4 parts each part's top, left, bottom and right, as shares of its side.
+const FLAG_PARTS = { 1: [[0, 0, 1, 1]], 2: [[0, 0, 1, 0.5], [0, 0.5, 1, 1]], 3: [[0, 0, 1, 0.5], [0, 0.5, 0.5, 1], [0.5, 0.5, 1, 1]], 4: [[0, 0, 0.5, 0.5], [0.5, 0, 1, 0.5], [0, 0.5, 0.5, 1], [0.5, 0.5, 1, 1]] };
 const GLYPH = 32; // digits are smoothed from 8 × 8 to this many pixels before they are drawn
 const MEAN = 0.45, STD = 0.27; // lab/training.py: of the photographs' grey levels, about
 
@@ -54,25 +58,31 @@ function cover(scene, k) {
   };
 }
 
-// How much of the pixel at (y, x), in pixels at scale 1, a digit or the disc covers.
+// How much of a pixel a circle or a rectangle covers; edges are one drawn pixel wide.
+const circle = ([y0, x0], diameter, scale) => (y, x) => clamp((diameter / 2 - Math.hypot(y - y0, x - x0)) * scale + 0.5);
+function rectangle(scene, k, [top, left, bottom, right], scale) {
+  const { y: { [k]: y0 }, x: { [k]: x0 }, side: { [k]: side } } = scene;
+  const within = (v, middle, low, high) => clamp((v - middle - side * (low - 0.5)) * scale + 0.5) * clamp((middle + side * (high - 0.5) - v) * scale + 0.5);
+  return (y, x) => within(y, y0, top, bottom) * within(x, x0, left, right);
+}
+
+// How much of the pixel at (y, x), in pixels at scale 1, a digit, a flag or the disc covers.
 function coverAt(scene, thing, scale = 1) {
-  if (thing === "disc") {
-    const [y0, x0] = scene.disc_yx;                                      // its edge is one drawn pixel wide
-    return (y, x) => clamp((DISC_DIAMETER / 2 - Math.hypot(y - y0, x - x0)) * scale + 0.5);
-  }
+  if (thing === "disc") return circle(scene.disc_yx, DISC_DIAMETER, scale);
+  if (scene.flags) return rectangle(scene, thing, FLAG_PARTS[1][0], scale);
   const digit = cover(scene, thing);
   return (y, x) => digit((2 * y) / scene.size - 1, (2 * x) / scene.size - 1);
 }
 
-// f(i, m) for each pixel near a thing: its number, and how much of it, m > 0, the thing covers.
+// f(i, m, y, x) for each pixel near a thing: its number, how much of it, m > 0, the thing covers, and where it lies.
 function whereCovered(scene, thing, scale, f) {
   const S = scene.size * scale, at = coverAt(scene, thing, scale);
   const [y0, x0] = thing === "disc" ? scene.disc_yx : [scene.y[thing], scene.x[thing]];
   const reach = thing === "disc" ? (DISC_DIAMETER + 1) / 2 : scene.side[thing] * Math.SQRT1_2 * (1 + 1 / GLYPH);
   const from = (v) => Math.max(0, Math.floor((v - reach) * scale)), to = (v) => Math.min(S, Math.ceil((v + reach) * scale));
   for (let y = from(y0); y < to(y0); y++) for (let x = from(x0); x < to(x0); x++) {
-    const m = at((y + 0.5) / scale, (x + 0.5) / scale);
-    if (m) f(y * S + x, m);
+    const [v, u] = [(y + 0.5) / scale, (x + 0.5) / scale], m = at(v, u);
+    if (m) f(y * S + x, m, v, u);
   }
 }
 
@@ -99,7 +109,8 @@ function draw(scene, scale = 1) {
     for (let i = c * n; i < c * n + n; i++) mean += scene.crop[i] / 255 / n;
     for (let i = c * n; i < c * n + n; i++) out[i] = (mean + scene.contrast * (scene.crop[i] / 255 - mean)) * scene.light;
   }
-  scene.glyphs.forEach((_, k) => whereCovered(scene, k, scale, (i, m) => paint(scene.colour[k], i, scene.opacity[k] * m)));
+  if (scene.flags) scene.flags.forEach((_, k) => drawFlag(scene, k, scale, paint));
+  else scene.glyphs.forEach((_, k) => whereCovered(scene, k, scale, (i, m) => paint(scene.colour[k], i, scene.opacity[k] * m)));
   if (scene.disc_yx) whereCovered(scene, "disc", scale, (i, m) => paint(scene.disc_colour, i, m));
   if (scene.frame) {
     const edge = (v) => v < FRAME_WIDTH * scale || v >= S - FRAME_WIDTH * scale;
@@ -107,6 +118,19 @@ function draw(scene, scale = 1) {
   }
   for (let i = 0; i < 3 * n; i++) out[i] = clamp(out[i]);
   return out;
+}
+
+// A flag's parts, its white rim, its dot. The parts' edges share the pixels between them.
+function drawFlag(scene, k, scale, paint) {
+  const parts = FLAG_PARTS[scene.flags[k].length].map((edges) => rectangle(scene, k, edges, scale));
+  const [rim, dot] = [RIM, DOT].map((diameter) => circle([scene.y[k], scene.x[k]], diameter, scale));
+  const opacity = scene.opacity[k];
+  whereCovered(scene, k, scale, (i, _, y, x) => {
+    const covers = parts.map((cover) => cover(y, x)), all = covers.reduce((a, b) => a + b, 0);
+    if (all) paint([0, 1, 2].map((c) => covers.reduce((sum, m, part) => sum + m * scene.flags[k][part][c], 0) / all), i, opacity * all);
+    paint([1, 1, 1], i, opacity * rim(y, x));
+    paint(scene.colour[k], i, opacity * dot(y, x));
+  });
 }
 
 function pictures(scene) {

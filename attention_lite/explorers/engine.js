@@ -285,7 +285,7 @@ const SegmentNet = {
 
 const NETWORKS = {
   "context-gating": ContextNet, "cued-search": SearchNet, "cued-segmentation": SegmentNet, "one-digit": SearchNet,
-  "one-digit-residual": ResidualNet, "any-size": ScaleNet,
+  "one-digit-residual": ResidualNet, "any-size": ScaleNet, "binding-2": SearchNet,
 };
 
 // ---- running one

@@ -3,14 +3,14 @@
 // The reader changes a cause (the scene, the weights of a block, the network); the network runs again, and each view draws
 // what came out. Every cause is a trait; all of them together are a state, which has a name, an address, or both.
 
-const DRAWN = ["scene", "frame", "disc", "places", "sides", "opacities", "inks", "ground"]; // traits that change the picture
-const CARRIED = ["frame", "disc", "sides", "opacities", "inks", "ground"]; // those of them that can be done to any other scene
+const DRAWN = ["scene", "frame", "disc", "places", "sides", "opacities", "inks", "ground", "company"]; // traits that change the picture
+const CARRIED = ["frame", "disc", "sides", "opacities", "inks", "ground", "company"]; // those of them that can be done to any other scene
 const FORCES = ["gates", "pulled", "map", "rows", "columns", "painted", "sums", "pulled_sums", "position", "channel_to_channel", "shares", "forbid", "forbid_head", "off", "kernel", "shuffled"]; // that change the network
 const CHOICE = ["model", "seed", "trained"]; // of a network
 const CAUSES = [...DRAWN, ...FORCES, "block", ...CHOICE];
 const LOOKS = ["query", "key", "head", "slot", "over"]; // what is looked at; they change no answer
 const STATE = [...CAUSES, ...LOOKS];
-const NOTHING = { frame: "", disc: "", sides: {}, opacities: {}, inks: {}, ground: null, gates: "own", pulled: {}, map: "own", rows: "own", columns: "own", painted: {}, sums: "own", pulled_sums: {}, position: "own", channel_to_channel: "own", shares: [], forbid: [], forbid_head: -1, off: [], kernel: [], shuffled: false };
+const NOTHING = { frame: "", disc: "", sides: {}, opacities: {}, inks: {}, ground: null, company: 0, gates: "own", pulled: {}, map: "own", rows: "own", columns: "own", painted: {}, sums: "own", pulled_sums: {}, position: "own", channel_to_channel: "own", shares: [], forbid: [], forbid_head: -1, off: [], kernel: [], shuffled: false };
 const CALM = 250; // ms without change after which a state is remembered
 
 class Live extends LiveWords {

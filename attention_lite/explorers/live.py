@@ -16,8 +16,8 @@ from attention_lite.explorers import arrays
 from attention_lite.explorers.base import Explorer, Switch, Whole, counted
 from attention_lite.explorers.packing import Packer
 
-CAUSES = ("scene", "frame", "disc", "drag", "size", "opacity", "ink", "ground", "gates", "gate", "map", "rows",
-          "columns", "paint", "sums", "sum", "position", "channel_to_channel", "block", "forbid", "off", "kernel",
+CAUSES = ("scene", "frame", "disc", "company", "drag", "size", "opacity", "ink", "ground", "gates", "gate", "map",
+          "rows", "columns", "paint", "sums", "sum", "position", "channel_to_channel", "block", "forbid", "off", "kernel",
           "shuffle", "seed", "training", "control")
 VIEWS = ("answer", "map", "seeds", "heads", "pair", "slots", "sums", "shares", "squeeze", "hidden", "gates",
          "strip", "count")
@@ -87,7 +87,8 @@ class LiveExplorer(Explorer):
     Arguments:
         stage: networks and scenes, from `attention_lite.lab.live.stage`.
         causes: what the reader can change, in the order in which it is offered. Of the scene: "scene", "frame" or
-            "disc" (their colour), "drag" (digits and disc), "size" and "opacity" of the one digit, "ink" (a digit that
+            "disc" (their colour), "company" (the right halves of the dotted flags, passed on), "drag" (digits and disc,
+            or flags), "size" and "opacity" of the one digit, "ink" (a digit that
             the reader draws or chooses, for the one that is asked for), "ground" (a photograph of their own). Of the
             block: "gates" of channels, the "map" of places, the gates of "rows" and "columns", the weights between
             places, "position", or between channels, "channel_to_channel" (exchanged whole),
@@ -109,8 +110,8 @@ class LiveExplorer(Explorer):
         start: traits at the start.
 
     Each cause is a trait, synchronised both ways, and all of them are a state: `scene` a number; `frame`, `disc` a
-    name of the palette, "" for their own colour; `places` {number of a digit, or "disc": [y, x]}; `sides` and
-    `opacities` {number of a digit: value}; `inks` {number of a digit: its 8 × 8 grey levels 0 … 16 as letters a … q};
+    name of the palette, "" for their own colour; `company` by how many flags the right halves are passed on;
+    `places` {number of a digit, or "disc": [y, x]}; `sides` and `opacities` {number of a digit: value}; `inks` {number of a digit: its 8 × 8 grey levels 0 … 16 as letters a … q};
     `ground` uint8 (3, S, S), the reader's own photograph, empty for none, which alone stands in no address; `gates`,
     `map`, `rows`, `columns`, `sums`, `position`, `channel_to_channel` "own", "half", "open", "even", "mean",
     "frame:red" or "disc:red" (those that a red one would give), "scene:1" (of that scene), "start" (of this scene as it
@@ -125,8 +126,8 @@ class LiveExplorer(Explorer):
     Raises ValueError, naming the argument, on anything that does not fit the above.
     """
 
-    SHARED = ("scene", "frame", "disc", "places", "sides", "opacities", "inks", "gates", "pulled", "map", "rows",
-              "columns", "painted", "sums", "pulled_sums", "position", "channel_to_channel", "shares", "forbid",
+    SHARED = ("scene", "frame", "disc", "company", "places", "sides", "opacities", "inks", "gates", "pulled", "map",
+              "rows", "columns", "painted", "sums", "pulled_sums", "position", "channel_to_channel", "shares", "forbid",
               "forbid_head", "off", "kernel", "shuffled", "block", "model", "seed", "trained", "query", "key",
               "head", "slot", "over")
 
@@ -134,6 +135,7 @@ class LiveExplorer(Explorer):
     scene = Whole(0).tag(sync=True)
     frame = traitlets.Unicode("").tag(sync=True)
     disc = traitlets.Unicode("").tag(sync=True)
+    company = Whole(0).tag(sync=True)
     places = traitlets.Dict().tag(sync=True)
     sides = traitlets.Dict().tag(sync=True)
     opacities = traitlets.Dict().tag(sync=True)
@@ -255,6 +257,12 @@ class LiveExplorer(Explorer):
     def _has_disc(self) -> bool:
         return self._stage.scenes[0]["disc_yx"] is not None
 
+    def _has_flags(self) -> bool:
+        return self._stage.scenes[0]["flags"] is not None
+
+    def _has_halves(self) -> bool:
+        return self._has_flags() and len(self._stage.scenes[0]["flags"][0]) == 2
+
     def _has_frame(self) -> bool:
         return self._stage.scenes[0]["frame"] is not None
 
@@ -266,6 +274,7 @@ class LiveExplorer(Explorer):
         needs = {
             "frame": (self._has_frame(), "scenes with a frame"),
             "disc": (self._has_disc(), "scenes with a disc"),
+            "company": (self._has_halves(), "flags of two parts"), "ink": (not self._has_flags(), "scenes of digits"),
             "size": (one, "scenes of one digit"), "opacity": (one, "scenes of one digit"),
             **dict.fromkeys(("seed", "seeds"), (len(self._seeds) > 1, "two seeds or more")),
             "training": (len({n["trained"] for n in stage.networks}) > 1, "networks before training"),
@@ -294,6 +303,8 @@ class LiveExplorer(Explorer):
             return arrays.index(name, value, len(stage.scenes))
         if name in ("frame", "disc"):
             return arrays.choice(name, value, ["", *(stage.palette if self._lacks(name) is None else [])])
+        if name == "company":
+            return arrays.index(name, value, digits // 2 if self._has_halves() else 1)
         if name in EXCHANGED:
             return arrays.choice(name, value, list(self._choices(name)))
         if name == "model":

@@ -1,5 +1,7 @@
 // ---------------------------------------------------------------- places that ask: queries, keys, and what they weigh
 
+const TWIN = 0.5; // twins differ by less than that, over all parts and channels; flags with another hue by far more
+
 class LiveAsking extends ChannelExplorer {
   // The block of a run that is looked at, of those that hold such a map or step: the one that is forced, else the last.
   blockWith(run, kind, ...names) {
@@ -87,8 +89,30 @@ class LiveAsking extends ChannelExplorer {
     const counts = new Uint8Array(weights.length);
     keys.forEach((key) => counts[key]++);
     const share = (thing) => this.drawing.on(this.drawn, thing, this.side).reduce((sum, on, i) => sum + (on * weights[keys[i]]) / counts[keys[i]], 0);
+    if (scene.flags) return this.sharesOnFlags(share);
     const digits = scene.digits.map((colour, k) => `${share(k).toFixed(2)} on the ${colour} digit`);
     const disc = scene.disc_yx ? [`${share("disc").toFixed(2)} of the weight${block.steps.softmax ? ", before the norm," : ""} lies on the disc`] : [];
     return [...disc, ...digits].join(", ");
+  }
+
+  // The same of flags: on the one that asks, on its twin, on the others. A twin is alike in all parts.
+  sharesOnFlags(share) {
+    const { flags } = this.drawn;
+    const [one, twin, rest] = [this.askingFlag(), this.twinOf(this.askingFlag()), "of the weight"];
+    const on = (which) => range(flags.length).filter(which).reduce((sum, k) => sum + share(k), 0).toFixed(2);
+    if (one < 0) return `${on(() => true)} ${rest} lies on the flags`;
+    const other = (k) => k !== one && k !== twin;
+    return `${on((k) => k === one)} ${rest} lies on its own flag, ${twin < 0 ? "which has no twin" : `${on((k) => k === twin)} on its twin`}, ${on(other)} on the ${twin < 0 ? "five" : "four"} others`;
+  }
+
+  // The flag on which the asking place lies; -1: none.
+  askingFlag() {
+    return this.drawn.flags.findIndex((_, k) => this.drawing.on(this.drawn, k, this.side)[this.query()]);
+  }
+
+  twinOf(one) {
+    const { flags } = this.drawn;
+    const dotted = (k) => k < flags.length / 2;
+    return flags.findIndex((other, k) => one >= 0 && dotted(k) !== dotted(one) && this.causes.unlike(other, flags[one]) < TWIN);
   }
 }

@@ -6,6 +6,7 @@ const CONTROLS = {
   scene: (live) => live.chooser("Picture", "scene", live.spec.names.map((label, value) => ({ label, value, file: value }))),
   frame: (live) => colourChooser(live, "Frame", "frame"),
   disc: (live) => colourChooser(live, "Disc", "disc"),
+  company: (live) => live.chooser("Right halves of the dotted flags", "company", ["their own", "passed on", "passed on twice"].map((label, value) => ({ value, label }))),
   size: (live) => digitSlider(live, "Size of the digit", "sides", "side", live.spec.sides, (v) => `${v.toFixed(0)} pixels`, 1),
   opacity: (live) => digitSlider(live, "Opacity of the digit", "opacities", "opacity", [0, 1], (v) => v.toFixed(2), 0.02),
   gates: (live) => exchange(live, "Gates in place", "gates"),

@@ -9,6 +9,7 @@ const GRIP = 3; // pixels of the network's picture around a thing that still tak
 const SHAKE = 0.5; // of them that a press may move and be none the less a press
 const FRAME_WIDTH = 3;
 const DISC_DIAMETER = 11;
+const [RIM, DOT] = [7, 5]; // diameters
 const [GREY, PALE] = [0.65, 0.5]; // how much colour a place loses where a map is zero, and how much white lies over it then
 
 class LivePicture extends LiveAsking {
@@ -20,7 +21,8 @@ class LivePicture extends LiveAsking {
   makeScene() {
     const [drags, asks] = [this.spec.causes.includes("drag"), this.spec.asks];
     const acts = drags || asks;
-    const does = [asks && "Press a place, or move the square with the arrow keys", drags && "Drag a digit", drags && `By keys: space chooses a thing${asks ? " or the square" : ""}, arrow keys move it, Escape puts it back`];
+    const thing = this.scene().flags ? "flag" : "digit";
+    const does = [asks && "Press a place, or move the square with the arrow keys", drags && `Drag a ${thing}`, drags && `By keys: space chooses a thing${asks ? " or the square" : ""}, arrow keys move it, Escape puts it back`];
     const hint = does.filter(Boolean).join(". ") || "The picture";
     this.aspect = 1;
     this.stage = element("canvas", { class: "ax-stage", tabindex: acts ? 0 : false, role: acts ? "application" : "img", "aria-roledescription": acts ? "picture" : false, "aria-describedby": this.status.id, style: "aspect-ratio:1" });
@@ -152,6 +154,7 @@ class LivePicture extends LiveAsking {
     const context = this.stageContext;
     const { y, x, side, angle, opacity, colour, disc_yx: disc, disc_colour: discColour, frame } = this.drawn;
     context.imageSmoothingEnabled = true;
+    if (this.drawn.flags) return y.forEach((_, k) => this.paintFlag(k, unit));
     y.forEach((_, k) => {
       context.save();
       context.globalAlpha = opacity[k];
@@ -171,6 +174,26 @@ class LivePicture extends LiveAsking {
       context.lineWidth = FRAME_WIDTH * unit;
       context.strokeRect((FRAME_WIDTH / 2) * unit, (FRAME_WIDTH / 2) * unit, width - FRAME_WIDTH * unit, width - FRAME_WIDTH * unit);
     }
+  }
+
+  paintFlag(k, unit) {
+    const context = this.stageContext;
+    const { y, x, side, opacity, colour, flags } = this.drawn;
+    const half = (side[k] * unit) / 2;
+    context.save();
+    context.globalAlpha = opacity[k];
+    context.translate(x[k] * unit, y[k] * unit);
+    flags[k].forEach((part, i) => {
+      context.fillStyle = this.css(part);
+      context.fillRect(i ? 0 : -half, -half, i || flags[k].length === 1 ? half : 2 * half, 2 * half);
+    });
+    for (const [width, fill] of [[RIM, [1, 1, 1]], [DOT, colour[k]]]) {
+      context.fillStyle = this.css(fill);
+      context.beginPath();
+      context.arc(0, 0, (width / 2) * unit, 0, 7);
+      context.fill();
+    }
+    context.restore();
   }
 
   // A digit as a picture of its colour, as opaque as its ink.
@@ -198,8 +221,8 @@ class LivePicture extends LiveAsking {
     const white = (share) => PALE * (1 - share);
     const context = this.stageContext;
     context.imageSmoothingEnabled = false;
-    context.globalCompositeOperation = "saturation";
-    context.drawImage(this.veil("grey", 128, shares.map((share) => (GREY * (1 - PALE) * (1 - share)) / (1 - white(share)))), 0, 0, width, width);
+    context.globalCompositeOperation = "saturation"; // flags keep their colours, which are what is compared
+    if (!this.drawn.flags) context.drawImage(this.veil("grey", 128, shares.map((share) => (GREY * (1 - PALE) * (1 - share)) / (1 - white(share)))), 0, 0, width, width);
     context.globalCompositeOperation = "source-over";
     context.drawImage(this.veil("white", 255, shares.map(white)), 0, 0, width, width);
     if (side < this.spec.size) this.outline(side, width, (i) => shares[i] >= 0.5, 1);

@@ -29,6 +29,7 @@ class LiveWords extends LivePicture {
 
   askedDigit() {
     const scene = this.scene();
+    if (scene.flags) return this.drawn.target;
     if (scene.cue === null) return scene.target;
     return scene.digits.indexOf(this.get(scene.frame ? "frame" : "disc") || scene.cue);
   }
@@ -37,6 +38,7 @@ class LiveWords extends LivePicture {
     const scene = this.drawn;
     if (k < 0) return "no digit";
     const digit = this.answers.digitOf(scene, k, this.answer.length);
+    if (scene.flags) return `${this.answerNames()[k]}${digit < 0 ? ", a colour that no dot has" : ""}`;
     if (scene.digits.length === 1) return digit < 0 ? `${k}` : `${k}, which it is`;
     if (digit < 0 && scene.labels.includes(null)) return `${k}, which your drawing alone can be`;
     if (digit >= 0 && scene.labels[digit] === null) return `your drawing, the ${scene.digits[digit]} digit`;
@@ -49,12 +51,17 @@ class LiveWords extends LivePicture {
     const asker = scene.cue === null ? "It is" : `The ${scene.frame ? "frame" : "disc"} asks for`;
     const right = asked === best ? "right" : "wrong";
     const drawing = this.drawn.labels[this.askedDigit()] === null && scene.cue !== null;
-    const judged = drawing && !this.paints ? ` ${asker} your drawing.` : asked === undefined ? "" : scene.cue === null ? ` ${right === "right" ? "Right." : `Wrong: it is a ${asked}.`}` : ` ${asker} ${right === "right" ? "it" : this.named(asked)}: ${right}.`;
+    const judged = scene.flags ? ` The flag with a twin has a ${this.named(asked)} dot: ${right}.` : drawing && !this.paints ? ` ${asker} your drawing.` : asked === undefined ? "" : scene.cue === null ? ` ${right === "right" ? "Right." : `Wrong: it is a ${asked}.`}` : ` ${asker} ${right === "right" ? "it" : this.named(asked)}: ${right}.`;
     const measure = this.paints ? "overlap" : "probability";
     const own = this.answers.best(this.ownAnswer);
     const without = !this.isForced() ? "" : own === best ? "With nothing forced it answers the same. " : `With nothing forced it answers ${this.named(own)}. `;
     const name = scene.digits.length === 1 ? String(best) : this.named(best);
-    this.read(`The network ${this.paints ? "paints" : "reads"} ${name}`, `(${measure} ${number(Math.max(...this.answer), 2)}).${judged}`, `${without}${this.views.map((view) => view.words?.() ?? "").filter(Boolean).join(" ")}`);
+    this.read(`The network ${this.verb()} ${name}`, `(${measure} ${number(Math.max(...this.answer), 2)}).${judged}`, `${without}${this.views.map((view) => view.words?.() ?? "").filter(Boolean).join(" ")}`);
+  }
+
+  verb() {
+    if (this.scene().flags) return "names";
+    return this.paints ? "paints" : "reads";
   }
 
   channelWords(channel) {
@@ -64,10 +71,11 @@ class LiveWords extends LivePicture {
   }
 
   countWords({ n, changed, before, after, asked }, state) {
-    const verb = this.paints ? "paints" : "reads";
+    const verb = this.verb();
     if (this.ownInk()) return `Over the ${n} stored scenes${this.photograph.pixels() ? ", on your photograph" : ""}, this digit in the place of the one that is asked for: the network ${verb} it${this.paints ? "" : ` as ${this.expected()}`} in ${percent(asked, n)}.`;
     const nothing = FORCES.every((trait) => same(state[trait], NOTHING[trait])) && CARRIED.every((trait) => same(state[trait], NOTHING[trait]));
     if (nothing) return `With nothing forced the network ${verb} ${percent(before, n)} right.`;
+    if (state.company) return `Over the ${n} stored scenes, their right halves passed on too: the network names the dot whose flag has the twin now in ${percent(asked, n)}, the dot whose flag had it in ${percent(after, n)}. As they were it is right in ${percent(before, n)}.`;
     const asks = state.frame || state.disc || (state.gates.match(/^frame:(.*)/) ?? [])[1];
     const which = !asks ? "" : this.scene().frame ? ` whose frame does not ask for ${asks} already` : ` that have a ${asks} digit and ask for another`;
     const cue = asks ? ` It ${verb} the ${asks} digit in ${percent(asked, n)}.` : "";
@@ -78,11 +86,12 @@ class LiveWords extends LivePicture {
     return {
       caption: `The last ${this.remembered.length} states`,
       head: ["state", "answer", this.paints ? "overlap" : "probability", ...this.answerNames()],
-      body: this.remembered.map(({ words, answer }) => [words, this.answerNames()[this.answers.best(answer)] ?? "none", number(Math.max(...answer), 2), ...answer.map((p) => p.toFixed(2))]),
+      body: this.remembered.map(({ words, answer }) => [words, this.answerNames()[this.answers.best(answer)] ?? "none", number(Math.max(...answer), 2), ...this.answerNames().map((_, k) => answer[k].toFixed(2))]),
     };
   }
 
   answerNames() {
+    if (this.scene().flags) return Object.keys(this.spec.palette); // the last of the ten scores stand for nothing
     return this.paints ? this.scene().digits.map((colour, k) => `${colour} ${this.drawn.labels[k] ?? "drawing"}`) : range(10).map(String);
   }
 }

@@ -28,12 +28,12 @@ class AnswerView {
     const { live } = this;
     const [now, own] = [live.answer, live.ownAnswer];
     const names = live.paints ? live.drawn.labels.map((label) => String(label ?? "yours")) : live.answerNames();
-    if (this.bars.length !== now.length) {
-      this.bars = now.map(() => this.makeBar());
+    if (this.bars.length !== names.length) {
+      this.bars = names.map(() => this.makeBar());
       this.box.replaceChildren(...this.bars.map(({ node }) => node));
     }
     const best = live.answers.best(now);
-    const what = live.paints ? "overlap of the paint with each digit" : "probability of each digit";
+    const what = live.paints ? "overlap of the paint with each digit" : `probability of each ${live.scene().flags ? "colour" : "digit"}`;
     say(this.title, live.isForced() ? "Answer (line: with nothing forced)" : `Answer: ${what}`);
     this.bars.forEach(({ node, fill, line, name }, k) => {
       say(name, names[k]);
@@ -83,20 +83,21 @@ class StripView {
 
   settle() {
     const { live } = this;
-    const n = live.answer.length;
+    const names = live.answerNames();
+    const n = names.length;
     const row = (10 * STRIP.row) / n;
-    say(this.title, `The last ${REMEMBERED} states, left to right: ${live.paints ? "overlap with each digit" : "probability of the digits 0 to 9"}`);
+    say(this.title, `The last ${REMEMBERED} states, left to right: ${live.paints ? "overlap with each digit" : live.scene().flags ? "probability of each colour, by its first letter" : "probability of the digits 0 to 9"}`);
     const [width] = live.sizeCanvas(this.chart);
     const context = this.chart.getContext("2d");
     context.clearRect(0, 0, width, 10 * STRIP.row + 6);
     context.font = "9px system-ui, sans-serif";
     context.textAlign = "right";
     context.fillStyle = live.ink.muted;
-    range(n).forEach((k) => context.fillText(String(live.paints ? live.drawn.labels[k] ?? "?" : k), STRIP.left - 5, (k + 0.5) * row + 3.5));
+    range(n).forEach((k) => context.fillText(String(live.paints ? live.drawn.labels[k] ?? "?" : names[k][0]), STRIP.left - 5, (k + 0.5) * row + 3.5));
     const step = (width - STRIP.left) / REMEMBERED;
     live.remembered.forEach(({ answer, colours }, i) => {
       const best = live.answers.best(answer);
-      answer.forEach((p, k) => {
+      answer.slice(0, n).forEach((p, k) => {
         context.globalAlpha = 0.06 + 0.94 * p;
         context.fillStyle = INKS[colours[k]] ?? live.ink.muted;
         context.fillRect(STRIP.left + i * step, k * row, step - 1, row - 1);

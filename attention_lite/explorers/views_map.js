@@ -101,7 +101,7 @@ class MapView {
   words() {
     const { live } = this;
     const values = gatesOfPlaces(live)?.values;
-    if (!values) return "";
+    if (!values || live.scene().flags) return "";
     const on = live.drawing.on(live.drawn, "0", Math.sqrt(values.length));
     const mean = (inside) => {
       const kept = values.filter((_, i) => Boolean(on[i]) === inside);

@@ -15,7 +15,7 @@ from attention_lite.block import AttentionBlock
 from attention_lite.lab import photographs, scoring
 from attention_lite.lab.checkpoints import load_checkpoint, round_to_half
 from attention_lite.lab.page_weights import pack
-from attention_lite.lab.recipes import RECIPES, check_run
+from attention_lite.lab.recipes import check_run, recipe_of
 from attention_lite.lab.scenes import (
     READER_GAMMA,
     READER_SCALE,
@@ -27,14 +27,15 @@ from attention_lite.lab.scenes import (
     for_readers,
     levels,
 )
-from attention_lite.lab.tasks import PRIMARIES, PRIMARY_HUES, SIX_HUES, TASKS, rgb
+from attention_lite.lab.tasks import BLACK, PRIMARIES, PRIMARY_HUES, SIX_HUES, TASKS, rgb
 from attention_lite.lab.training import pictures, untrained
 from attention_lite.networks import SegmentNet
 
 # Maps that a mean may replace.
 GATES = {"channel", "spatial", "rows", "columns", "channel_logits", "spatial_logits", "kernel", "split"}
 SIX = ("red", "yellow", "green", "cyan", "blue", "magenta")
-FIELDS = ("light", "contrast", "y", "x", "side", "angle", "opacity", "colour", "frame", "disc_yx", "disc_colour")
+FIELDS = ("light", "contrast", "y", "x", "side", "angle", "opacity", "colour", "frame", "disc_yx", "disc_colour",
+          "flags")
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def stage(task: str, model: str, *, seeds: Sequence[int] = (0,), controls: Seque
         raise ValueError("seeds must hold one seed at least, got none")
     for name in (model, *controls):
         seeds = [check_run(task, name, seed) for seed in seeds]
-    kind = RECIPES[task].task
+    kind = recipe_of(task).task
     counted = TASKS[kind.name]("test").sample(200, seed=2) if counted is None else counted
     scenes = _chosen(load_checkpoint(task, model, seeds[0])[0], counted) if scenes is None else scenes
     for name, given in (("scenes", scenes), ("counted", counted)):
@@ -183,10 +184,10 @@ def _described(scenes: Scenes, palette: dict[str, list[float]]) -> list[dict[str
         cue = scenes.frame if scenes.frame is not None else scenes.disc_colour
         found.append({
             "size": scenes.size,
-            "levels": [_letters(levels(scenes.split)[g]) for g in scenes.glyph[i]],
+            "levels": [_letters(levels(scenes.split)[g]) for g in scenes.glyph[i]] if scenes.flags is None else [],
             **{name: None if value is None else value[i].tolist() for name, value in values.items()},
             "labels": scenes.label[i].tolist(), "target": int(scenes.target[i]),
-            "digits": [_nearest(c, palette) for c in scenes.colour[i]],
+            "digits": _names(scenes, i, palette),
             "cue": None if cue is None else _nearest(cue[i], palette)})
     return found
 
@@ -206,9 +207,19 @@ def _bytes(pictures: Tensor) -> np.ndarray:
     return (pictures * 255).round().byte().numpy()
 
 
+def _names(scenes: Scenes, i: int, palette: dict[str, list[float]]) -> list[str]:
+    """The colour of each digit, or of each flag's dot."""
+    if scenes.flags is not None:
+        return ["black" if label == BLACK else SIX[label] for label in scenes.label[i].tolist()]
+    return [_nearest(c, palette) for c in scenes.colour[i]]
+
+
 def _alt(scenes: Scenes, i: int, palette: dict[str, list[float]]) -> str:
-    digits = ", ".join(f"a {_nearest(c, palette)} {label}" for c, label in
-                       zip(scenes.colour[i], scenes.label[i].tolist(), strict=True))
+    names = _names(scenes, i, palette)
+    if scenes.flags is not None:
+        return (f"Flags on a photograph ({scenes.photographs[i]}): with dots of {', '.join(names)}; the one with the "
+                f"{names[scenes.target[i]]} dot has a twin among the black ones")
+    digits = ", ".join(f"a {name} {label}" for name, label in zip(names, scenes.label[i].tolist(), strict=True))
     cue = ""
     if scenes.frame is not None:
         cue = f"; around it a {_nearest(scenes.frame[i], palette)} frame"

@@ -6,8 +6,23 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from attention_lite import checks
-from attention_lite.lab.tasks import BINDINGS, AnySize, ContextGating, CuedSearch, CuedSegmentation, OneDigit, Task
-from attention_lite.networks import context_net, residual_net, scale_net, search_net, segment_net, wide_search_net
+from attention_lite.lab.tasks import (
+    BINDINGS,
+    AnySize,
+    ContextGating,
+    CuedSearch,
+    CuedSegmentation,
+    OneDigit,
+    Task,
+)
+from attention_lite.networks import (
+    context_net,
+    residual_net,
+    scale_net,
+    search_net,
+    segment_net,
+    wide_search_net,
+)
 from attention_lite.networks.ablations import context_ablation, search_ablation, segment_ablation
 
 # The ten mechanisms and their two controls: what the closing chapter trains, in the slot of one network a task.
@@ -26,7 +41,7 @@ class Recipe:
         `hidden` and are all shown from `shown` on.
     full_contrast: the photographs' contrast rises from 0 to 1 until this fraction of the training; 0: it is whole at
         once.
-    five_seeds: the models whose five seeds the book ships and reports, all of them; the others have the three of
+    five_seeds: the models whose five seeds the book ships and reports, all of them; the others have those of
         `seeds`.
     """
 
@@ -44,7 +59,7 @@ class Recipe:
     warm_up: float = 0.2
     batch: int = 64
     weight_decay: float = 1e-3
-    seeds = THREE_SEEDS
+    seeds: tuple[int, ...] = THREE_SEEDS
 
     def seeds_of(self, model: str) -> tuple[int, ...]:
         """The seeds of `model` that the book ships."""
@@ -109,11 +124,11 @@ ABLATIONS: dict[str, Recipe] = {
 GATES = ("se", "eca", "cbam", "bam")
 BINDING: dict[str, Recipe] = {
     task.name: Recipe(task, search_net, COMPARED, steps=1500, lr=1.5e-3, warm_up=0.15, hidden=0.15, shown=0.4,
-                      full_contrast=0.25, five_seeds=COMPARED if task.parts == 2 else ())
+                      full_contrast=0.25, seeds=THREE_SEEDS if task.parts == 2 else (0,))
     for task in BINDINGS}
-BINDING["binding-2-longer"] = replace(BINDING["binding-2"], models=GATES, steps=3000, five_seeds=())
+BINDING["binding-2-longer"] = replace(BINDING["binding-2"], models=GATES, steps=3000, seeds=(0,))
 BINDING["binding-2-wide"] = replace(BINDING["binding-2"], models=(*GATES, "self-attention"), build=wide_search_net,
-                                    five_seeds=())
+                                    seeds=(0,))
 SHOWN = (("binding-2", "self-attention", 0), ("binding-2", "bam", 0))
 
 

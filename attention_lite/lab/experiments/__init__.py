@@ -17,6 +17,7 @@ from tqdm import tqdm
 from attention_lite.lab import page_transformer, truth
 from attention_lite.lab.experiments import (
     ablations,
+    binding,
     coarse_keys,
     cues,
     deletion,
@@ -109,6 +110,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "other-starts": Experiment(ablations.STARTS, ablations.measure, None, own.SETTINGS),
     "other-mixes": Experiment(ablations.MIXES, ablations.measure, None, own.SETTINGS),
     "one-softmax": Experiment(ablations.ONE_SOFTMAX, ablations.measure, None, own.SETTINGS),
+    "binding": Experiment(binding.RUNS, binding.measure, None, own.SETTINGS),
     "gated-segmentation": Experiment(ablations.GATED, ablations.measure, None, own.SETTINGS),
 }
 

@@ -4,7 +4,7 @@
 """
 
 from attention_lite.lab import checkpoints
-from attention_lite.lab.recipes import ABLATIONS
+from attention_lite.lab.recipes import ABLATIONS, recipe_of
 from attention_lite.lab.runs import describe
 from attention_lite.lab.training import Training, run
 
@@ -24,8 +24,15 @@ ONE_SOFTMAX = runs("cued-search-ablations", "external-slots")
 GATED = runs("cued-segmentation-ablations", "gate")
 
 
+def trained(task: str, model: str, seed: int) -> Training:
+    """A training that is done; its network is in eval mode and as a checkpoint would hold it."""
+    training = Training(task, model, seed, recipe_of(task).steps)
+    run(training, f"{task} {model} seed {seed}", progress=False)
+    checkpoints.round_to_half(training.net.eval())
+    return training
+
+
 def measure(task: str, model: str, seed: int) -> dict:
     """One row: the training's record, as a checkpoint would hold it."""
-    training = Training(task, model, seed, ABLATIONS[task].steps)
-    run(training, f"{task} {model} seed {seed}", progress=False)
-    return describe(task, model, seed, checkpoints.round_to_half(training.net.eval()), training)
+    training = trained(task, model, seed)
+    return describe(task, model, seed, training.net, training)

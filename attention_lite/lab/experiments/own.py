@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from attention_lite.lab import checkpoints
-from attention_lite.lab.recipes import RECIPES
+from attention_lite.lab.recipes import RECIPES, recipe_of
 from attention_lite.lab.runs import SCENES, TEST_SEED, VALIDATION_SEED
 from attention_lite.lab.scenes import Scenes
 from attention_lite.lab.training import pictures
@@ -40,13 +40,13 @@ def recoloured(scenes: Scenes) -> Scenes:
 @cache
 def test_scenes(task: str) -> Scenes:
     """The scenes that every figure of a checkpoint is taken on."""
-    return RECIPES[task].task("test").sample(SCENES, TEST_SEED)
+    return recipe_of(task).task("test").sample(SCENES, TEST_SEED)
 
 
 @cache
 def validation_scenes(task: str) -> Scenes:
     """As many of the validation side: means that replace a picture's own weights are taken here."""
-    return RECIPES[task].task("validation").sample(SCENES, VALIDATION_SEED)
+    return recipe_of(task).task("validation").sample(SCENES, VALIDATION_SEED)
 
 
 def parts(scenes: Scenes) -> Iterator[tuple[Tensor, Scenes]]:
