@@ -74,6 +74,9 @@ EXPLORERS = {
     "psa": lambda: LiveExplorer(
         stage("any-size", "psa", seeds=(1,)), name="psa", block="blocks.1.middle.0",
         views=["answer", "shares", "strip", "count"], causes=["size", "opacity", "scene", "block", "drag"]),
+    "binding": lambda: LiveExplorer(
+        stage("binding-2", "self-attention", controls=("bam",)), name="binding", head=2, first=1, maps=["weights"],
+        views=["answer", "map", "heads", "strip", "count"], causes=["company", "scene", "control", "drag", "gates"]),
     "eca": lambda: LiveExplorer(
         stage("context-gating", "eca", seeds=(0, 1), controls=("eca-shuffled",)), name="eca",
         views=["answer", "squeeze", "gates", "strip", "count"],
@@ -312,6 +315,78 @@ def test_the_count_of_cued_search_is_torchs(page: Page, site: Path, palette: dic
         green = torch.tensor([scenes.label[i, names.index("green")] if "green" in names else -1
                               for i, names in enumerate(digits)])
         assert f"It reads the green digit in {int((after == green)[keep].sum())} of {n}" in words
+
+
+# Flags: pass the right halves on, ask for the twin -----------------------------------------------------------------
+
+
+def flags_net(model: str = "self-attention") -> nn.Module:
+    return load_checkpoint("binding-2", model, 0)[0]
+
+
+def passed_on(scenes: Scenes, by: int) -> Scenes:
+    """Each dotted flag has the right half of the one `by` further on; what has a twin now is asked for."""
+    flags = scenes.flags.clone()
+    flags[:, :3, 1] = scenes.flags[:, :3, 1].roll(-by, 1)
+    gap = (flags[:, :3, None] - flags[:, None, 3:]).abs().sum((-1, -2)).amin(2)
+    assert (gap.sort(1).values[:, 0] < 0.5).all()               # just one has a twin
+    assert (gap.sort(1).values[:, 1] > 0.5).all()
+    return scenes.replace(flags=flags, target=gap.argmin(1))
+
+
+SIX = ("red", "yellow", "green", "cyan", "blue", "magenta")
+
+
+@pytest.mark.parametrize("model", ["self-attention", "bam"])
+def test_right_halves_passed_on_by_keys_move_the_twin(page: Page, watch: Watch, site: Path, model: str) -> None:
+    root, scene = open_page(page, site, "binding", {"model": model}), first_of("binding-2")
+    close(answer(page), ask(flags_net(model), scene)[0, :6])
+    for by, words in ((1, "passed on"), (2, "passed on twice")):
+        root.get_by_role("radio", name=words, exact=True).check()
+        now = passed_on(scene, by)
+        close(answer(page), ask(flags_net(model), now)[0, :6])
+        assert now.target != scene.target
+        expect(root.get_by_role("status")).to_contain_text(f"The flag with a twin has a {SIX[now.answer]} dot")
+    root.get_by_role("button", name="start again").click()
+    expect(root.get_by_role("status")).to_contain_text(f"The flag with a twin has a {SIX[scene.answer]} dot")
+    assert not watch.errors
+    assert not watch.foreign
+
+
+@torch.no_grad()
+def test_the_weight_on_the_twin_is_torchs(page: Page, site: Path) -> None:
+    """Asked from the flag with the twin, and from a black one without: the words, and what they count."""
+    root, scene = open_page(page, site, "binding"), first_of("binding-2")
+    net = flags_net()
+    with record_attention(net) as maps:
+        net(pictures(scene))
+    on = scoring.on_grid(masks(scene)[0], (12, 12)).flatten(1).float()
+    for asking in (int(scene.target), 4):
+        y, x = scene.y[0, asking].item(), scene.x[0, asking].item()
+        box = root.locator(".ax-stage").bounding_box()
+        page.mouse.click(box["x"] + x / 48 * box["width"], box["y"] + y / 48 * box["height"])
+        share = on @ maps["block.block"]["position"][0, 2, int(y / 4) * 12 + int(x / 4)]
+        words = f"{share[asking]:.2f} of the weight lies on its own flag, "
+        if asking == 4:
+            words += f"which has no twin, {share.sum() - share[4]:.2f} on the five others"
+        else:
+            words += f"{share[3]:.2f} on its twin, {share.sum() - share[3] - share[asking]:.2f} on the four others"
+        expect(root.get_by_role("status")).to_contain_text(words)
+
+
+@pytest.mark.thorough
+def test_the_count_of_flags_is_torchs(page: Page, site: Path) -> None:
+    scenes = scenes_of("binding-2")
+    root = open_page(page, site, "binding", {"company": "1"})
+    root.get_by_role("button", name="count over 200 scenes").click()
+    page.wait_for_function("document.querySelector('.ax-count').textContent", timeout=90_000)
+    now = passed_on(scenes, 1)
+    own, after = (ask(flags_net(), some).argmax(1) for some in (scenes, now))
+    words = root.locator(".ax-count").inner_text()
+    for said, count in (("has the twin now in", (after == now.answer).sum()),
+                        ("whose flag had it in", (after == scenes.answer).sum()),
+                        ("is right in", (own == scenes.answer).sum())):
+        assert f"{said} {int(count)} of 200 (" in words
 
 
 # The picture as readers see it -----------------------------------------------------------------------------------

@@ -17,8 +17,8 @@ from attention_lite.explorers.base import Explorer, Switch, Whole, counted
 from attention_lite.explorers.packing import Packer
 
 CAUSES = ("scene", "frame", "disc", "company", "drag", "size", "opacity", "ink", "ground", "gates", "gate", "map",
-          "rows", "columns", "paint", "sums", "sum", "position", "channel_to_channel", "block", "forbid", "off", "kernel",
-          "shuffle", "seed", "training", "control")
+          "rows", "columns", "paint", "sums", "sum", "position", "channel_to_channel", "block", "forbid", "off",
+          "kernel", "shuffle", "seed", "training", "control")
 VIEWS = ("answer", "map", "seeds", "heads", "pair", "slots", "sums", "shares", "squeeze", "hidden", "gates",
          "strip", "count")
 OVER = ("weights", "before", "context", "slot", "gates", "paint")      # maps that can lie over the picture
@@ -111,17 +111,18 @@ class LiveExplorer(Explorer):
 
     Each cause is a trait, synchronised both ways, and all of them are a state: `scene` a number; `frame`, `disc` a
     name of the palette, "" for their own colour; `company` by how many flags the right halves are passed on;
-    `places` {number of a digit, or "disc": [y, x]}; `sides` and `opacities` {number of a digit: value}; `inks` {number of a digit: its 8 × 8 grey levels 0 … 16 as letters a … q};
-    `ground` uint8 (3, S, S), the reader's own photograph, empty for none, which alone stands in no address; `gates`,
-    `map`, `rows`, `columns`, `sums`, `position`, `channel_to_channel` "own", "half", "open", "even", "mean",
-    "frame:red" or "disc:red" (those that a red one would give), "scene:1" (of that scene), "start" (of this scene as it
-    was); `pulled` {number of a channel: its gate}, `painted` {number of a place: its gate}, `pulled_sums` {number of a
-    sum, head by head: its logarithm}; `shares` of the branches, which sum to one; `forbid` names or numbers
-    of places, to the head `forbid_head` alone, or to all, -1; `off` names of parts; `kernel` ECA's weights;
-    `shuffled`; `block` in which block the weights are forced, "" for all; `model`, `seed`, `trained`. What is
-    looked at: `query` and `key` (places, -1 for the digit that is asked for and the strongest key), `head`, `slot` (-1
-    for the strongest), `over` (the map over the picture), `channel`, `thing`. `answer` is read back: ten
-    probabilities, or the overlap of the paint with each digit.
+    `places` {number of a digit, or "disc": [y, x]}; `sides` and `opacities` {number of a digit: value}; `inks`
+    {number of a digit: its 8 × 8 grey levels 0 … 16 as letters a … q}; `ground` uint8 (3, S, S), the reader's own
+    photograph, empty for none, which alone stands in no address; `gates`, `map`, `rows`, `columns`, `sums`,
+    `position`, `channel_to_channel` "own", "half", "open", "even", "mean", "frame:red" or "disc:red" (those that a
+    red one would give), "scene:1" (of that scene), "start" (of this scene as it was); `pulled` {number of a channel:
+    its gate}, `painted` {number of a place: its gate}, `pulled_sums` {number of a sum, head by head: its logarithm};
+    `shares` of the branches, which sum to one; `forbid` names or numbers of places, to the head `forbid_head` alone,
+    or to all, -1; `off` names of parts; `kernel` ECA's weights; `shuffled`; `block` in which block the weights are
+    forced, "" for all; `model`, `seed`, `trained`. What is looked at: `query` and `key` (places, -1 for the digit
+    that is asked for and the strongest key), `head`, `slot` (-1 for the strongest), `over` (the map over the
+    picture), `channel`, `thing`. `answer` is read back: ten probabilities, or the overlap of the paint with each
+    digit.
 
     Raises ValueError, naming the argument, on anything that does not fit the above.
     """

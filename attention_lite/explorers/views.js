@@ -24,6 +24,11 @@ class AnswerView {
     return { node, fill, line, name };
   }
 
+  // On a phone a name of many letters is its first one.
+  tellName(node, name) {
+    if (node.textContent !== name) node.replaceChildren(name[0], element("span", { class: "ax-rest" }, name.slice(1)));
+  }
+
   write() {
     const { live } = this;
     const [now, own] = [live.answer, live.ownAnswer];
@@ -36,7 +41,8 @@ class AnswerView {
     const what = live.paints ? "overlap of the paint with each digit" : `probability of each ${live.scene().flags ? "colour" : "digit"}`;
     say(this.title, live.isForced() ? "Answer (line: with nothing forced)" : `Answer: ${what}`);
     this.bars.forEach(({ node, fill, line, name }, k) => {
-      say(name, names[k]);
+      if (live.scene().flags) this.tellName(name, names[k]);
+      else say(name, names[k]);
       fill.style.height = `${100 * now[k]}%`;
       fill.style.background = INKS[live.colourOf(k)] ?? "";
       line.style.bottom = `${100 * own[k]}%`;

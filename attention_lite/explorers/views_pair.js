@@ -21,6 +21,17 @@ class HeadsView {
       paintSmall(canvas, MAPS[over](live, h));
     });
   }
+
+  words() {
+    return this.live.spec.views.includes("pair") ? "" : whoAsks(this.live);
+  }
+}
+
+// Which place asks, and where its weight lies.
+function whoAsks(live) {
+  if (!live.pair()) return "";
+  const head = live.spec.heads > 1 ? `, head ${live.get("head")}` : "";
+  return `The place at ${live.where(live.query(), live.side)} asks${head}: ${live.sharesOn()}.`;
 }
 
 // One pair of places: its query times its key, number by number, is a score; the softmax makes weights of all
@@ -132,11 +143,7 @@ class PairView {
   }
 
   words() {
-    const { live } = this;
-    const pair = live.pair();
-    if (!pair) return "";
-    const head = live.spec.heads > 1 ? `, head ${live.get("head")}` : "";
-    return `The place at ${live.where(live.query(), live.side)} asks${head}: ${live.sharesOn()}.`;
+    return whoAsks(this.live);
   }
 }
 

@@ -1,0 +1,52 @@
+"""The closing chapter's figure of flags whose parts must be bound: from one part to four, where each block gives up."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attention_lite import figures
+from attention_lite.extras import extra
+from attention_lite.lab.comparison_figures import COLOURS, GROUPS, NAMES
+from attention_lite.lab.recipes import COMPARED
+from attention_lite.lab.runs import TEST_SEED
+from attention_lite.lab.scenes import for_readers
+from attention_lite.lab.tasks import BINDINGS
+
+with extra("book"):
+    import matplotlib.pyplot as plt
+    from matplotlib.axes import Axes
+
+COUNTED = {1: "one part", 2: "two parts", 3: "three", 4: "four"}
+# Other recipes of the task with two parts: their mark.
+OTHERS = {"binding-2-longer": ("D", "twice the steps"), "binding-2-wide": ("^", "twice the channels")}
+
+
+def reached(rows: Sequence[Mapping[str, Any]], task: str, model: str) -> list[float]:
+    """The accuracy on the test scenes of each training of `model`, by seed."""
+    return [row["test_accuracy"] for row in rows if (row["task"], row["model"]) == (task, model)]
+
+
+def curves(rows: Sequence[Mapping[str, Any]]) -> None:
+    """A column for each number of parts: a scene, and below it a line a block and a dot a training."""
+    figure, axes = plt.subplots(2, len(BINDINGS), figsize=(figures.WIDTH, 5.6), height_ratios=[1, 3.6])
+    for column, (side, (scene, ax)) in enumerate(zip(BINDINGS, axes.T, strict=True)):
+        shown = side("test").sample(200, seed=TEST_SEED)[:1]
+        figures.picture(scene, for_readers(shown)[0], COUNTED[side.parts])
+        _dots(ax, rows, side.name, "o")
+        ax.axvline(side.blind, color="0.6", lw=1, ls=":")
+        ax.set(xlim=(0.2, 1.06), xticks=(0.33, 1), ylim=(len(COMPARED) - 0.5, -0.5))
+        ax.set_xticklabels(["⅓", "1"])
+        ax.set_yticks(range(len(COMPARED)), [NAMES[model] for model in COMPARED] if column == 0 else [])
+    for task, (mark, label) in OTHERS.items():
+        _dots(axes[1, 1], rows, task, mark)
+        axes[1, 1].plot([], [], mark, color="0.4", mfc="none", ms=6, label=label)
+    axes[1, 1].plot([], [], "o", color="0.4", ms=5, label="a training")
+    figure.supxlabel("accuracy", fontsize="medium")
+    figure.legend(loc="outside lower center", ncols=3)
+
+
+def _dots(ax: Axes, rows: Sequence[Mapping[str, Any]], task: str, mark: str) -> None:
+    for y, model in enumerate(COMPARED):
+        values = reached(rows, task, model)
+        colour = COLOURS[GROUPS[model]]
+        filled = {"alpha": 0.6, "ms": 5} if mark == "o" else {"mfc": "none", "ms": 6}
+        ax.plot(values, [y] * len(values), mark, color=colour, **filled)
