@@ -118,17 +118,28 @@ ABLATIONS: dict[str, Recipe] = {
     "cued-segmentation-ablations": _ablation("cued-segmentation", segment_ablation, ("gate",)),
 }
 
-# Flags whose parts must be bound, for the ten mechanisms and their two controls. Fixed before the trainings began: the
-# steps and the rate of cued search. "longer" has twice the steps, "wide" twice the channels. Their networks are trained
-# a row each, and no checkpoint of them is shipped but those of `SHOWN`.
+# Flags whose parts must be bound: the ten mechanisms and their two controls at one part and at two; at three and four
+# those that learned two. Fixed before the trainings began: the steps and the rate of cued search. "longer" has twice
+# the steps and "wide" twice the channels, for the two gates that learned two parts in a trial of 3,000 steps. Each row
+# trains its network, and no checkpoint is shipped but those of `SHOWN`.
 GATES = ("se", "eca", "cbam", "bam")
+BINDERS, NEARLY = ("self-attention", "emsa"), ("eca", "bam")
+
+
+def _binding(parts: int, models: tuple[str, ...], seeds: tuple[int, ...] = (0,), **changes: object) -> Recipe:
+    recipe = Recipe(BINDINGS[parts - 1], search_net, models, steps=1500, lr=1.5e-3, warm_up=0.15, hidden=0.15,
+                    shown=0.4, full_contrast=0.25, seeds=seeds)
+    return replace(recipe, **changes)
+
+
 BINDING: dict[str, Recipe] = {
-    task.name: Recipe(task, search_net, COMPARED, steps=1500, lr=1.5e-3, warm_up=0.15, hidden=0.15, shown=0.4,
-                      full_contrast=0.25, seeds=THREE_SEEDS if task.parts == 2 else (0,))
-    for task in BINDINGS}
-BINDING["binding-2-longer"] = replace(BINDING["binding-2"], models=GATES, steps=3000, seeds=(0,))
-BINDING["binding-2-wide"] = replace(BINDING["binding-2"], models=(*GATES, "self-attention"), build=wide_search_net,
-                                    seeds=(0,))
+    "binding-1": _binding(1, COMPARED),
+    "binding-2": _binding(2, COMPARED, THREE_SEEDS),
+    "binding-3": _binding(3, BINDERS),
+    "binding-4": _binding(4, BINDERS),
+    "binding-2-longer": _binding(2, NEARLY, steps=3000),
+    "binding-2-wide": _binding(2, (*NEARLY, "self-attention"), build=wide_search_net),
+}
 SHOWN = (("binding-2", "self-attention", 0), ("binding-2", "bam", 0))
 
 
