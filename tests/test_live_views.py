@@ -801,7 +801,7 @@ def test_a_slots_weight_is_torchs(page: Page, site: Path) -> None:
     weights = maps["block.block"]["slot"][0, 2, query]
     root.get_by_role("radio", name="head 2").check()
     slot = int(weights.argmax())
-    words = f"head 2, reads {weights[slot]:.2} of what it takes from slot {slot}"
+    words = f"head 2, takes {weights[slot]:.2} of what it reads from slot {slot}"
     root.get_by_role("status").filter(has_text=words).wait_for()
 
 

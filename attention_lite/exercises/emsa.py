@@ -19,7 +19,7 @@ def _sides(side_of: Callable[[int, int], float]) -> Callable[[int, int, int], tu
 
 formula(
     "emsa-size", "H W s", [(12, 12, 2), (12, 8, 4), (56, 56, 8), (14, 13, 2), (7, 10, 4), (12, 9, 3), (11, 10, 3),
-                           (9, 5, 1), (31, 18, 5)],
+                           (31, 18, 5)],
     _sides(_shrunken), {
         "windows of s + 1 places; without padding the last ones have no room. Add s // 2 places at each end.":
             _sides(lambda side, s: (side - s - 1) // s + 1),

@@ -91,7 +91,7 @@ class LiveAsking extends ChannelExplorer {
     const share = (thing) => this.drawing.on(this.drawn, thing, this.side).reduce((sum, on, i) => sum + (on * weights[keys[i]]) / counts[keys[i]], 0);
     if (scene.flags) return this.sharesOnFlags(share);
     const digits = scene.digits.map((colour, k) => `${share(k).toFixed(2)} on the ${colour} digit`);
-    const disc = scene.disc_yx ? [`${share("disc").toFixed(2)} of the weight${block.steps.softmax ? ", before the norm," : ""} lies on the disc`] : [];
+    const disc = scene.disc_yx ? [`${share("disc").toFixed(2)} of the weight${this.pair()?.normed ? ", before the norm," : ""} lies on the disc`] : [];
     return [...disc, ...digits].join(", ");
   }
 

@@ -120,21 +120,23 @@ class PairView {
     const step = (width - AXIS) / n;
     const half = height / 2 - 4;
     const [low, high] = [Math.min(...scores), Math.max(...scores)];
-    const most = Math.max(1e-6, ...weights.map(Math.abs));
+    const most = Math.max(1e-6, ...weights);
+    const least = Math.min(0, ...weights); // of a normed map: bars below a line at zero
+    const zero = height - (half - 2) * (-least / (most - least));
     context.clearRect(0, 0, width, height);
     context.font = "11px system-ui, sans-serif";
     context.fillStyle = live.ink.text;
     context.fillText("score", 0, half / 2 + 4);
     context.fillText("weight", 0, half * 1.5 + 12);
     const wide = Math.max(1, step - (step > 4 ? 1 : 0));
-    const bar = (j, value, base) => context.fillRect(AXIS + j * step, base - value * (half - 2), wide, Math.max(1, value * (half - 2)));
+    const bar = (j, value, base) => context.fillRect(AXIS + j * step, base - Math.max(0, value) * (half - 2), wide, Math.max(1, Math.abs(value) * (half - 2)));
     for (let j = 0; j < n; j++) {
       context.fillStyle = j === key ? PULLED : forbidden.has(j) ? live.ink.line : live.ink.muted;
       bar(j, (scores[j] - low) / (high - low || 1), half);
     }
     for (let j = 0; j < n; j++) {
       context.fillStyle = j === key ? PULLED : weights[j] < 0 ? live.ink.before : live.ink.accent;
-      bar(j, Math.abs(weights[j]) / most, height);
+      bar(j, weights[j] / (most - least), zero);
     }
     context.fillStyle = live.ink.muted;
     context.textAlign = "right";
@@ -194,6 +196,6 @@ class SlotsView {
     const map = live.asking()?.maps.slot;
     if (!map) return "";
     const slot = live.slot(map.shape[2]);
-    return `The place at ${live.where(live.query(), live.side)}, head ${live.get("head")}, reads ${number(live.lineOf(map)[slot], 2)} of what it takes from slot ${slot}.`;
+    return `The place at ${live.where(live.query(), live.side)}, head ${live.get("head")}, takes ${number(live.lineOf(map)[slot], 2)} of what it reads from slot ${slot}.`;
   }
 }
