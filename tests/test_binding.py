@@ -5,7 +5,7 @@ import torch
 
 from attention_lite.lab import TASKS, Scenes, checkpoints, draw, masks, pictures, scoring, untrained
 from attention_lite.lab.experiments import binding, load
-from attention_lite.lab.recipes import BINDERS, BINDING, COMPARED, GATES, NEARLY, SHOWN, recipe_of
+from attention_lite.lab.recipes import BINDERS, BINDING, COMPARED, GATES, SHOWN, recipe_of
 from attention_lite.lab.tasks import BINDINGS, BLACK, SIX_HUES, Binding
 from attention_lite.networks import wide_search_net
 
@@ -101,8 +101,10 @@ def test_the_recipes_ask_all_mechanisms_at_equal_steps():
         recipe = BINDING[f"binding-{parts}"]
         assert recipe.task.parts == parts
         assert recipe.models == (COMPARED if parts < 3 else BINDERS)
-    assert len({(r.steps, r.lr, r.batch) for r in BINDING.values() if r.models != NEARLY}) == 1
-    assert BINDING["binding-2-longer"].steps == 2 * BINDING["binding-2"].steps
+    longer = {name for name, recipe in BINDING.items() if name.endswith("longer")}
+    assert len({(r.lr, r.batch) for r in BINDING.values()}) == 1
+    assert len({r.steps for name, r in BINDING.items() if name not in longer}) == 1
+    assert all(BINDING[name].steps == 2 * BINDING["binding-2"].steps for name in longer)
     for task, model, seed in SHOWN:
         assert {"task": task, "model": model, "seed": seed} in binding.RUNS
     assert wide_search_net("self-attention").block.norm.normalized_shape == (96,)

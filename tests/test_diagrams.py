@@ -228,16 +228,21 @@ CHAPTERS = {"00-weighted-average": "weighted average", "01-se": "SE", "02-eca": 
 
 
 @pytest.mark.parametrize(("chapter", "name"), CHAPTERS.items())
-def test_a_chapter_opens_with_its_drawing(chapter, name):
-    """After the title and the idea in a sentence or three, and before any other code or text that is seen."""
+def test_a_chapter_opens_with_its_experiment_and_then_its_drawing(chapter, name):
+    """The title and the idea in a sentence or three; what to do, and where; before the first heading the drawing."""
     cells = nbformat.read(ROOT / "book" / "chapters" / f"{chapter}.ipynb", as_version=4).cells
     title, idea = cells[0].source.split("\n\n")
     assert title.startswith("# ")
     assert 10 < len(idea.split()) < 60
-    seen = next(cell for cell in cells[1:] if not {"remove-cell", "hide-cell"} & set(cell.metadata.get("tags", [])))
-    assert seen.source.endswith(f'diagrams.draw("{name}")\nplt.show()')
-    assert seen.metadata["tags"] == ["remove-input"]
-    assert len(seen.metadata["mystnb"]["image"]["alt"].split()) > 15
+    words, explorer, task, drawing = [
+        cell for cell in cells[1:] if not {"remove-cell", "hide-cell"} & set(cell.metadata.get("tags", []))][:4]
+    assert "Explorer(" in explorer.source
+    for text in (words, task):
+        assert text.cell_type == "markdown"
+        assert "\n## " not in f"\n{text.source}"
+    assert drawing.source.endswith(f'diagrams.draw("{name}")\nplt.show()')
+    assert drawing.metadata["tags"] == ["remove-input"]
+    assert len(drawing.metadata["mystnb"]["image"]["alt"].split()) > 15
 
 
 def test_an_unknown_name_is_refused():

@@ -119,9 +119,9 @@ ABLATIONS: dict[str, Recipe] = {
 }
 
 # Flags whose parts must be bound: the ten mechanisms and their two controls at one part and at two; at three and four
-# those that learned two. Fixed before the trainings began: the steps and the rate of cued search. "longer" has twice
-# the steps and "wide" twice the channels, for the two gates that learned two parts in a trial of 3,000 steps. Each row
-# trains its network, and no checkpoint is shipped but those of `SHOWN`.
+# those that learned two. Fixed before the trainings began: the steps and the rate of cued search. "wide" has twice the
+# channels and "longer" twice the steps: for the two gates that learned two parts in a trial of 3,000 steps, and, at
+# three parts, for self-attention. Each row trains its network; checkpoints are shipped of `SHOWN` alone.
 GATES = ("se", "eca", "cbam", "bam")
 BINDERS, NEARLY = ("self-attention", "emsa"), ("eca", "bam")
 
@@ -135,9 +135,10 @@ def _binding(parts: int, models: tuple[str, ...], seeds: tuple[int, ...] = (0,),
 BINDING: dict[str, Recipe] = {
     "binding-1": _binding(1, COMPARED),
     "binding-2": _binding(2, COMPARED, THREE_SEEDS),
-    "binding-3": _binding(3, BINDERS),
+    "binding-3": _binding(3, BINDERS, THREE_SEEDS),
     "binding-4": _binding(4, BINDERS),
     "binding-2-longer": _binding(2, NEARLY, steps=3000),
+    "binding-3-longer": _binding(3, ("self-attention",), steps=3000),
     "binding-2-wide": _binding(2, (*NEARLY, "self-attention"), build=wide_search_net),
 }
 SHOWN = (("binding-2", "self-attention", 0), ("binding-2", "bam", 0))
