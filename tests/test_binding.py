@@ -1,9 +1,20 @@
 """Flags whose parts must be bound: what is drawn, what tells, and what the experiment measures of a trained network."""
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from attention_lite.lab import TASKS, Scenes, checkpoints, draw, masks, pictures, scoring, untrained
+from attention_lite.lab import (
+    TASKS,
+    Scenes,
+    binding_figures,
+    checkpoints,
+    draw,
+    masks,
+    pictures,
+    scoring,
+    untrained,
+)
 from attention_lite.lab.experiments import binding, load
 from attention_lite.lab.recipes import BINDERS, BINDING, COMPARED, GATES, SHOWN, recipe_of
 from attention_lite.lab.tasks import BINDINGS, BLACK, SIX_HUES, Binding
@@ -176,3 +187,50 @@ def test_every_row_took_the_steps_of_its_recipe():
         assert row["scenes"] == 2000
         assert ("exchanged" in row) == (row["model"] in GATES)
         assert ("heads" in row) == (row["model"] == "self-attention")
+
+
+# What the closing chapter says of it
+
+
+def reached(task: str, model: str) -> list[float]:
+    return binding_figures.reached(load()["binding"]["rows"], task, model)
+
+
+def test_the_chapters_sentences_hold_in_the_rows():
+    at_two = {model: reached("binding-2", model) for model in COMPARED}
+    assert [model for model, found in at_two.items() if min(found) > 0.9] == ["self-attention", "emsa"]
+    assert [model for model, found in at_two.items() if max(found) > 2 / 3] == ["sk", "self-attention", "emsa"]
+    assert sum(value > 2 / 3 for value in at_two["sk"]) == 1
+    assert max(value for model, found in at_two.items() if model not in ("sk", "self-attention", "emsa")
+               for value in found) < 0.4
+    at_one = {model: reached("binding-1", model) for model in COMPARED}
+    assert all(min(found) > 2 / 3 for model, found in at_one.items() if model != "none")
+    assert sorted(at_one, key=lambda model: min(at_one[model]))[:4] == ["none", "psa", "conv", "se"]
+    for rows in ("longer", "wide"):
+        assert max(reached(f"binding-2-{rows}", "eca") + reached(f"binding-2-{rows}", "bam")) < 0.4
+    for model in ("self-attention", "emsa"):
+        at_three = reached("binding-3", model)
+        assert min(at_three) < 2 / 3 < max(at_three)
+    row = binding_figures.shown(load()["binding"]["rows"])
+    assert row["heads"]["twin"][row["head"]] > 2.9 * row["heads"]["black"][row["head"]]
+    assert row["forbidden"]["twin"] < 0.25
+    assert row["forbidden"]["black"] > 0.99
+
+
+def test_what_is_told_and_drawn_are_the_rows():
+    rows = load()["binding"]["rows"]
+    lines = binding_figures.told(rows).splitlines()
+    se = next(row for row in rows if (row["task"], row["model"]) == ("binding-1", "se"))
+    assert lines[0].startswith(f"one part, another scene's gates: SE {se['exchanged']:.2f}, ECA")
+    row = binding_figures.shown(rows)
+    assert f"twin {row['heads']['twin'][row['head']]:.2f}" in lines[1]
+    assert lines[2] == "named if nobody may read " + ", ".join(
+        f"{name} {value:.2f}" for name, value in row["forbidden"].items())
+    binding_figures.curves(rows)
+    panels = plt.gcf().axes[4:]
+    plt.close()
+    for panel, parts in zip(panels, PARTS, strict=True):
+        drawn = [(x, round(y)) for line in panel.lines for x, y in zip(*line.get_data(), strict=True)
+                 if line.get_marker() == "o" and len(line.get_xdata()) and line.get_linestyle() == "None"]
+        expected = [(value, i) for i, model in enumerate(COMPARED) for value in reached(f"binding-{parts}", model)]
+        assert sorted(drawn) == sorted(expected)

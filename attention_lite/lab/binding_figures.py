@@ -6,7 +6,7 @@ from typing import Any
 from attention_lite import figures
 from attention_lite.extras import extra
 from attention_lite.lab.comparison_figures import COLOURS, GROUPS, NAMES
-from attention_lite.lab.recipes import COMPARED
+from attention_lite.lab.recipes import COMPARED, GATES, SHOWN
 from attention_lite.lab.runs import TEST_SEED
 from attention_lite.lab.scenes import for_readers
 from attention_lite.lab.tasks import BINDINGS
@@ -16,13 +16,31 @@ with extra("book"):
     from matplotlib.axes import Axes
 
 COUNTED = {1: "one part", 2: "two parts", 3: "three", 4: "four"}
-# Other recipes of the task with two parts: their mark.
-OTHERS = {"binding-2-longer": ("D", "twice the steps"), "binding-2-wide": ("^", "twice the channels")}
+# Other recipes of a task, by the end of their names: their mark.
+OTHERS = {"longer": ("D", "twice the steps"), "wide": ("^", "twice the channels")}
 
 
 def reached(rows: Sequence[Mapping[str, Any]], task: str, model: str) -> list[float]:
     """The accuracy on the test scenes of each training of `model`, by seed."""
     return [row["test_accuracy"] for row in rows if (row["task"], row["model"]) == (task, model)]
+
+
+def shown(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The row of the network with self-attention that the book runs."""
+    run = next(run for run in SHOWN if run[1] == "self-attention")
+    return next(row for row in rows if (row["task"], row["model"], row["seed"]) == run)
+
+
+def told(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What the rows say of gates that are another scene's, and of the head that looks for the twin, in three lines."""
+    row = shown(rows)
+    head = row["head"]
+    lines = {"one part, another scene's gates:": {NAMES[r["model"]]: r["exchanged"] for r in rows
+                                                  if r["task"] == "binding-1" and r["model"] in GATES},
+             f"two parts, weight of head {head} on": {name: share[head] for name, share in row["heads"].items()},
+             "named if nobody may read": row["forbidden"]}
+    return "\n".join(f"{what} " + ", ".join(f"{name} {value:.2f}" for name, value in values.items())
+                     for what, values in lines.items())
 
 
 def curves(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -36,8 +54,9 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> None:
         ax.set(xlim=(0.2, 1.06), xticks=(0.33, 1), ylim=(len(COMPARED) - 0.5, -0.5))
         ax.set_xticklabels(["⅓", "1"])
         ax.set_yticks(range(len(COMPARED)), [NAMES[model] for model in COMPARED] if column == 0 else [])
-    for task, (mark, label) in OTHERS.items():
-        _dots(axes[1, 1], rows, task, mark)
+        for name, (mark, _) in OTHERS.items():
+            _dots(ax, rows, f"{side.name}-{name}", mark)
+    for mark, label in OTHERS.values():
         axes[1, 1].plot([], [], mark, color="0.4", mfc="none", ms=6, label=label)
     axes[1, 1].plot([], [], "o", color="0.4", ms=5, label="a training")
     figure.supxlabel("accuracy", fontsize="medium")

@@ -77,6 +77,25 @@ def thumbnails() -> None:
         figures.picture(ax, for_readers(scene)[0], f"{name}: {int(scene.answer)}")
 
 
+def wrong_picks(of: Comparison) -> list[float]:
+    """A bar a task: how often one training picks the wrong block (see `wrong_draws`); dotted, a coin. Returns them."""
+    wrong = [of.wrong_draws(task) for task in SHOWN]
+    _, ax = plt.subplots(figsize=(figures.WIDTH, 1.9))
+    ax.barh(list(SHOWN.values()), wrong, height=0.55, color=figures.CYCLE[1])
+    ax.axvline(0.5, color="0.6", lw=1, ls=":")
+    ax.set(xlim=(0, 0.55), xlabel="how often one training picks the wrong block")
+    ax.invert_yaxis()
+    return wrong
+
+
+def reaches(heard: Mapping[str, float]) -> None:
+    """A bar a network: the share of the pixels that move one place of its last map."""
+    _, ax = plt.subplots(figsize=(figures.WIDTH, 4.4))
+    ax.barh(list(heard), list(heard.values()), height=0.6, color=figures.CYCLE[2])
+    ax.set(xlim=(0, 1), xlabel="share of the pixels that move one place")
+    ax.invert_yaxis()
+
+
 def accuracies(of: Comparison) -> None:
     """A panel a task, a line a block, a dot a training; at the right, how many learned."""
     _, axes = plt.subplots(len(SHOWN), 1, figsize=(figures.WIDTH, 10.5), sharex=True)
