@@ -59,7 +59,7 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> None:
     for mark, label in OTHERS.values():
         axes[1, 1].plot([], [], mark, color="0.4", mfc="none", ms=6, label=label)
     axes[1, 1].plot([], [], "o", color="0.4", ms=5, label="a training")
-    figure.supxlabel("accuracy", fontsize="medium")
+    axes[1, 0].set_xlabel("accuracy")
     figure.legend(loc="outside lower center", ncols=3)
 
 

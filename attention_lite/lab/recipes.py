@@ -135,7 +135,7 @@ def _binding(parts: int, models: tuple[str, ...], seeds: tuple[int, ...] = (0,),
 BINDING: dict[str, Recipe] = {
     "binding-1": _binding(1, COMPARED),
     "binding-2": _binding(2, COMPARED, (0, 1)),
-    "binding-3": _binding(3, BINDERS, (0, 1)),
+    "binding-3": _binding(3, BINDERS, THREE_SEEDS),
     "binding-4": _binding(4, BINDERS),
     "binding-2-longer": _binding(2, NEARLY, steps=3000),
     "binding-3-longer": _binding(3, ("self-attention",), steps=3000),
