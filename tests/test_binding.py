@@ -223,9 +223,11 @@ def test_what_is_told_and_drawn_are_the_rows():
     se = next(row for row in rows if (row["task"], row["model"]) == ("binding-1", "se"))
     assert lines[0].startswith(f"one part, another scene's gates: SE {se['exchanged']:.2f}, ECA")
     row = binding_figures.shown(rows)
-    assert f"twin {row['heads']['twin'][row['head']]:.2f}" in lines[1]
-    assert lines[2] == "named if nobody may read " + ", ".join(
-        f"{name} {value:.2f}" for name, value in row["forbidden"].items())
+    assert f"head {row['head']}, weight on its own flag" in lines[1]
+    assert f"the twin {row['heads']['twin'][row['head']]:.2f}, another black" in lines[1]
+    without = row["forbidden"]
+    assert lines[2] == (f"right if nobody may read the twin {without['twin']:.2f}, "
+                        f"another black {without['black']:.2f}")
     binding_figures.curves(rows)
     panels = plt.gcf().axes[4:]
     plt.close()

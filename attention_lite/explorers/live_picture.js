@@ -218,11 +218,12 @@ class LivePicture extends LiveAsking {
   fade({ values, low, high }, width) {
     const side = Math.sqrt(values.length);
     const shares = Array.from(values, (value) => clamp((value - low) / (high - low), 0, 1));
-    const white = (share) => PALE * (1 - share);
+    const pale = this.drawn.flags ? PALE / 2 : PALE; // hues are what is compared
+    const white = (share) => pale * (1 - share);
     const context = this.stageContext;
     context.imageSmoothingEnabled = false;
-    context.globalCompositeOperation = "saturation"; // flags keep their colours, which are what is compared
-    if (!this.drawn.flags) context.drawImage(this.veil("grey", 128, shares.map((share) => (GREY * (1 - PALE) * (1 - share)) / (1 - white(share)))), 0, 0, width, width);
+    context.globalCompositeOperation = "saturation";
+    if (!this.drawn.flags) context.drawImage(this.veil("grey", 128, shares.map((share) => (GREY * (1 - pale) * (1 - share)) / (1 - white(share)))), 0, 0, width, width);
     context.globalCompositeOperation = "source-over";
     context.drawImage(this.veil("white", 255, shares.map(white)), 0, 0, width, width);
     if (side < this.spec.size) this.outline(side, width, (i) => shares[i] >= 0.5, 1);

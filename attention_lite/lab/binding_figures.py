@@ -16,6 +16,7 @@ with extra("book"):
     from matplotlib.axes import Axes
 
 COUNTED = {1: "one part", 2: "two parts", 3: "three", 4: "four"}
+FLAGS = {"itself": "its own flag", "twin": "the twin", "black": "another black", "dotted": "another dotted"}
 # Other recipes of a task, by the end of their names: their mark.
 OTHERS = {"longer": ("D", "twice the steps"), "wide": ("^", "twice the channels")}
 
@@ -37,8 +38,8 @@ def told(rows: Sequence[Mapping[str, Any]]) -> str:
     head = row["head"]
     lines = {"one part, another scene's gates:": {NAMES[r["model"]]: r["exchanged"] for r in rows
                                                   if r["task"] == "binding-1" and r["model"] in GATES},
-             f"two parts, weight of head {head} on": {name: share[head] for name, share in row["heads"].items()},
-             "named if nobody may read": row["forbidden"]}
+             f"two parts, head {head}, weight on": {FLAGS[name]: share[head] for name, share in row["heads"].items()},
+             "right if nobody may read": {FLAGS[name]: share for name, share in row["forbidden"].items()}}
     return "\n".join(f"{what} " + ", ".join(f"{name} {value:.2f}" for name, value in values.items())
                      for what, values in lines.items())
 
