@@ -91,7 +91,7 @@ class LiveWords extends LivePicture {
   }
 
   answerNames() {
-    if (this.scene().flags) return Object.keys(this.spec.palette); // the last of the ten scores stand for nothing
+    if (this.scene().flags) return this.spec.colours; // the last of the ten scores stand for nothing
     return this.paints ? this.scene().digits.map((colour, k) => `${colour} ${this.drawn.labels[k] ?? "drawing"}`) : range(10).map(String);
   }
 }

@@ -56,13 +56,13 @@ def traits(widget: dict[str, Any]) -> dict[str, Any]:
 
 
 def saved(explorer: Any) -> dict[str, Any]:
-    """Return a live explorer's state in the form in which an executed notebook holds it."""
+    """Return a live explorer's state in the form in which an executed notebook holds it: with its keys sorted."""
     state = explorer.get_state()
     packed = [([name], state.pop(name)) for name in list(state) if isinstance(state[name], bytes)]
     packed += [(["maps", part], content) for part, content in state.pop("maps", {}).items()]
     buffers = [{"path": path, "encoding": "base64", "data": base64.b64encode(content).decode()}
                for path, content in packed]
-    return {"state": {**state, "maps": {}}, "buffers": buffers}
+    return {"state": json.loads(json.dumps({**state, "maps": {}}, sort_keys=True)), "buffers": buffers}
 
 
 def script_file(content: str) -> str:
