@@ -204,7 +204,7 @@ class LiveExplorer(Explorer):
         spec = {
             "causes": list(causes), "views": list(views), "maps": self._over, "first": first,
             "size": stage.size, "gamma": stage.gamma, "palette": dict(stage.palette),
-            "colours": list(stage.palette),      # in their order, which a notebook does not keep for the keys of a table
+            "colours": list(stage.palette),      # in their order: a notebook sorts the keys of a table
             "inks": list(stage.inks), "offered": self._offered(),
             "networks": list(stage.networks), "seeds": self._seeds,
             "models": {m: BLOCKS.get(m, m) for m in self._models},
