@@ -198,7 +198,7 @@ def disc_mask(scenes: Scenes, scale: int = 1) -> Tensor:
 
 def _centres(size: int, scale: int) -> Tensor:
     """Where the pixels of a picture lie along one side, in pixels at scale 1: (S,)."""
-    return torch.arange(size * scale).add(0.5).div(scale)
+    return torch.arange(size * scale, dtype=torch.float32).add(0.5).div(scale)
 
 
 def _circles(y: Tensor, x: Tensor, diameter: float, size: int, scale: int) -> Tensor:
