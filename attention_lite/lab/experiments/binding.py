@@ -4,9 +4,6 @@ Each row trains its own network. Of gates it says what another scene's gates do 
 each head's weight lies, asked from the flag that has a twin, and what is named if nobody may read the twin.
 """
 
-from collections.abc import Callable
-from functools import partial
-
 import torch
 from torch import Tensor, nn
 
@@ -85,26 +82,16 @@ def on_flag(scenes: Scenes, which: Tensor) -> Tensor:
 def weight_on_flags(net: nn.Module, scenes: Scenes) -> dict[str, Tensor]:
     """Mean weight of each head, (heads,), asked from the flag that has a twin: on itself, on its twin, and on one of
     the other black ones and one of the other dotted ones, each the mean of those."""
-    pairs = scenes.label.shape[1] // 2
-    groups: dict[str, list[Callable[[Scenes], Tensor]]] = {
-        "itself": [lambda part: part.target], "twin": [twin],
-        "black": [partial(_further, by=i) for i in range(1, pairs)],
-        "dotted": [partial(_next, by=i) for i in range(1, pairs)]}
-    total = {name: torch.zeros(()) for name in groups}
+    total: dict[str, Tensor] = {}
     for images, part in own.parts(scenes):
         with record_attention(net) as recorded:
             net(images)
         (found,) = recorded.values()
         asked = scoring.query_maps(found["position"], on_flag(part, part.target), GRID)
-        for name, flags in groups.items():
-            on = [scoring.mass_on(asked, on_flag(part, which(part))[:, None]).sum(0) for which in flags]
-            total[name] = total[name] + torch.stack(on).mean(0)
+        pairs, first = part.label.shape[1] // 2, twin(part)
+        flags = {"itself": [part.target], "twin": [first], "black": [first + i for i in range(1, pairs)],
+                 "dotted": [(part.target + i) % pairs for i in range(1, pairs)]}
+        for name, which in flags.items():
+            on = [scoring.mass_on(asked, on_flag(part, one)[:, None]).sum(0) for one in which]
+            total[name] = total.get(name, 0) + torch.stack(on).mean(0)
     return {name: share / len(scenes) for name, share in total.items()}
-
-
-def _further(scenes: Scenes, by: int) -> Tensor:
-    return twin(scenes) + by
-
-
-def _next(scenes: Scenes, by: int) -> Tensor:
-    return (scenes.target + by) % (scenes.label.shape[1] // 2)
