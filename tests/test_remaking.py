@@ -12,10 +12,9 @@ from safetensors.torch import load_file, save
 
 from attention_lite.lab import RECIPES, checkpoints, comparison, experiments, measuring, pool, remaking, runs
 from attention_lite.lab.__main__ import main
+from attention_lite.lab.recipes import shipped
 
 OLD = ("cued-search", "none", 1)
-RUNS = [(task, model, seed) for task, recipe in RECIPES.items() for model in recipe.models
-        for seed in recipe.seeds_of(model)]
 
 
 def as_if_made_by(version: str, path: Path) -> None:
@@ -28,7 +27,7 @@ def as_if_made_by(version: str, path: Path) -> None:
 def copies(tmp_path_factory) -> Path:
     """The shipped checkpoints, all as if this torch had made them."""
     folder = tmp_path_factory.mktemp("checkpoints")
-    for run in RUNS:
+    for run in shipped():
         path = checkpoints.path_of(*run, folder)
         shutil.copy(checkpoints.path_of(*run), path)
         as_if_made_by(torch.__version__, path)
@@ -38,7 +37,7 @@ def copies(tmp_path_factory) -> Path:
 @pytest.mark.thorough
 def test_what_is_missing_or_of_another_torch_is_outdated(copies):
     assert remaking.outdated(copies) == []
-    missing, old = RUNS[0], OLD
+    missing, old = shipped()[0], OLD
     path, kept = checkpoints.path_of(*missing, copies), checkpoints.path_of(*missing, copies).read_bytes()
     path.unlink()
     as_if_made_by("2.4.0", checkpoints.path_of(*old, copies))

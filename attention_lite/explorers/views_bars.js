@@ -2,7 +2,7 @@
 //
 // Below the bars one of them in words, with a slider, for fingers and keys. A kind of bars says which numbers they are:
 // bars(), {values, own, from, low, high}, where `own` are those that nothing forces and each bar begins at its `from`;
-// chosen() and choose(i), one of them; put(i, value) and letGo(i); isPulled(i); words(i).
+// chosen() and choose(i), one of them; put(i, value) and letGo(i); pulled(i), to what, or undefined; words(i).
 
 class BarsView {
   constructor(live, { trait, name, slider, one, ends }) {
@@ -66,7 +66,8 @@ class BarsView {
     const side = { ArrowLeft: from - far, ArrowRight: from + far, Home: 0, End: last }[event.key];
     const up = { ArrowUp: 0.1, ArrowDown: -0.1, PageUp: 1, PageDown: -1 }[event.key];
     if (side !== undefined) this.choose(clamp(side, 0, last));
-    else if (up && from >= 0) this.put(from, clamp(Number((values[from] + up * (event.shiftKey ? 0.1 : 1) * (high - low)).toFixed(2)), low, high));
+    // Further from where it was pulled to: the network may not have run since the last key.
+    else if (up && from >= 0) this.put(from, clamp(Number(((this.pulled(from) ?? values[from]) + up * (event.shiftKey ? 0.1 : 1) * (high - low)).toFixed(2)), low, high));
     else if (event.key === "Delete" || event.key === "Backspace") this.letGo(from);
     else return;
     event.preventDefault();
@@ -83,7 +84,7 @@ class BarsView {
     const wide = Math.max(1, step - gap);
     values.forEach((value, i) => {
       const [x, top, base] = [AXIS + i * step, Math.min(y(value), y(from(i))), Math.max(y(value), y(from(i)))];
-      context.fillStyle = this.isPulled(i) ? PULLED : live.ink.accent;
+      context.fillStyle = this.pulled(i) === undefined ? live.ink.accent : PULLED;
       context.fillRect(x, Math.min(top, bottom - 1), wide, Math.max(1, base - top));
       if (!live.isForced()) return;
       context.fillStyle = live.ink.text;
@@ -137,8 +138,8 @@ class GatesView extends BarsView {
     this.live.letGo(channel);
   }
 
-  isPulled(channel) {
-    return channel in this.live.get("pulled");
+  pulled(channel) {
+    return this.live.get("pulled")[channel];
   }
 
   words() {
@@ -192,8 +193,8 @@ class SumsView extends BarsView {
     this.live.set("pulled_sums", others);
   }
 
-  isPulled(slot) {
-    return this.number(slot) in this.live.get("pulled_sums");
+  pulled(slot) {
+    return this.live.get("pulled_sums")[this.number(slot)];
   }
 
   words() {

@@ -18,7 +18,7 @@ with extra("book"):
 COUNTED = {1: "one part", 2: "two parts", 3: "three", 4: "four"}
 FLAGS = {"itself": "its own flag", "twin": "the twin", "black": "another black", "dotted": "another dotted"}
 # Other recipes of a task, by the end of their names: their mark.
-OTHERS = {"longer": ("D", "twice the steps"), "wide": ("^", "twice the channels")}
+OTHERS = {"longer": ("D", "steps × 2"), "wide": ("^", "channels × 2")}
 
 
 def reached(rows: Sequence[Mapping[str, Any]], task: str, model: str) -> list[float]:
