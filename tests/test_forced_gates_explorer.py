@@ -121,8 +121,8 @@ def save(folder: Path, widget: ForcedGatesExplorer) -> Path:
     """Pages of an explorer on a light and on a dark ground, and its scripts beside them."""
     saved = explorers.saved(widget)
     saved["state"] |= {"_css": widget._css, "_esm": widget._esm}
-    body = explorers.style(saved) + explorers.division(saved) + explorers.module(saved)
-    scripts = folder / "_static" / "transformer"
+    body = explorers.style(saved) + explorers.division(saved) + f"<script>{explorers.module(saved)}</script>"
+    scripts = folder / "_static" / "explorers"
     scripts.mkdir(parents=True)
     for name, text in explorers.scripts(saved).items():
         (scripts / name).write_text(text)

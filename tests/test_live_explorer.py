@@ -52,7 +52,7 @@ def site(se: Stage, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def written(explorer: LiveExplorer, folder: Path) -> Path:
     """A page with the explorer, and its scripts, on disk: the folder."""
     widget = extension.saved(explorer)
-    scripts = folder / "_static" / "transformer"
+    scripts = folder / "_static" / "explorers"
     scripts.mkdir(parents=True)
     for file, text in extension.scripts(widget).items():
         (scripts / file).write_text(text)
@@ -63,7 +63,7 @@ def written(explorer: LiveExplorer, folder: Path) -> Path:
         "<style>@media (prefers-color-scheme: dark) { body { background: #121212; color: #ddd } a { color: #8cf } }"
         "</style></head>"
         f'<body><main><h1>Live</h1><p><a class="ax-try" href="#try=se:green gates">try</a></p>{body}</main>'
-        f"{extension.module(widget)}</body></html>", encoding="utf-8")
+        f"<script>{extension.module(widget)}</script></body></html>", encoding="utf-8")
     return folder
 
 
@@ -348,11 +348,11 @@ def test_no_network_is_loaded_or_run_before_the_reader_comes_near(page: Page, si
     root = page.locator(".attention-explorer")
     drawn(page)
     page.wait_for_timeout(300)                       # longer than a network that began at once would take to come
-    assert not [url for url in asked if "/transformer/" in url]
+    assert not [url for url in asked if "/explorers/" in url]
     assert root.locator("canvas").count() == 0
     root.scroll_into_view_if_needed()
     root.get_by_role("status").filter(has_text="The network reads").wait_for()
-    assert [url for url in asked if "/transformer/" in url]
+    assert [url for url in asked if "/explorers/" in url]
 
 
 def test_a_browser_that_cannot_start_it_keeps_the_picture_and_is_told(page: Page, site: Path) -> None:

@@ -94,7 +94,7 @@ def open_page(page: Page, site: Path, name: str, state: dict[str, str] | None = 
     file = site / f"{name}.html"
     if not file.exists():
         widget = extension.saved(EXPLORERS[name]())
-        scripts = site / "_static" / "transformer"
+        scripts = site / "_static" / "explorers"
         scripts.mkdir(parents=True, exist_ok=True)
         for script, text in extension.scripts(widget).items():
             (scripts / script).write_text(text)
@@ -103,7 +103,7 @@ def open_page(page: Page, site: Path, name: str, state: dict[str, str] | None = 
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             "<style>@media (prefers-color-scheme: dark) { body { background: #121212; color: #ddd } }</style></head>"
             f"<body><main><h1>Live</h1>{extension.style(widget)}{extension.division(widget)}</main>"
-            f"{extension.module(widget)}</body></html>", encoding="utf-8")
+            f"<script>{extension.module(widget)}</script></body></html>", encoding="utf-8")
     page.goto("about:blank")
     pairs = ";".join(f"{trait}={quote(value)}" for trait, value in (state or {}).items())
     page.goto(file.as_uri() + (f"#try={name}:{pairs}" if state else ""))

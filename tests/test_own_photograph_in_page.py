@@ -41,14 +41,14 @@ def site(extension: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Pat
     widget = extension.saved(TransformerExplorer(seen.both_on(NAMES), layer=8, head=3, query=EYE,
                                                  temperature=seen.temperature()))
     engine, scripts = extension.engine(extension.weights())
-    (folder / "_static" / "transformer").mkdir(parents=True)
+    (folder / "_static" / "explorers").mkdir(parents=True)
     for file, text in (scripts | extension.scripts(widget)).items():
-        (folder / "_static" / "transformer" / file).write_text(text, encoding="ascii")
+        (folder / "_static" / "explorers" / file).write_text(text, encoding="ascii")
     (folder / "page.html").write_text(
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Explorer</title>"
         "<meta name='viewport' content='width=device-width'><style>body { margin: 8px auto; max-width: 736px }</style>"
         "</head><body><main><h1>Explorer</h1>" + extension.style(widget) + extension.division(widget, engine=engine)
-        + "</main>" + extension.module(widget) + "</body></html>", encoding="utf-8")
+        + "</main>" + f"<script>{extension.module(widget)}</script></body></html>", encoding="utf-8")
     return folder
 
 
@@ -269,7 +269,7 @@ def test_a_photograph_is_shown_as_the_books_are(
     assert len(asked) == 1, "the book's photograph"
     root.locator("button:enabled").filter(has_text="save picture").wait_for()        # no pointer has moved yet
     button = root.locator(".ax-own button")
-    megabytes = sum((site / "_static" / "transformer" / name).stat().st_size for name in named(site, "trained")) / 1e6
+    megabytes = sum((site / "_static" / "explorers" / name).stat().st_size for name in named(site, "trained")) / 1e6
     assert megabytes < 32
     assert button.inner_text() == f"Use a photograph of yours: loads {megabytes:.0f} MB once; it stays on your machine"
     with page.expect_file_chooser():
@@ -355,14 +355,14 @@ def test_missing_weights_are_said_and_the_rest_goes_on(
 ) -> None:
     lacking = tmp_path / "site"
     shutil.copytree(site, lacking)
-    (lacking / "_static" / "transformer" / named(site, "trained")[2]).unlink()
+    (lacking / "_static" / "explorers" / named(site, "trained")[2]).unlink()
     page = context.new_page()
     root = opened(page, lacking)
     assert "weights were not found, or are damaged" in choose(root, own("chelsea"))
     point(root, 20)
     assert "from row 1, column 4" in status(root)
     for name in named(site, "trained"):
-        shutil.copy(site / "_static" / "transformer" / name, lacking / "_static" / "transformer")
+        shutil.copy(site / "_static" / "explorers" / name, lacking / "_static" / "explorers")
     assert "12 layers" in choose(root, own("chelsea")), "once they are there, the same button goes on"
 
 

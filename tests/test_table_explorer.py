@@ -79,7 +79,8 @@ def saved(widget: TableExplorer) -> dict[str, Any]:
 
 
 def page_of(widget: TableExplorer, ground: str) -> str:
-    body = explorers.style(saved(widget)) + explorers.division(saved(widget)) + explorers.module(saved(widget))
+    state = saved(widget)
+    body = explorers.style(state) + explorers.division(state) + f"<script>{explorers.module(state)}</script>"
     return (f'<!doctype html><html lang="en"><head><title>A table</title><meta name="viewport" '
             f'content="width=device-width, initial-scale=1"></head><body style="{ground}"><main><h1>A table</h1>'
             f"{body}</main></body></html>")

@@ -194,7 +194,7 @@ def site(extension: ModuleType, networks: dict[str, list[seen.Seen]], tmp_path_f
     explorer = TransformerExplorer(networks, query=EYE, **seen.named_head("chelsea"), states=seen.states(NAMES),
                                    temperature=seen.temperature())
     widget = extension.saved(explorer)
-    scripts = folder / "_static" / "transformer"
+    scripts = folder / "_static" / "explorers"
     scripts.mkdir(parents=True)
     for file, text in extension.scripts(widget).items():
         (scripts / file).write_text(text, encoding="ascii")
@@ -205,7 +205,7 @@ def site(extension: ModuleType, networks: dict[str, list[seen.Seen]], tmp_path_f
         "</style></head><body><main><h1>Explorer</h1>"
         "<p>Ask <a class='ax-try' href='#try=transformer:cup-rim-left'>the rim</a>, by "
         "<a class='ax-try' href='#try=transformer:colour'>colour</a>.</p>"
-        + extension.style(widget) + extension.division(widget) + "</main>" + extension.module(widget)
+        + extension.style(widget) + extension.division(widget) + f"</main><script>{extension.module(widget)}</script>"
         + "</body></html>",
         encoding="utf-8",
     )
@@ -442,7 +442,7 @@ def test_photographs_load_when_they_are_asked_for(
     page: Page, site: Path, maps: dict[str, np.ndarray]
 ) -> None:
     asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url) if "_static/transformer" in request.url else None)
+    page.on("request", lambda request: asked.append(request.url) if "_static/explorers" in request.url else None)
     root = open_page(page, site)
     assert len(asked) == 1
     root.get_by_role("radio", name="cup").check()
@@ -669,7 +669,7 @@ def build(folder: Path, pages: dict[str, str]) -> str:
 
 def test_the_directive_makes_an_explorer_and_its_scripts(page: Page, extension: ModuleType, tmp_path: Path) -> None:
     assert build(tmp_path, {"deep/page": PAGE, "page": PAGE}) == ""
-    scripts = tmp_path / "html" / "_static" / "transformer"
+    scripts = tmp_path / "html" / "_static" / "explorers"
     count = 2 + sum(map(len, extension.weights().values()))
     assert len(list(scripts.glob("*.js"))) == count, "maps of two networks, and weights; the two pages share them"
     page.goto((tmp_path / "html" / "deep" / "page.html").as_uri())
@@ -753,7 +753,8 @@ def test_the_first_page_opens_with_the_explorer(page: Page, book_html: Path, wid
 def test_the_first_page_asks_for_one_photographs_maps_alone(page: Page, book_html: Path) -> None:
     """And is light before them; the theme's own files are every page's."""
     asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url) if "_static/transformer" in request.url else None)
+    maps = re.compile(r"_static/explorers/(?!module-)")
+    page.on("request", lambda request: asked.append(request.url) if maps.search(request.url) else None)
     page.goto((book_html / "book" / "index.html").as_uri())
     page.get_by_role("status").filter(has_text="strongest weight").wait_for()
     page.wait_for_timeout(500)

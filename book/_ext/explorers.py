@@ -2,11 +2,11 @@
 
 An executed chapter holds each explorer's state, module and style among them. Where MyST-NB left the mark of a
 widget view, this extension writes a division with a photograph (all that a reader without JavaScript sees) and
-the state; the style stands before the page's first explorer, the module at the page's end, each once. Nothing
-is loaded: the module is inline, and runs from a file on disk with no network. Only a transformer's queries and keys
-are too large for that: each photograph's are a script of its own, _static/transformer/….js, which the module inserts
-when it is asked for; so are pieces of its weights, for a photograph of the reader's own. The directive `transformer`
-makes such an explorer for a page that no kernel runs.
+the state; the style stands before the page's first explorer. The module is a script under _static/explorers, which
+pages with the same kinds of explorers share: a plain one, since a page on disk may load no module. A transformer's
+queries and keys are a script for each photograph, which that one inserts when it is asked for; so are pieces of its
+weights, for a photograph of the reader's own. The directive `transformer` makes such an explorer for a page that no
+kernel runs.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 VIEW_TYPE = "application/vnd.jupyter.widget-view+json"
 VIEW = re.compile(rf'<script type="{re.escape(VIEW_TYPE)}">(.*?)</script>', re.DOTALL)
 FILE = re.compile(r"^/\* ([\w-]+): \w+\.js \*/\n", re.MULTILINE)
+EXPORT = re.compile(r"^export (?:default .*\n)?", re.MULTILINE)
+FOLDER = "explorers"     # under _static, and beside the pages
 PIECE = 2_800_000        # bytes of a network's weights in a script: the page tells its progress after each
 FALLBACK_SIDE = 432  # pixels: the whole picture travels in the data besides
 # What the module reads; the rest of a widget's state concerns Jupyter alone.
@@ -111,7 +113,7 @@ def engine(pieces: dict[str, list[str]], root: str = "") -> tuple[dict[str, Any]
 
 def address(content: str, root: str) -> str:
     """Where a page finds the script of a content; `root` leads to the book's first folder."""
-    return f"{root}_static/transformer/{script_file(content)}"
+    return f"{root}_static/{FOLDER}/{script_file(content)}"
 
 
 def fallback(state: dict[str, Any]) -> str:
@@ -172,12 +174,11 @@ def style(widget: dict[str, Any]) -> str:
 
 
 def module(*widgets: dict[str, Any]) -> str:
-    """Return the explorers' module, once a page, after all that it mounts: what they share, and their kinds' files."""
+    """The explorers' module as a plain script, to stand after all that it mounts: what they share, and their kinds'."""
     _, *parts = FILE.split(widgets[-1]["state"]["_esm"])
     kinds = {"shared", *(widget["state"]["kind"] for widget in widgets)}
     code = "".join(text for kind, text in zip(parts[::2], parts[1::2], strict=True) if kind in kinds)
-    code = code.replace("</script", "<\\/script")
-    return f'<script type="module">{code}\nmountAll();</script>'
+    return f'(() => {{\n"use strict";\n{EXPORT.sub("", code)}\nmountAll();\n}})();\n'
 
 
 def is_explorer(widget: dict[str, Any]) -> bool:
@@ -186,25 +187,34 @@ def is_explorer(widget: dict[str, Any]) -> bool:
 
 
 def placed(app: Sphinx, widget: dict[str, Any]) -> nodes.raw:
-    """Return an explorer for the page that is being read. Its scripts are kept beside the pages, where a build that
-    reads no page again finds them; which pages name them is noted."""
+    """Return an explorer for the page that is being read."""
     from sphinx.util import logging
 
-    kept = Path(app.outdir).parent / "transformer"
-    kept.mkdir(parents=True, exist_ok=True)
-    root = "../" * app.env.docname.count("/")
     files, run = scripts(widget), None
     if widget["state"]["kind"] == "transformer":
         try:
-            run, more = engine(weights(), root)
+            run, more = engine(weights(), to_top(app))
             files |= more
         except ValueError as error:
             logging.getLogger(__name__).info(f"{app.env.docname} runs no network on a reader's photograph: {error}")
+    keep(app, files)
+    return nodes.raw("", division(widget, to_top(app), run), format="html")
+
+
+def to_top(app: Sphinx) -> str:
+    """What leads from the page that is being read to the book's first folder."""
+    return "../" * app.env.docname.count("/")
+
+
+def keep(app: Sphinx, files: dict[str, str]) -> None:
+    """Keep scripts of the page that is being read beside the pages, where a build that reads no page again finds
+    them, and note that the page names them."""
+    kept = Path(app.outdir).parent / FOLDER
+    kept.mkdir(parents=True, exist_ok=True)
     for file, text in files.items():
         if not (kept / file).exists():
-            (kept / file).write_text(text, encoding="ascii")
-    app.env.transformer_scripts.setdefault(app.env.docname, set()).update(files)
-    return nodes.raw("", division(widget, root, run), format="html")
+            (kept / file).write_text(text, encoding="utf-8")
+    app.env.explorer_scripts.setdefault(app.env.docname, set()).update(files)
 
 
 def place_explorers(app: Sphinx, doctree: nodes.document) -> None:
@@ -228,7 +238,11 @@ def place_explorers(app: Sphinx, doctree: nodes.document) -> None:
     if shown:
         first = next(n for n in doctree.findall(nodes.raw) if 'class="attention-explorer"' in n.astext())
         first.parent.insert(first.parent.index(first), nodes.raw("", style(shown[0]), format="html"))
-        doctree.append(nodes.raw("", module(*shown), format="html"))
+        code = module(*shown)
+        file = f"module-{script_file(code)}"          # by what is in it: a browser that has it never has an old one
+        keep(app, {file: code})
+        tag = f'<script defer src="{to_top(app)}_static/{FOLDER}/{file}"></script>'
+        doctree.append(nodes.raw("", tag, format="html"))
 
 
 # An explorer of a transformer on a page that no kernel runs ----------------------------------------------------
@@ -271,8 +285,8 @@ def copy_scripts(app: Sphinx, error: Exception | None) -> None:
     """Put the scripts that pages name into the book, and take those away that no page names any more."""
     if error is not None or app.builder.format != "html":
         return
-    named = set().union(*app.env.transformer_scripts.values())
-    kept, target = Path(app.outdir).parent / "transformer", Path(app.outdir) / "_static" / "transformer"
+    named = set().union(*app.env.explorer_scripts.values())
+    kept, target = Path(app.outdir).parent / FOLDER, Path(app.outdir) / "_static" / FOLDER
     target.mkdir(parents=True, exist_ok=True)
     for folder in (kept, target):
         for file in folder.glob("*.js"):
@@ -284,12 +298,12 @@ def copy_scripts(app: Sphinx, error: Exception | None) -> None:
 
 
 def prepare(app: Sphinx) -> None:
-    if not hasattr(app.env, "transformer_scripts"):
-        app.env.transformer_scripts = {}
+    if not hasattr(app.env, "explorer_scripts"):
+        app.env.explorer_scripts = {}
 
 
 def forget(app: Sphinx, env: Any, docname: str) -> None:
-    env.transformer_scripts.pop(docname, None)
+    env.explorer_scripts.pop(docname, None)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
