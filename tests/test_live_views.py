@@ -77,6 +77,12 @@ EXPLORERS = {
     "binding": lambda: LiveExplorer(
         stage("binding-2", "self-attention", controls=("bam",)), name="binding", head=2, first=1, maps=["weights"],
         views=["answer", "map", "heads", "strip", "count"], causes=["company", "scene", "control", "drag", "gates"]),
+    "gates": lambda: LiveExplorer(
+        stage("context-gating", "se", controls=("bam", ("psa", 3), "none")), name="gates", maps=["change"], first=2,
+        causes=["control", "frame", "scene", "drag", "gate"], views=["answer", "map", "gates"]),
+    "readers": lambda: LiveExplorer(
+        stage("cued-search", "self-attention", controls=(("danet", 3), "bam")), name="readers", first=2,
+        maps=["change", "weights"], causes=["control", "disc", "scene", "drag"], views=["answer", "map", "heads"]),
     "eca": lambda: LiveExplorer(
         stage("context-gating", "eca", seeds=(0, 1), controls=("eca-shuffled",)), name="eca",
         views=["answer", "squeeze", "gates", "strip", "count"],
@@ -892,6 +898,47 @@ def test_psas_quarters_are_forced(page: Page, site: Path) -> None:
     close(answer(page), any_size("psa", scene, [0.25] * 4)[0])
 
 
+# What a block changes ---------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def gains(net: nn.Module, asked: list[Scenes], shown: Scenes) -> Tensor:
+    """What each of the three digits gains, a place, in the scene that is shown, over its mean in those that ask."""
+    x = torch.cat([net.stem(pictures(scene)) for scene in (*asked, shown)])
+    stays = (x == x[:1]).all(0).all(0)
+    y = net.block(x).sum(1)
+    change = (y[3] - y[:3].mean(0)).where(stays, torch.nan)
+    on = scoring.on_grid(masks(shown), tuple(change.shape))[0]
+    return change.where(on, torch.nan).nanmean((1, 2))
+
+
+def gained(text: str) -> Tensor:
+    return torch.tensor([float(number.replace("−", "-")) for number in re.findall(r" digit ([+−]\d+\.\d\d)", text)])
+
+
+@pytest.mark.parametrize(("name", "model", "seed", "colour"), [
+    ("gates", "se", 0, "green"), ("gates", "bam", 0, "blue"), ("gates", "psa", 3, "red"), ("gates", "none", 0, "green"),
+    ("readers", "self-attention", 0, "yellow"), ("readers", "danet", 3, "green"), ("readers", "bam", 0, "blue"),
+])
+def test_what_a_block_changes_is_torchs(
+    page: Page, watch: Watch, site: Path, name: str, model: str, seed: int, colour: str
+) -> None:
+    task, cue = {"gates": ("context-gating", "frame"), "readers": ("cued-search", "disc")}[name]
+    root, scene, own = open_page(page, site, name, {"model": model}), first_of(task), EXPLORERS[name]()._stage
+    field = {"frame": "frame", "disc": "disc_colour"}[cue]
+    asks = {c: scene.replace(**{field: torch.tensor([own.palette[c]])}) for c in own.palette}
+    root.get_by_role("radio", name=colour).check()
+    net = load_checkpoint(task, model, seed)[0]
+    shown = scene if colour == own.scenes[0]["cue"] else asks[colour]         # its own shade stands under its name
+    expected = gains(net, [asks[c] for c in own.scenes[0]["digits"]], shown)
+    found = until(lambda: gained(root.get_by_role("status").inner_text()),
+                  lambda found: torch.allclose(found, expected, rtol=0, atol=0.02))
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.02)
+    assert model == "none" or found.abs().max() > 0.5
+    close(answer(page), ask(net, shown)[0])
+    assert not watch.errors
+
+
 # ECA: three weights, another order -------------------------------------------------------------------------------
 
 
@@ -972,3 +1019,10 @@ def test_on_a_phone_cause_picture_and_answer_are_seen_together(page: Page, site:
 def test_bad_input_is_refused_by_name(cued_stage: Stage, changes: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         LiveExplorer(cued_stage, **{"causes": ["disc"], "views": ["answer"], "maps": ["weights"], **changes})
+
+
+def test_what_changes_with_the_cue_needs_one() -> None:
+    digits = TASKS["one-digit"]("test").sample(2, seed=0)
+    with pytest.raises(ValueError, match="maps may hold 'change' only with scenes with a frame or a disc"):
+        LiveExplorer(stage("one-digit", "none", scenes=digits, counted=digits), causes=["drag"], views=["answer"],
+                     maps=["change"])

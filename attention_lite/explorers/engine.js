@@ -17,6 +17,7 @@
 //     .steps                    what was made on the way: before and after, its features; the hidden units; Q, K, V
 //                               (h, N, d) and scores (h, N, N'), what the softmax gets; see each mechanism's note(…)
 //   run.block                   the first or only one of them (undefined for the controls without any)
+//   run.slot                    {before, after}: the features that come into the slot, the last of several, and go out
 //
 // Causes, all optional, alone or together:
 //
@@ -156,6 +157,10 @@ const slotBlocks = {
 
 // What stands in a slot: its block; the channels in another order, or no block, where a cause says so.
 function slot(at, block, x) {
+  return (at.run.slot = { before: x, after: filled(at, block, x) }).after;
+}
+
+function filled(at, block, x) {
   if (at.isOff("block")) return x;
   const order = at.cause("order"), C = x.shape[0];
   if (order && (order.length !== C || new Set(order).size !== C || order.some((c) => !(c >= 0 && c < C))))
@@ -303,7 +308,7 @@ class Network {
     const run = { causes, weights, blocks: {}, met: new Set(), parts: new Set() }, at = new At(run, "");
     const output = this.network.rest(at, this.stem(at, image), this.block, image);
     check(run);
-    return { scores: output.data, blocks: run.blocks, block: Object.values(run.blocks)[0] };
+    return { scores: output.data, blocks: run.blocks, block: Object.values(run.blocks)[0], slot: run.slot };
   }
 
   // Kept for the next forward pass, unless a cause has reached into it.

@@ -60,10 +60,19 @@ class Live extends LiveWords {
     return this.bytes[part] ?? super.bytesOf(part);
   }
 
-  // The chosen network, or the same in another training; undefined where it has none of that seed.
-  part(seed = this.get("seed")) {
-    const wanted = { ...Object.fromEntries(CHOICE.map((trait) => [trait, this.get(trait)])), seed };
-    return this.spec.networks.find((network) => CHOICE.every((trait) => network[trait] === wanted[trait]))?.part;
+  // The chosen network; a block that comes in another training than the first block comes in that one.
+  part() {
+    const fits = this.fitting();
+    return (fits.find(({ seed }) => seed === this.get("seed")) ?? fits[0])?.part;
+  }
+
+  // The same in the training of a seed; undefined where it has none.
+  partOf(seed) {
+    return this.fitting().find((network) => network.seed === seed)?.part;
+  }
+
+  fitting() {
+    return this.spec.networks.filter(({ model, trained }) => model === this.get("model") && trained === this.get("trained"));
   }
 
   file() {

@@ -21,7 +21,8 @@ CAUSES = ("scene", "frame", "disc", "company", "drag", "size", "opacity", "ink",
           "kernel", "shuffle", "seed", "training", "control")
 VIEWS = ("answer", "map", "seeds", "heads", "pair", "slots", "sums", "shares", "squeeze", "hidden", "gates",
          "strip", "count")
-OVER = ("weights", "before", "context", "slot", "gates", "paint")      # maps that can lie over the picture
+# Maps that can lie over the picture.
+OVER = ("weights", "before", "context", "slot", "gates", "paint", "change")
 CHOICES = {"own": "the network's own", "shut": "all 0", "half": "all ½", "open": "all 1",
            "even": "all at the mean of its own", "mean": "their mean over many scenes",
            "start": "those of the picture as it was"}
@@ -100,8 +101,8 @@ class LiveExplorer(Explorer):
             map in every training), "heads", "pair" (q · k, softmax, average), "slots", "sums", "shares", "squeeze",
             "hidden", "gates", "strip" (the last forty states), "count" (the same change made in the counted scenes).
         maps: what can lie over the picture: "weights" (of the place that asks; "before" EMSA's norm), "context" (one
-            map for all places), "slot" (what each place reads from it), "gates" (of places), "paint"; the first does
-            at the start.
+            map for all places), "slot" (what each place reads from it), "gates" (of places), "paint", "change" (what the
+            block gives a place while this digit is asked for, less the mean of all three); the first does at the start.
         off: the parts that "off" offers, of SWITCHES.
         name: what links to its states call the explorer; each one of a page has its own.
         states: {name: {trait: value}}: states that a sentence of the page can put it into. What a state does not
@@ -190,6 +191,8 @@ class LiveExplorer(Explorer):
         self._models = list(dict.fromkeys(n["model"] for n in stage.networks))
         self._seeds = sorted({n["seed"] for n in stage.networks})
         self._over = [arrays.choice("maps", item, OVER) for item in maps]
+        if "change" in self._over and not (self._has_frame() or self._has_disc()):
+            raise ValueError("maps may hold 'change' only with scenes with a frame or a disc")
         self._off = [arrays.choice("off", item, list(SWITCHES)) for item in off]
         _chosen("causes", causes, CAUSES, self._lacks)
         _chosen("views", views, VIEWS, self._lacks)

@@ -147,7 +147,7 @@ class LivePicture extends LiveAsking {
     if (this.paints) this.outline(this.spec.size, width, (i) => this.run.scores[i] > 0);
     if (this.get("forbid").length) this.crossOut(width);
     this.markThing(unit);
-    if (this.spec.asks && this.side) this.markQuery(width);
+    if (this.spec.asks && this.side && this.get("over") !== "change") this.markQuery(width); // that one is of the whole block
   }
 
   paintThings(unit, width) {
@@ -215,7 +215,7 @@ class LivePicture extends LiveAsking {
   // The map over the picture: its full colours at the upper limit and above, greyish and pale at the lower one. A place of
   // share s keeps s of itself; of the rest GREY loses its colour, and PALE of that becomes white. Two veils do it, a pixel
   // a place, the white one over the grey: nothing as large as the picture is copied.
-  fade({ values, low, high }, width) {
+  fade({ values, low, high, line = 0.5 }, width) {
     const side = Math.sqrt(values.length);
     const shares = Array.from(values, (value) => clamp((value - low) / (high - low), 0, 1));
     const pale = this.drawn.flags ? PALE / 2 : PALE; // hues are what is compared
@@ -226,7 +226,7 @@ class LivePicture extends LiveAsking {
     if (!this.drawn.flags) context.drawImage(this.veil("grey", 128, shares.map((share) => (GREY * (1 - pale) * (1 - share)) / (1 - white(share)))), 0, 0, width, width);
     context.globalCompositeOperation = "source-over";
     context.drawImage(this.veil("white", 255, shares.map(white)), 0, 0, width, width);
-    if (side < this.spec.size) this.outline(side, width, (i) => shares[i] >= 0.5, 1);
+    if (side < this.spec.size) this.outline(side, width, (i) => shares[i] >= line, 1);
   }
 
   // A small canvas of one level of grey, more or less opaque from pixel to pixel.

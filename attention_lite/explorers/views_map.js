@@ -8,9 +8,10 @@ const MAPS = {
   context: (live) => contextMap(live.blockWith(live.run, "maps", "context")?.maps.context),
   slot: (live, head) => slotMap(live, head, live.asking()?.maps.slot),
   gates: (live) => gatesOfPlaces(live),
+  change: (live) => changeMap(live),
   paint: (live) => ({ values: live.run.scores.map((logit) => 1 / (1 + Math.exp(-logit))), low: 0, high: 1, label: "how sure the network is that a pixel belongs to the digit" }),
 };
-const MAP_NAMES = { weights: "weights", before: "weights before the norm", context: "the one map", slot: "the slot", gates: "gates of places", paint: "the paint", "": "nothing" };
+const MAP_NAMES = { weights: "weights", before: "weights before the norm", context: "the one map", slot: "the slot", gates: "gates of places", paint: "the paint", change: "what the block changes", "": "nothing" };
 
 // The line of a map (h, N, n) that belongs to the place that asks; of fewer keys than places, each place has its key's
 // weight. A normed map has mean 0 and deviation 1, and no shares.
@@ -41,6 +42,29 @@ function slotMap(live, head, map) {
   const from = clamp(head ?? live.get("head"), 0, heads - 1) * N;
   const values = Float32Array.from({ length: N }, (_, i) => map.data[(from + i) * S + slot]);
   return { values, low: 0, high: roundBelow(8 / S), label: `how much each place reads from slot ${slot} (an even share: ${number(1 / S, 2)})` };
+}
+
+// What the block gives out at each place, summed over the channels, less its mean while each of the three digits is
+// asked for. Where what comes in changes too, near the frame or the disc itself, nothing is told: 0.
+function changeMap(live) {
+  const cue = live.spec.causes.includes("frame") ? "frame" : "disc";
+  const runs = live.scene().digits.map((colour) => live.otherRun(live.part(), cue, colour));
+  const stays = sameEverywhere([live.run, ...runs].map((run) => run.slot.before));
+  const sums = [...runs, live.run].map((run) => overChannels(run.slot.after));
+  const mean = (i) => (sums[0][i] + sums[1][i] + sums[2][i]) / 3;
+  const changes = sums.map((sum) => sum.map((v, i) => (stays[i] ? v - mean(i) : 0)));
+  const high = Math.max(1e-3, ...changes.flatMap((change) => change.map(Math.abs))) / 2;
+  return { values: changes[3], low: -high, high, line: 0.75, stays, label: "what the block gives each place, less its mean for the three digits" };
+}
+
+function overChannels({ shape: [C, H, W], data }) {
+  return range(H * W).map((i) => range(C).reduce((sum, c) => sum + data[c * H * W + i], 0));
+}
+
+// Whether features are the same number by number in all of them, for each place.
+function sameEverywhere([first, ...others]) {
+  const [C, H, W] = first.shape;
+  return range(H * W).map((i) => others.every(({ data }) => range(C).every((c) => data[c * H * W + i] === first.data[c * H * W + i])));
 }
 
 const roundBelow = (x) => [5, 2, 1].map((s) => s * 10 ** Math.floor(Math.log10(x))).find((v) => v <= x);
@@ -93,13 +117,14 @@ class MapView {
     this.bar.classList.toggle("ax-hidden", !map);
     if (!map) return;
     const [least, most] = [Math.min(...map.values), Math.max(...map.values)];
-    say(this.label, `${map.label}; pale to full colour${Math.sqrt(map.values.length) < this.live.spec.size ? ", a line at half" : ""}`);
+    say(this.label, `${map.label}; pale to full colour${Math.sqrt(map.values.length) < this.live.spec.size ? `, a line at ${map.line ? short(map.high / 2) : "half"}` : ""}`);
     say(this.ends[0], `${least < map.low - 1e-6 ? "≤ " : ""}${short(map.low)}`);
     say(this.ends[1], `${most > map.high + 1e-6 ? "≥ " : ""}${short(map.high)}`);
   }
 
   words() {
     const { live } = this;
+    if (live.get("over") === "change") return this.changes();
     const values = gatesOfPlaces(live)?.values;
     if (!values || live.scene().flags) return "";
     const on = live.drawing.on(live.drawn, "0", Math.sqrt(values.length));
@@ -109,5 +134,18 @@ class MapView {
     };
     const place = live.get("query") >= 0 && live.spec.asks ? ` At ${live.where(live.query(), live.side)} it is ${values[live.query()].toFixed(2)}.` : "";
     return `Mean gate ${mean(true)} on the digit, ${mean(false)} off it.${place}`;
+  }
+
+  // What each digit gains, a place.
+  changes() {
+    const { live } = this;
+    const { values, stays } = live.shownMap();
+    const gains = live.scene().digits.map((colour, k) => {
+      const on = live.drawing.on(live.drawn, String(k), Math.sqrt(values.length));
+      const kept = values.filter((_, i) => on[i] && stays[i]);
+      const mean = kept.reduce((a, b) => a + b, 0) / kept.length;
+      return `the ${colour} digit ${kept.length ? `${mean < 0 ? "−" : "+"}${Math.abs(mean).toFixed(2)}` : "?"}`;
+    });
+    return `The block gives, a place: ${gains.join(", ")}.`;
   }
 }

@@ -7,23 +7,24 @@ class HeadsView {
     const name = freshId();
     this.canvases = range(live.spec.heads).map(() => element("canvas", { class: "ax-head", "aria-hidden": "true" }));
     this.inputs = this.canvases.map((_, h) => element("input", { type: "radio", name, onchange: () => live.set("head", h) }));
-    const faces = this.canvases.map((canvas, h) => element("label", { class: "ax-thumb" }, this.inputs[h], element("span", { class: "ax-face" }, canvas, element("span", { class: "ax-caption" }, `head ${h}`))));
-    this.node = element("fieldset", { class: "ax-choice ax-heads" }, element("legend", {}, "Head"), element("div", { class: "ax-segments" }, ...faces));
+    this.faces = this.canvases.map((canvas, h) => element("label", { class: "ax-thumb" }, this.inputs[h], element("span", { class: "ax-face" }, canvas, element("span", { class: "ax-caption" }, `head ${h}`))));
+    this.node = element("fieldset", { class: "ax-choice ax-heads" }, element("legend", {}, "Head"), element("div", { class: "ax-segments" }, ...this.faces));
     live.controls.push(() => this.inputs.forEach((input, h) => (input.checked = h === live.get("head"))));
   }
 
   draw() {
     const { live } = this;
     const over = live.get("over") || live.spec.maps[0];
-    const heads = live.asking()?.steps.scores.shape[0] ?? 0;
+    const heads = over === "change" ? 0 : (live.asking()?.steps.scores.shape[0] ?? 0); // that one is of the whole block
     this.node.hidden = !heads;
+    this.faces.forEach((face, h) => (face.hidden = h >= heads));
     this.canvases.slice(0, heads).forEach((canvas, h) => {
       paintSmall(canvas, MAPS[over](live, h));
     });
   }
 
   words() {
-    return this.live.spec.views.includes("pair") ? "" : whoAsks(this.live);
+    return this.live.spec.views.includes("pair") || this.live.get("over") === "change" ? "" : whoAsks(this.live);
   }
 }
 

@@ -26,7 +26,7 @@ class SeedsView {
     const key = live.written();
     for (const training of this.trainings) {
       if (training.seed === live.get("seed")) continue;
-      const part = live.part(training.seed);
+      const part = live.partOf(training.seed);
       if (!part) continue;
       if (!live.nets[part]) await live.load(part).catch(() => undefined); // it says so where it is chosen
       if (key !== live.written()) return; // the hand has moved on

@@ -73,13 +73,14 @@ class Stage:
     counted_crops: np.ndarray
 
 
-def stage(task: str, model: str, *, seeds: Sequence[int] = (0,), controls: Sequence[str] = (),
+def stage(task: str, model: str, *, seeds: Sequence[int] = (0,), controls: Sequence[str | tuple[str, int]] = (),
           before_training: bool = False, scenes: Scenes | None = None, counted: Scenes | None = None) -> Stage:
     """The networks of `task` with the block `model`, and with those of `controls`, for a live explorer.
 
     Args:
         task, model, seeds: trained networks that are shipped; the first seed is the one that is shown.
-        controls: other models of the task, which take the block's place.
+        controls: other models of the task, which take the block's place, in the trainings of `seeds`; or each a pair:
+            a model, and the one seed that is shown.
         before_training: whether the networks before their first step come along.
         scenes: those that are shown; by default the first of the counted ones on each photograph, and the first that
             the network of the first seed misreads.
@@ -90,17 +91,16 @@ def stage(task: str, model: str, *, seeds: Sequence[int] = (0,), controls: Seque
     """
     if not seeds:
         raise ValueError("seeds must hold one seed at least, got none")
-    for name in (model, *controls):
-        seeds = [check_run(task, name, seed) for seed in seeds]
+    shown = [(model, seeds), *((c, seeds) if isinstance(c, str) else (c[0], [c[1]]) for c in controls)]
+    shown = [(name, [check_run(task, name, seed) for seed in its]) for name, its in shown]
     kind = recipe_of(task).task
     counted = TASKS[kind.name]("test").sample(200, seed=2) if counted is None else counted
-    scenes = _chosen(load_checkpoint(task, model, seeds[0])[0], counted) if scenes is None else scenes
+    scenes = _chosen(load_checkpoint(task, model, shown[0][1][0])[0], counted) if scenes is None else scenes
     for name, given in (("scenes", scenes), ("counted", counted)):
         if given.size != kind.size:
             raise ValueError(f"{name} must be {kind.size} pixels wide in the task {task}, got {given.size}")
     networks = [{"model": name, "seed": seed, "trained": trained, "part": _part(name, seed, trained)}
-                for name in (model, *controls) for trained in ((True, False) if before_training else (True,))
-                for seed in seeds]
+                for name, its in shown for trained in ((True, False) if before_training else (True,)) for seed in its]
     palette = _palette(counted)
     maps, means = _mean_maps(task, networks, counted)
     return Stage(
