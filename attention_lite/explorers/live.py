@@ -101,8 +101,9 @@ class LiveExplorer(Explorer):
             map in every training), "heads", "pair" (q · k, softmax, average), "slots", "sums", "shares", "squeeze",
             "hidden", "gates", "strip" (the last forty states), "count" (the same change made in the counted scenes).
         maps: what can lie over the picture: "weights" (of the place that asks; "before" EMSA's norm), "context" (one
-            map for all places), "slot" (what each place reads from it), "gates" (of places), "paint", "change" (what the
-            block gives a place while this digit is asked for, less the mean of all three); the first does at the start.
+            map for all places), "slot" (what each place reads from it), "gates" (of places), "paint", "change" (what
+            the block gives a place while this digit is asked for, less the mean of all three); the first does at the
+            start.
         off: the parts that "off" offers, of SWITCHES.
         name: what links to its states call the explorer; each one of a page has its own.
         states: {name: {trait: value}}: states that a sentence of the page can put it into. What a state does not
