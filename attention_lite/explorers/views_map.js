@@ -144,8 +144,8 @@ class MapView {
       const on = live.drawing.on(live.drawn, String(k), Math.sqrt(values.length));
       const kept = values.filter((_, i) => on[i] && stays[i]);
       const mean = kept.reduce((a, b) => a + b, 0) / kept.length;
-      return `the ${colour} digit ${kept.length ? `${mean < 0 ? "−" : "+"}${Math.abs(mean).toFixed(2)}` : "?"}`;
+      return `of the ${colour} digit ${k ? "" : "gets "}${kept.length ? `${mean < 0 ? "−" : "+"}${Math.abs(mean).toFixed(2)}` : "?"}`;
     });
-    return `The block gives, a place: ${gains.join(", ")}.`;
+    return `Against its mean for the three, a place ${gains.join(", ")}.`;
   }
 }

@@ -17,6 +17,7 @@ with extra("book"):
 
 COUNTED = {1: "one part", 2: "two parts", 3: "three", 4: "four"}
 FLAGS = {"itself": "its own flag", "twin": "the twin", "black": "another black", "dotted": "another dotted"}
+SPREAD = 0.13            # of a row, between the dots of two trainings
 # Other recipes of a task, by the end of their names: their mark.
 OTHERS = {"longer": ("D", "steps × 2"), "wide": ("^", "channels × 2")}
 
@@ -33,11 +34,17 @@ def shown(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def told(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What the rows say of gates that are another scene's, and of the head that looks for the twin, in three lines."""
+    """What the rows say of gates that are another scene's, and of the head that looks for the twin, a line each.
+
+    Of two parts, of the gates' trainings that learned.
+    """
     row = shown(rows)
     head = row["head"]
-    lines = {"one part, another scene's gates:": {NAMES[r["model"]]: r["exchanged"] for r in rows
-                                                  if r["task"] == "binding-1" and r["model"] in GATES},
+    gated = {task: {f"{NAMES[r['model']]} {r['seed']}" if task == "binding-2" else NAMES[r["model"]]: r["exchanged"]
+                    for r in rows if r["task"] == task and r["model"] in GATES and r["test_accuracy"] > least}
+             for task, least in (("binding-1", 0), ("binding-2", 2 * BINDINGS[1].blind))}
+    lines = {"one part, another scene's gates:": gated["binding-1"],
+             "two parts, another scene's gates, training": gated["binding-2"],
              f"two parts, head {head}, weight on": {FLAGS[name]: share[head] for name, share in row["heads"].items()},
              "right if nobody may read": {FLAGS[name]: share for name, share in row["forbidden"].items()}}
     return "\n".join(f"{what} " + ", ".join(f"{name} {value:.2f}" for name, value in values.items())
@@ -69,4 +76,5 @@ def _dots(ax: Axes, rows: Sequence[Mapping[str, Any]], task: str, mark: str) -> 
         values = reached(rows, task, model)
         colour = COLOURS[GROUPS[model]]
         filled = {"alpha": 0.6, "ms": 5} if mark == "o" else {"mfc": "none", "ms": 6}
-        ax.plot(values, [y] * len(values), mark, color=colour, **filled)
+        below = [y + SPREAD * (i - (len(values) - 1) / 2) for i in range(len(values))]      # five at one place are seen
+        ax.plot(values, below, mark, color=colour, **filled)

@@ -122,7 +122,7 @@ ABLATIONS: dict[str, Recipe] = {
 # those that learned two. Fixed before the trainings began: the steps and the rate of cued search. "wide" has twice the
 # channels and "longer" twice the steps: for the two gates that learned two parts in a trial of 3,000 steps, and, at
 # three parts, for self-attention. Each row trains its network; checkpoints are shipped of `SHOWN` alone.
-GATES = ("se", "eca", "cbam", "bam")
+GATES = ("se", "eca", "cbam", "bam", "sk", "psa")
 BINDERS, NEARLY = ("self-attention", "emsa"), ("eca", "bam")
 
 
@@ -134,8 +134,8 @@ def _binding(parts: int, models: tuple[str, ...], seeds: tuple[int, ...] = (0,),
 
 BINDING: dict[str, Recipe] = {
     "binding-1": _binding(1, COMPARED),
-    "binding-2": _binding(2, COMPARED, (0, 1)),
-    "binding-3": _binding(3, BINDERS, THREE_SEEDS),
+    "binding-2": _binding(2, COMPARED, FIVE_SEEDS),
+    "binding-3": _binding(3, BINDERS, FIVE_SEEDS),
     "binding-4": _binding(4, BINDERS),
     "binding-2-longer": _binding(2, NEARLY, steps=3000),
     "binding-3-longer": _binding(3, ("self-attention",), steps=3000),

@@ -1,13 +1,14 @@
 """Flags whose parts must be bound: how often each mechanism names the dot, and what its maps do.
 
-Each row trains its own network. Of gates it says what another scene's gates do in their place; of self-attention where
-each head's weight lies, asked from the flag that has a twin, and what is named if nobody may read the twin.
+Each row trains its own network. Of gates it says what another scene's gates do in their place (of SK and PSA: another
+scene's weights of the kernels); of self-attention where each head's weight lies, asked from the flag that has a twin,
+and what is named if nobody may read the twin.
 """
 
 import torch
 from torch import Tensor, nn
 
-from attention_lite import BAMBlock, CBAMBlock, record_attention
+from attention_lite import PSA, BAMBlock, CBAMBlock, SKAttention, record_attention
 from attention_lite.lab import scoring
 from attention_lite.lab.experiments import own
 from attention_lite.lab.experiments.ablations import trained
@@ -49,10 +50,22 @@ def answers_exchanged(net: nn.Module, scenes: Scenes) -> Tensor:
     """What a network with gates names if each scene's features get the gates of the scene before: (n,)."""
     found = []
     for images, _ in own.parts(scenes):
-        x = net.stem(images)
-        y = x * gates(net.block, x).roll(1, 0)
+        y = exchanged(net.block, net.stem(images))
         found.append(net.head(net.tail(y).amax((2, 3))).argmax(1))
     return torch.cat(found)
+
+
+def exchanged(block: nn.Module, x: Tensor) -> Tensor:
+    """What a block gives for features x (B, C, H, W), each with the gates (or kernels' weights) of the last one."""
+    selective = next((part for part in block.modules() if isinstance(part, SKAttention | PSA)), None)
+    if selective is None:
+        return x * gates(block, x).roll(1, 0)
+    try:
+        # The instance's own comes before the class's method.
+        selective._weigh = lambda features: type(selective)._weigh(selective, features).roll(1, 0)
+        return block(x)
+    finally:
+        del selective._weigh
 
 
 def gates(block: nn.Module, x: Tensor) -> Tensor:
