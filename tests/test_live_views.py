@@ -913,7 +913,8 @@ def gains(net: nn.Module, asked: list[Scenes], shown: Scenes) -> Tensor:
 
 
 def gained(text: str) -> Tensor:
-    return torch.tensor([float(number.replace("−", "-")) for number in re.findall(r" digit (?:gets )?([+−]\d+\.\d\d)", text)])
+    numbers = re.findall(r" digit (?:gets )?([+−]\d+\.\d\d)", text)
+    return torch.tensor([float(number.replace("−", "-")) for number in numbers])
 
 
 @pytest.mark.parametrize(("name", "model", "seed", "colour"), [
