@@ -928,6 +928,9 @@ def test_what_a_block_changes_is_torchs(
     root, scene, own = open_page(page, site, name, {"model": model}), first_of(task), EXPLORERS[name]()._stage
     field = {"frame": "frame", "disc": "disc_colour"}[cue]
     asks = {c: scene.replace(**{field: torch.tensor([own.palette[c]])}) for c in own.palette}
+    blocks = {"gates": ["SE", "BAM", "PSA", "no block"], "readers": ["self-attention", "DANet", "BAM"]}[name]
+    assert root.get_by_role("group", name="Block").get_by_role("radio").evaluate_all(
+        "all => all.map(input => input.parentNode.innerText)") == blocks          # in the order that Python gives
     root.get_by_role("radio", name=colour).check()
     net = load_checkpoint(task, model, seed)[0]
     shown = scene if colour == own.scenes[0]["cue"] else asks[colour]         # its own shade stands under its name

@@ -26,7 +26,8 @@ const CONTROLS = {
   shuffle: (live) => live.chooser("Channels", "shuffled", [{ value: false, label: "in order" }, { value: true, label: "shuffled" }]),
   seed: (live) => live.chooser("Training", "seed", live.spec.seeds.map((value) => ({ value, label: String(value) }))),
   training: (live) => live.chooser("Its weights", "trained", [{ value: true, label: "trained" }, { value: false, label: "before training" }]),
-  control: (live) => live.chooser("Block", "model", Object.entries(live.spec.models).map(([value, label]) => ({ value, label }))),
+  // In the order of the networks: a notebook sorts the keys of a table.
+  control: (live) => live.chooser("Block", "model", [...new Set(live.spec.networks.map(({ model }) => model))].map((value) => ({ value, label: live.spec.models[value] }))),
 };
 
 const exchange = (live, label, trait) => live.menu(label, trait, live.spec.choices[trait].map(([value, words]) => ({ value, label: words })));
