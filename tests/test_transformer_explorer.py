@@ -671,7 +671,7 @@ def test_the_directive_makes_an_explorer_and_its_scripts(page: Page, extension: 
     assert build(tmp_path, {"deep/page": PAGE, "page": PAGE}) == ""
     scripts = tmp_path / "html" / "_static" / "explorers"
     count = 3 + sum(map(len, extension.weights().values()))
-    assert len(list(scripts.glob("*.js"))) == count, "the module, maps of two networks, weights; the two pages share them"
+    assert len(list(scripts.glob("*.js"))) == count, "the module, two networks' maps, weights; both pages share them"
     page.goto((tmp_path / "html" / "deep" / "page.html").as_uri())
     page.get_by_role("status").filter(has_text="Layer 8, head 3, from left eye (row 6, column 5)").wait_for()
     assert "A stored picture" not in (tmp_path / "html" / "page.html").read_text(encoding="utf-8")
