@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import explorers as extension
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -82,7 +83,8 @@ EXPLORERS = {
         causes=["control", "frame", "scene", "drag", "gate"], views=["answer", "map", "gates"]),
     "readers": lambda: LiveExplorer(
         stage("cued-search", "self-attention", controls=(("danet", 3), "bam")), name="readers", first=2,
-        maps=["change", "weights"], causes=["control", "disc", "scene", "drag"], views=["answer", "map", "heads"]),
+        maps=["change", "weights", "slot"], views=["answer", "map", "heads"],
+        causes=["control", "disc", "scene", "drag"]),
     "eca": lambda: LiveExplorer(
         stage("context-gating", "eca", seeds=(0, 1), controls=("eca-shuffled",)), name="eca",
         views=["answer", "squeeze", "gates", "strip", "count"],
@@ -940,6 +942,20 @@ def test_what_a_block_changes_is_torchs(
     torch.testing.assert_close(found, expected, rtol=0, atol=0.02)
     assert model == "none" or found.abs().max() > 0.5
     close(answer(page), ask(net, shown)[0])
+    assert not watch.errors
+
+
+def test_a_map_that_the_block_lacks_shows_nothing(page: Page, watch: Watch, site: Path) -> None:
+    root = open_page(page, site, "readers", {"over": "weights"})
+    shown = canvas_pixels(root.locator(".ax-stage"))
+    expect(root.locator(".ax-heads")).to_be_visible()
+    root.get_by_role("radio", name="the slot").check()
+    expect(root.locator(".ax-heads")).to_be_hidden()
+    expect(root.locator(".ax-bar")).to_have_class(re.compile("ax-hidden"))
+    without = canvas_pixels(root.locator(".ax-stage"))
+    root.get_by_role("radio", name="nothing").check()
+    assert not np.array_equal(without, shown)
+    np.testing.assert_array_equal(without, canvas_pixels(drawn(page).locator(".ax-stage")))
     assert not watch.errors
 
 

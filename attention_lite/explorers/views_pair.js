@@ -15,7 +15,8 @@ class HeadsView {
   draw() {
     const { live } = this;
     const over = live.get("over") || live.spec.maps[0];
-    const heads = over === "change" ? 0 : (live.asking()?.steps.scores.shape[0] ?? 0); // that one is of the whole block
+    // What a block changes has no heads; another block may lack the map.
+    const heads = over === "change" || !MAPS[over](live) ? 0 : (live.asking()?.steps.scores.shape[0] ?? 0);
     this.node.hidden = !heads;
     this.faces.forEach((face, h) => (face.hidden = h >= heads));
     this.canvases.slice(0, heads).forEach((canvas, h) => {
