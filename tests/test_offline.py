@@ -84,6 +84,10 @@ class Installed:
     """Ends the server."""
 
 
+def explorer_speaks(page: Page) -> None:
+    page.locator(".attention-explorer [role=status]").filter(has_text=re.compile(r"\w")).first.wait_for()
+
+
 @pytest.fixture
 def installed(browser: Browser, book_html: Path) -> Iterator[Installed]:
     with serving(book_html) as (url, stop):
@@ -93,6 +97,7 @@ def installed(browser: Browser, book_html: Path) -> Iterator[Installed]:
         page.wait_for_function("() => navigator.serviceWorker.controller")
         page.reload()
         settle(page)
+        explorer_speaks(page)                # its network came after the page
         yield Installed(page, url, stop)
         context.close()
 
@@ -103,7 +108,7 @@ def test_a_chapter_that_was_read_is_there_without_a_network(installed: Installed
     page.goto(f"{installed.url}/{CHAPTER}#exercises")
     settle(page)
     assert page.locator("main mjx-container svg").count() > 3
-    page.locator(".attention-explorer [role=status]").filter(has_text=re.compile(r"\w")).first.wait_for()
+    explorer_speaks(page)
     with pytest.raises(Error, match="ERR_"):        # and the server is really gone
         page.goto(f"{installed.url}/book/glossary.html")
 
