@@ -1041,6 +1041,12 @@ def test_bad_input_is_refused_by_name(cued_stage: Stage, changes: dict, words: s
         LiveExplorer(cued_stage, **{"causes": ["disc"], "views": ["answer"], "maps": ["weights"], **changes})
 
 
+def test_trainings_are_chosen_only_where_every_block_has_them() -> None:
+    mixed = stage("cued-search", "self-attention", controls=(("danet", 3),))
+    with pytest.raises(ValueError, match="causes may hold 'seed' only with two seeds or more, the same of every block"):
+        LiveExplorer(mixed, causes=["seed"], views=["answer"])
+
+
 def test_what_changes_with_the_cue_needs_one() -> None:
     digits = TASKS["one-digit"]("test").sample(2, seed=0)
     with pytest.raises(ValueError, match="maps may hold 'change' only with scenes with a frame or a disc"):

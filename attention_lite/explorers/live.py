@@ -260,6 +260,11 @@ class LiveExplorer(Explorer):
         scenes = {f"scene:{i}": f"those of {name}" for i, name in enumerate(self._stage.names)}
         return kept | frames | scenes
 
+    def _whole(self) -> bool:
+        """Whether every block comes in every training: a block may come in one of its own alone."""
+        there = {(n["model"], n["seed"]) for n in self._stage.networks}
+        return len(there) == len(self._models) * len(self._seeds)
+
     def _has_disc(self) -> bool:
         return self._stage.scenes[0]["disc_yx"] is not None
 
@@ -282,7 +287,8 @@ class LiveExplorer(Explorer):
             "disc": (self._has_disc(), "scenes with a disc"),
             "company": (self._has_halves(), "flags of two parts"), "ink": (not self._has_flags(), "scenes of digits"),
             "size": (one, "scenes of one digit"), "opacity": (one, "scenes of one digit"),
-            **dict.fromkeys(("seed", "seeds"), (len(self._seeds) > 1, "two seeds or more")),
+            **dict.fromkeys(("seed", "seeds"), (len(self._seeds) > 1 and self._whole(),
+                                                "two seeds or more, the same of every block")),
             "training": (len({n["trained"] for n in stage.networks}) > 1, "networks before training"),
             "control": (len(self._models) > 1, "a control"),
             "scene": (len(stage.scenes) > 1, "two scenes or more"),

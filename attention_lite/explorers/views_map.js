@@ -54,7 +54,7 @@ function changeMap(live) {
   const mean = (i) => (sums[0][i] + sums[1][i] + sums[2][i]) / 3;
   const changes = sums.map((sum) => sum.map((v, i) => (stays[i] ? v - mean(i) : 0)));
   const high = Math.max(1e-3, ...changes.flatMap((change) => change.map(Math.abs))) / 2;
-  return { values: changes[3], low: -high, high, line: 0.75, stays, label: "what the block gives each place, less its mean for the three digits" };
+  return { values: changes[3], low: -high, high, line: 0.75, stays, label: `what the block gives each place, less its mean for the three digits (nothing is told near the ${cue})` };
 }
 
 function overChannels({ shape: [C, H, W], data }) {
