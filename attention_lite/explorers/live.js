@@ -19,8 +19,20 @@ class Live extends LiveWords {
     Object.assign(this, { engine: Engine(), drawing: Drawing(), causes: Causes(), answers: Answers(), nets: {}, bytes: {}, storedRuns: {}, remembered: [] });
     this.photograph = new OwnGround(this);
     this.began = Object.fromEntries(STATE.map((trait) => [trait, this.get(trait)]));
-    this.scenes = this.spec.scenes.map((scene, i) => ({ ...scene, crop: this.cropOf(i), glyphs: scene.levels.map((levels) => this.drawing.glyph(levels)) }));
+    this.scenes = this.spec.scenes.map((scene, i) => this.opened(scene, i));
     this.whenNear(() => this.open());
+  }
+
+  // A stored scene as it is drawn; its digits are made smooth when they are first asked for.
+  opened(scene, i) {
+    const glyph = this.drawing.glyph;
+    return {
+      ...scene, crop: this.cropOf(i),
+      get glyphs() {
+        delete this.glyphs;
+        return (this.glyphs = scene.levels.map(glyph));
+      },
+    };
   }
 
   // Weights are fetched when the reader comes near; until then, and if they do not come, the still picture stays.
@@ -51,7 +63,12 @@ class Live extends LiveWords {
     await breath();
     const net = this.engine.load(bytes);
     await breath();
-    if (!net.forward(this.drawing.pictures(this.scene())).scores.every(Number.isFinite)) throw new Error(`${part} gives no numbers`);
+    this.drawScene();
+    await breath();
+    this.drawScene(); // anew if the reader has changed it meanwhile
+    const run = net.forward(this.image);
+    if (!run.scores.every(Number.isFinite)) throw new Error(`${part} gives no numbers`);
+    this.runs[part] = run;
     this.bytes[part] = bytes;
     this.nets[part] = net;
   }
@@ -126,17 +143,20 @@ class Live extends LiveWords {
     return this.scenes[this.get("scene")];
   }
 
-  compute() {
-    const part = this.part();
+  // What the network sees, anew where a cause has changed it; then nothing that was computed holds.
+  drawScene() {
     const state = this.state();
     const picture = JSON.stringify([...DRAWN.map((trait) => trait !== "ground" && state[trait]), this.photograph.name()]);
-    if (picture !== this.pictureKey) {
-      this.pictureKey = picture;
-      this.drawn = this.causes.changed(this.scene(), state, { ...this.spec, glyph: this.drawing.glyph });
-      this.image = this.drawing.pictures(this.drawn);
-      this.runs = {};
-    }
-    Object.assign(this, this.runOf(part));
+    if (picture === this.pictureKey) return;
+    this.pictureKey = picture;
+    this.drawn = this.causes.changed(this.scene(), state, { ...this.spec, glyph: this.drawing.glyph });
+    this.image = this.drawing.pictures(this.drawn);
+    this.runs = {};
+  }
+
+  compute() {
+    this.drawScene();
+    Object.assign(this, this.runOf(this.part()));
     this.paints = this.answers.paints(this.run.scores);
     this.ownAnswer = this.isForced() ? this.valuesOf(this.own) : this.answer;
     this.paired = undefined;

@@ -83,6 +83,11 @@ REPAIRS = (
 )
 
 
+# The theme measures every block of code on the page, once, and again whenever an explorer has written a word: the browser
+# has to lay out all that nobody has come near. book.js watches what comes into view instead.
+MEASURING = re.compile(r'"complete"===document\.readyState\?(\w+)\(\):window\.addEventListener\("load",\1\)')
+
+
 # Scripts of which a page makes no use: all icons as drawings (the theme's style has them as a font), and the index for
 # a search while one types, which this book does not have. The page of the search itself needs the index.
 ICONS = re.compile(r'<script[^>]*/fontawesome\.js[^>]*></script>\s*')
@@ -92,7 +97,7 @@ AWAITED = re.compile(r'<script (?=[^>]*\bsrc=)(?![^>]*\b(?:defer|async|documenta
 
 
 def mend(app: Sphinx, error: Exception | None) -> None:
-    """Mend the written pages; a page mended before is left as it is."""
+    """Mend the written pages and the theme's script; what was mended before is left as it is."""
     if error is not None or app.builder.format != "html":
         return
     for path in Path(app.outdir).rglob("*.html"):
@@ -107,6 +112,8 @@ def mend(app: Sphinx, error: Exception | None) -> None:
             mended = mended.replace(wrong, right)
         if mended != page:
             path.write_text(mended, encoding="utf-8")
+    script = Path(app.outdir) / "_static" / "scripts" / "pydata-sphinx-theme.js"
+    script.write_text(MEASURING.sub("0", script.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 FIRST_PAGE = """<!doctype html>
