@@ -140,8 +140,10 @@ def test_the_code_for_an_own_photograph_runs_in_order(tmp_path, monkeypatch, cap
 
 
 @pytest.mark.parametrize(("page", "blocks"), [("README.md", 2), ("book/your-model.md", 6)])
-def test_the_code_of_pages_runs_in_order_and_gives_maps(page, blocks):
-    text = (ROOT / page).read_text(encoding="utf-8")
+def test_the_code_of_pages_runs_in_order_and_gives_maps(page, blocks, tmp_path, monkeypatch):
+    text = (ROOT / page).read_text(encoding="utf-8").replace("pretrained=True", "pretrained=False")    # no network here
+    Image.fromarray(photographs.load("coffee")).save(tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
     snippets = [code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL)
                 if "attention_lite.exercises" not in code]                 # whose answer is the reader's
     assert len(snippets) == blocks
@@ -153,6 +155,7 @@ def test_the_code_of_pages_runs_in_order_and_gives_maps(page, blocks):
     if page == "README.md":
         assert names["weights"].shape == (1, 4, 49, 49)
     else:
-        assert names["seen"].shape == (6, 16, 16)
+        assert names["seen"].shape == names["shade"].shape == (16, 16)
+        assert torch.equal(names["seen"], names["whole"][0, 3, 186, 1:].reshape(16, 16))
         assert names["A"].shape == (1, 4, 49, 49)
         assert len(names["gates"]) == 8

@@ -9,7 +9,7 @@ from attention_lite.lab.asking import changes
 from attention_lite.lab.checkpoints import load_checkpoint
 from attention_lite.lab.experiments import lines
 from attention_lite.lab.pretrained import text_detector, vision_transformer
-from attention_lite.lab.scenes import brightened, disc_mask, draw, frame_mask, masks, target_mask
+from attention_lite.lab.scenes import Scenes, brightened, disc_mask, draw, frame_mask, masks
 from attention_lite.lab.tasks import ContextGating, CuedSearch, OneDigit, ask_for
 from attention_lite.lab.training import pictures
 
@@ -18,17 +18,21 @@ READERS = ("self-attention", "danet", "emsa", "external")
 EXTRA = ("coordinate", "global context", "simam")      # outside the comparison, whose scenes the others show
 REAL = ("transformer", "text")
 SIDE = 192            # pixels: a multiple of both tasks' scenes
-MORE, LESS, MARKER = (np.array(colour) for colour in ((0.90, 0.55, 0.0), (0.45, 0.30, 0.70), (1.0, 0.85, 0.0)))
+FULL = 64             # times an even share: from there on a patch has all its light
+GAP = 6               # between two pictures side by side
+LIGHT, SHADE = (np.array(colour) for colour in ((1.0, 0.97, 0.8), (0.05, 0.04, 0.15)))
+MARKER, ASKING = (np.array(colour) for colour in ((1.0, 0.85, 0.0), (0.4, 0.8, 1.0)))
 
 
 def thumbnail(name: str) -> np.ndarray:
     """The picture of a mechanism or a real network, uint8, (SIDE, SIDE, 3).
 
-    Of a mechanism: a scene, its digits as lines of their colours, with black around the one that is asked for; orange
-    where the trained block puts out more than on average over the three that could be asked for, purple where less. Of
-    the transformer: where a head looks from the astronaut's name badge. Of the text detector: what it takes for text.
-    Of coordinate attention: where the gates of rows and columns let most pass. Of a global context block: where its map
-    lies. Of SimAM: where its gates are highest on the cat's own three colours.
+    Of a mechanism, (SIDE, 2 SIDE + GAP, 3): a scene in grey twice, its first digit asked for and its last, the digits as
+    lines of their colours; light where the trained block puts out more than on average over the three that could be
+    asked for, dark where less. Of the transformer: where a head looks from the astronaut's name badge, which has a blue
+    line around it. Of the text detector: what it takes for text. Of coordinate attention: where the gates of rows and
+    columns let most pass. Of a global context block: where its map lies. Of SimAM: where its gates are highest on the
+    cat's own three colours.
 
     Raises:
         ValueError: if there is none of that name, or a real network's weights are missing.
@@ -52,18 +56,25 @@ def _mechanism(name: str) -> np.ndarray:
     best = max(rows, key=lambda row: row["validation_accuracy"])
     net = load_checkpoint(best["task"], name, best["seed"])[0].requires_grad_(False)
     scene = task("test").sample(200, seed=2)[:1]
-    change = changes(net, scene)[:, 0].nan_to_num()
-    change = _enlarged((change[0] / change.abs().max()).numpy())
-    asked, scale = ask_for(scene, 0), SIDE // scene.size
-    picture = draw(asked, scale)[0].permute(1, 2, 0).numpy()
-    bare = brightened(draw(asked.replace(opacity=torch.zeros_like(asked.opacity)), scale))[0].permute(1, 2, 0).numpy()
-    shown = 0.8 * bare.mean(2, keepdims=True) + 0.2         # grey, without digits: their colours are no part of the map
-    shown = shown + 0.95 * np.abs(change) ** 0.7 * (np.where(change > 0, MORE, LESS) - shown)
-    shown = np.where(_edge(target_mask(asked, scale)[0], 4), 0.05, shown)
-    for mask, colour in zip(masks(asked, scale)[0], asked.colour[0].numpy(), strict=True):
-        shown = np.where(_edge(mask, 2), colour, shown)
-    cue = frame_mask(scene.size, scale) if name in GATES else disc_mask(asked, scale)[0]
-    return np.where(cue.numpy()[..., None] > 0.5, picture, shown)
+    digits = [0, 2]
+    change = changes(net, scene)[digits, 0].nan_to_num()
+    change = (change / change.abs().max()).numpy()          # one scale for both
+    first, last = (_asked(ask_for(scene, digit), one, name in GATES)
+                   for digit, one in zip(digits, change, strict=True))
+    return np.concatenate([first, np.ones((SIDE, GAP, 3)), last], axis=1)
+
+
+def _asked(scene: Scenes, change: np.ndarray, by_frame: bool) -> np.ndarray:
+    """A scene in grey with the block's change over it, (h, w) in [-1, 1]; the digits are lines, the cue is as it was."""
+    scale = SIDE // scene.size
+    bare = brightened(draw(scene.replace(opacity=torch.zeros_like(scene.opacity)), scale))[0].mean(0)[..., None].numpy()
+    grey = 0.47 + 0.45 * (bare - bare.mean())               # of colours only the digits' and the cue's are left
+    change = _enlarged(change)
+    shown = grey + 0.95 * np.abs(change) ** 0.6 * (np.where(change > 0, LIGHT, SHADE) - grey)
+    for mask, colour in zip(masks(scene, scale)[0], scene.colour[0].numpy(), strict=True):
+        shown = np.where(_edge(mask, 3), colour, shown)
+    cue = frame_mask(scene.size, scale) if by_frame else disc_mask(scene, scale)[0]
+    return np.where(cue.numpy()[..., None] > 0.5, draw(scene, scale)[0].permute(1, 2, 0).numpy(), shown)
 
 
 def _edge(mask: torch.Tensor, width: int) -> np.ndarray:
@@ -104,7 +115,7 @@ def cat(side: int) -> np.ndarray:
 
 def _lit(picture: np.ndarray, strength: np.ndarray, glow: float = 0.25) -> np.ndarray:
     """A picture (S, S, 3), dark but where the strength (S, S, 1), from 0 to 1, lights it in yellow."""
-    return picture * (0.3 + 0.7 * strength) + glow * strength * MARKER
+    return picture * (0.45 + 0.55 * strength) + glow * strength * MARKER
 
 
 @torch.no_grad()
@@ -112,10 +123,13 @@ def _transformer() -> np.ndarray:
     looked = seen.see(vision_transformer(), "astronaut")
     head = seen.named_head("astronaut")
     q, k = (tokens[head["layer"], head["head"]] for tokens in (looked.queries, looked.keys))
-    scores = k @ q[1 + seen.patch_of("astronaut", "name badge")] / q.shape[-1] ** 0.5
+    patch = seen.patch_of("astronaut", "name badge")
+    scores = k @ q[1 + patch] / q.shape[-1] ** 0.5
     weights = scores.softmax(0)[1:].unflatten(0, (seen.GRID, seen.GRID)).numpy()
-    strength = _enlarged((weights / weights.max()) ** 0.5)
-    return _lit(text_gates.square(looked.image, SIDE) / 255, strength)
+    strength = _enlarged((len(k) * weights / FULL).clip(0, 1) ** 0.5)
+    asking = torch.zeros(seen.GRID ** 2).index_fill(0, torch.tensor(patch), 1).unflatten(0, (seen.GRID, seen.GRID))
+    lit = _lit(text_gates.square(looked.image, SIDE) / 255, strength)
+    return np.where(_edge(torch.from_numpy(_enlarged(asking.numpy())[..., 0]), 2), ASKING, lit)
 
 
 @torch.no_grad()
