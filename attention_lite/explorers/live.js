@@ -8,14 +8,14 @@ const CARRIED = ["frame", "disc", "sides", "opacities", "inks", "ground", "compa
 const FORCES = ["gates", "pulled", "map", "rows", "columns", "painted", "sums", "pulled_sums", "position", "channel_to_channel", "shares", "forbid", "forbid_head", "off", "kernel", "shuffled"]; // that change the network
 const CHOICE = ["model", "seed", "trained"]; // of a network
 const CAUSES = [...DRAWN, ...FORCES, "block", ...CHOICE];
-const LOOKS = ["query", "key", "head", "slot", "over"]; // what is looked at; they change no answer
+const LOOKS = ["query", "key", "head", "slot", "over", "channel"]; // what is looked at; they change no answer
 const STATE = [...CAUSES, ...LOOKS];
 const NOTHING = { frame: "", disc: "", sides: {}, opacities: {}, inks: {}, ground: null, company: 0, gates: "own", pulled: {}, map: "own", rows: "own", columns: "own", painted: {}, sums: "own", pulled_sums: {}, position: "own", channel_to_channel: "own", shares: [], forbid: [], forbid_head: -1, off: [], kernel: [], shuffled: false };
 const CALM = 250; // ms without change after which a state is remembered
 
 class Live extends LiveWords {
   constructor(model, root) {
-    super(model, root, [...STATE, "channel", "thing"]);
+    super(model, root, [...STATE, "thing"]);
     Object.assign(this, { engine: Engine(), drawing: Drawing(), causes: Causes(), answers: Answers(), nets: {}, bytes: {}, storedRuns: {}, remembered: [] });
     this.photograph = new OwnGround(this);
     this.began = Object.fromEntries(STATE.map((trait) => [trait, this.get(trait)]));
@@ -215,6 +215,11 @@ class Live extends LiveWords {
     return this.blockWith(this.own, "computed", "channel").computed.channel.data;
   }
 
+  // Which channel's gates of places lie over the picture; −1 for the mean of all.
+  channelShown() {
+    return this.get("channel");
+  }
+
   shownMap() {
     return MAPS[this.get("over")]?.(this);
   }
@@ -313,6 +318,7 @@ class Live extends LiveWords {
       sides: (v) => Object.entries(v).every(([digit, side]) => isDigit(digit) && side >= 0 && side <= spec.size),
       inks: (v) => Object.entries(v).every(([digit, letters]) => isDigit(digit) && /^[a-q]{64}$/.test(letters)),
       pulled_sums: (v) => Object.entries(v).every(([sum, value]) => sum < spec.heads * spec.slots && Number.isFinite(value)),
+      channel: (v) => v >= -1 && v < Math.max(channels, spec.lines),
       forbid_head: (v) => v >= -1 && v < spec.heads,
       opacities: (v) => Object.entries(v).every(([digit, share]) => isDigit(digit) && share >= 0 && share <= 1),
       pulled: (v) => Object.entries(v).every(([channel, gate]) => channel < channels && gate >= 0 && gate <= 1),

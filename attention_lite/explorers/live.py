@@ -19,7 +19,7 @@ from attention_lite.explorers.packing import Packer
 CAUSES = ("scene", "frame", "disc", "company", "drag", "size", "opacity", "ink", "ground", "gates", "gate", "map",
           "rows", "columns", "paint", "sums", "sum", "position", "channel_to_channel", "block", "forbid", "off",
           "kernel", "shuffle", "seed", "training", "control")
-VIEWS = ("answer", "map", "seeds", "heads", "pair", "slots", "sums", "shares", "squeeze", "hidden", "gates",
+VIEWS = ("answer", "map", "seeds", "heads", "channels", "pair", "slots", "sums", "shares", "squeeze", "hidden", "gates",
          "strip", "count")
 # Maps that can lie over the picture.
 OVER = ("weights", "before", "context", "slot", "gates", "paint", "change")
@@ -98,8 +98,9 @@ class LiveExplorer(Explorer):
             "forbid" (places that nobody may read, or one head may not), "off" (parts switched off), "kernel" and
             "shuffle" (ECA's). Of the network: "seed", "training", "control".
         views: what is shown of the network, in order: "answer", "map" (which map lies over the picture), "seeds" (that
-            map in every training), "heads", "pair" (q · k, softmax, average), "slots", "sums", "shares", "squeeze",
-            "hidden", "gates", "strip" (the last forty states), "count" (the same change made in the counted scenes).
+            map in every training), "heads", "channels" (of gates of rows and columns), "pair" (q · k, softmax,
+            average), "slots", "sums", "shares", "squeeze", "hidden", "gates", "strip" (the last forty states),
+            "count" (the same change made in the counted scenes).
         maps: what can lie over the picture: "weights" (of the place that asks; "before" EMSA's norm), "context" (one
             map for all places), "slot" (what each place reads from it), "gates" (of places), "paint", "change" (what
             the block gives a place while this digit is asked for, less the mean of all three); the first does at the
@@ -123,8 +124,8 @@ class LiveExplorer(Explorer):
     or to all, -1; `off` names of parts; `kernel` ECA's weights; `shuffled`; `block` in which block the weights are
     forced, "" for all; `model`, `seed`, `trained`. What is looked at: `query` and `key` (places, -1 for the digit
     that is asked for and the strongest key), `head`, `slot` (-1 for the strongest), `over` (the map over the
-    picture), `channel`, `thing`. `answer` is read back: ten probabilities, or the overlap of the paint with each
-    digit.
+    picture), `channel` (-1 for the mean of all), `thing`. `answer` is read back: ten probabilities, or the overlap of
+    the paint with each digit.
 
     Raises ValueError, naming the argument, on anything that does not fit the above.
     """
@@ -132,7 +133,7 @@ class LiveExplorer(Explorer):
     SHARED = ("scene", "frame", "disc", "company", "places", "sides", "opacities", "inks", "gates", "pulled", "map",
               "rows", "columns", "painted", "sums", "pulled_sums", "position", "channel_to_channel", "shares", "forbid",
               "forbid_head", "off", "kernel", "shuffled", "block", "model", "seed", "trained", "query", "key",
-              "head", "slot", "over")
+              "head", "slot", "over", "channel")
 
     maps = traitlets.Dict().tag(sync=True)
     scene = Whole(0).tag(sync=True)
@@ -217,7 +218,8 @@ class LiveExplorer(Explorer):
             "blocks": {block: f"block {i + 1}" for i, block in enumerate(self._blocks())},
             "asks": "query" in self._sizes or "paint" in causes,
             "heads": self._sizes.get("head", 0), "keys": self._sizes.get("key", 0),
-            "slots": self._sizes.get("slot", 0), "branches": self._branches(), "sides": [6, 36],
+            "slots": self._sizes.get("slot", 0), "lines": self._sizes.get("line", 0),
+            "branches": self._branches(), "sides": [6, 36],
             "kernel": "block.conv.weight", "order": _shuffled(self._sizes.get("channel", 0)),
             "means": {part: {block: {item: [round(float(v), 5) for v in mean.ravel()] for item, mean in maps.items()}
                              for block, maps in blocks.items()} for part, blocks in stage.means.items()},
@@ -303,7 +305,8 @@ class LiveExplorer(Explorer):
             "shares": ("branch" in sizes, "a block with branches"),
             **dict.fromkeys(("kernel", "shuffle"), ("channel" in sizes, "a block with one gate a channel")),
             "map": (bool(self._over) or "place" in sizes, "maps, or a block with one gate a place"),
-            **dict.fromkeys(("rows", "columns"), ("row" in sizes, "a block with one gate a row and one a column")),
+            **dict.fromkeys(("rows", "columns", "channels"),
+                            ("row" in sizes, "a block with one gate a row and one a column")),
             "paint": ("spatial" in {name for maps in self._maps() for name in maps}, "a block with one gate a place"),
         }
         there, what = needs.get(name, (True, ""))
@@ -363,11 +366,12 @@ class LiveExplorer(Explorer):
         if name == "shuffled":
             return value
         if name in LOOKS:
-            most = max(self._sizes.get(name, 0), self._sizes.get("place", 0) if name == "query" else 0)
+            also = {"query": "place", "channel": "line"}.get(name, name)
+            most = max(self._sizes.get(name, 0), self._sizes.get(also, 0))
             return arrays.index(name, value, most, low=LOOKS[name])
         raise ValueError(f"start must set traits of the explorer, got {name!r}")
 
-    @traitlets.validate(*SHARED, "channel", "ground")
+    @traitlets.validate(*SHARED, "ground")
     def _valid(self, proposal: Any) -> Any:
         return self._check(proposal["trait"].name, proposal["value"])
 

@@ -170,6 +170,7 @@ const LIVE_VIEWS = {
   answer: (live) => new AnswerView(live),
   map: (live) => new MapView(live),
   heads: (live) => new HeadsView(live),
+  channels: (live) => new ChannelsView(live),
   pair: (live) => new PairView(live),
   slots: (live) => new SlotsView(live),
   sums: (live) => new SumsView(live),

@@ -69,17 +69,19 @@ function sameEverywhere([first, ...others]) {
 
 const roundBelow = (x) => [5, 2, 1].map((s) => s * 10 ** Math.floor(Math.log10(x))).find((v) => v <= x);
 
-// The gates of places; where each channel has its own, their mean over the channels.
-function gatesOfPlaces(live) {
+// The gates of places; where each channel has its own, those of a channel, or their mean over all.
+function gatesOfPlaces(live, channel = live.channelShown()) {
   const { spatial, channel_and_place, rows, columns } = live.blockWith(live.run, "maps", "spatial", "channel_and_place", "rows")?.maps ?? {};
   if (spatial) return { values: spatial.data, low: 0, high: 1, label: "gate of each place" };
   const all = rows ? crossed(rows, columns) : channel_and_place;
   if (!all) return undefined;
   const n = all.shape[1] * all.shape[2];
+  const what = rows ? "row's gate times column's" : "gate of each place";
+  if (channel >= 0 && channel < all.shape[0]) return { values: all.data.subarray(channel * n, (channel + 1) * n), low: 0, high: 1, label: `${what} in channel ${channel}` };
   const values = new Float32Array(n);
   all.data.forEach((gate, i) => (values[i % n] += gate / all.shape[0]));
   // A row's gate times a column's is a quarter where both are half open: the scale lies around that.
-  return { values, ...(rows ? { low: 0.2, high: 0.4 } : { low: 0, high: 1 }), label: `${rows ? "row's gate times column's" : "gate of each place"}, the mean of all channels` };
+  return { values, ...(rows ? { low: 0.2, high: 0.4 } : { low: 0, high: 1 }), label: `${what}, the mean of all channels` };
 }
 
 // Each channel's gate at each place, (C, H, W), where a row's (C, H) and a column's (C, W) are multiplied.
@@ -99,6 +101,30 @@ function paintSmall(canvas, { values, low, high }) {
     pixels.data.set([...SMALL_INKS.map(([none, full]) => none + share * (full - none)), 255], 4 * i);
   });
   canvas.getContext("2d").putImageData(pixels, 0, 0);
+}
+
+// All channels at a glance, where each has gates of places of its own, and before them their mean.
+class ChannelsView {
+  constructor(live) {
+    this.live = live;
+    const name = freshId();
+    this.faces = range(live.spec.lines + 1).map((i) => {
+      const channel = i - 1;
+      const canvas = element("canvas", { class: "ax-head ax-small", "aria-hidden": "true" });
+      const input = element("input", { type: "radio", name, onchange: () => live.set("channel", channel) });
+      live.controls.push(() => (input.checked = channel === live.get("channel")));
+      return { channel, canvas, node: element("label", { class: "ax-thumb" }, input, element("span", { class: "ax-face" }, canvas, element("span", { class: "ax-caption" }, channel < 0 ? "mean" : String(channel)))) };
+    });
+    this.node = element("fieldset", { class: "ax-choice ax-heads" }, element("legend", {}, "Channel"), element("div", { class: "ax-segments" }, ...this.faces.map(({ node }) => node)));
+  }
+
+  draw() {
+    const channels = this.live.blockWith(this.live.run, "maps", "rows").maps.rows.shape[0];
+    for (const { channel, canvas, node } of this.faces) {
+      node.hidden = channel >= channels; // an earlier block has fewer
+      if (!node.hidden) paintSmall(canvas, gatesOfPlaces(this.live, channel));
+    }
+  }
 }
 
 // Which map lies over the picture, and its scale; in words, how it treats the digit, where it is one of gates.
@@ -133,7 +159,8 @@ class MapView {
       return (kept.reduce((a, b) => a + b, 0) / Math.max(1, kept.length)).toFixed(2);
     };
     const place = live.get("query") >= 0 && live.spec.asks ? ` At ${live.where(live.query(), live.side)} it is ${values[live.query()].toFixed(2)}.` : "";
-    return `Mean gate ${mean(true)} on the digit, ${mean(false)} off it.${place}`;
+    const channel = live.channelShown();
+    return `${channel < 0 ? "Mean gate" : `Channel ${channel}: mean gate`} ${mean(true)} on the digit, ${mean(false)} off it.${place}`;
   }
 
   // What each digit gains, a place.

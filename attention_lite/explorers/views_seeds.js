@@ -38,7 +38,7 @@ class SeedsView {
 
   tell({ seed, canvas, answer }, run, answers) {
     const { live } = this;
-    const map = MAPS[live.spec.maps[0]](Object.create(live, { run: { value: run } }));
+    const map = MAPS[live.spec.maps[0]](Object.create(live, { run: { value: run }, channelShown: { value: () => -1 } }));
     say(answer, `training ${seed}: ${live.answerNames()[live.answers.best(answers)] ?? "nothing"}`);
     canvas.hidden = !map;
     if (map) paintSmall(canvas, map);

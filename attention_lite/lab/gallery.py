@@ -27,12 +27,12 @@ MARKER, ASKING = (np.array(colour) for colour in ((1.0, 0.85, 0.0), (0.4, 0.8, 1
 def thumbnail(name: str) -> np.ndarray:
     """The picture of a mechanism or a real network, uint8, (SIDE, SIDE, 3).
 
-    Of a mechanism, (SIDE, 2 SIDE + GAP, 3): a scene in grey twice, its first digit asked for and its last, the digits as
-    lines of their colours; light where the trained block puts out more than on average over the three that could be
-    asked for, dark where less. Of the transformer: where a head looks from the astronaut's name badge, which has a blue
-    line around it. Of the text detector: what it takes for text. Of coordinate attention: where the gates of rows and
-    columns let most pass. Of a global context block: where its map lies. Of SimAM: where its gates are highest on the
-    cat's own three colours.
+    Of a mechanism, (SIDE, 2 SIDE + GAP, 3): a scene in grey twice, its first digit asked for and its last, the digits
+    as lines of their colours; light where the trained block puts out more than on average over the three that could
+    be asked for, dark where less. Of the transformer: where a head looks from the astronaut's name badge, which has a
+    blue line around it. Of the text detector: what it takes for text. Of coordinate attention: where the gates of rows
+    and columns let most pass. Of a global context block: where its map lies. Of SimAM: where its gates are highest on
+    the cat's own three colours.
 
     Raises:
         ValueError: if there is none of that name, or a real network's weights are missing.
@@ -65,7 +65,7 @@ def _mechanism(name: str) -> np.ndarray:
 
 
 def _asked(scene: Scenes, change: np.ndarray, by_frame: bool) -> np.ndarray:
-    """A scene in grey with the block's change over it, (h, w) in [-1, 1]; the digits are lines, the cue is as it was."""
+    """A scene in grey with the block's change over it, (h, w) in [-1, 1]; digits are lines, the cue is as it was."""
     scale = SIDE // scene.size
     bare = brightened(draw(scene.replace(opacity=torch.zeros_like(scene.opacity)), scale))[0].mean(0)[..., None].numpy()
     grey = 0.47 + 0.45 * (bare - bare.mean())               # of colours only the digits' and the cue's are left

@@ -83,8 +83,8 @@ REPAIRS = (
 )
 
 
-# The theme measures every block of code on the page, once, and again whenever an explorer has written a word: the browser
-# has to lay out all that nobody has come near. book.js watches what comes into view instead.
+# The theme measures every block of code on the page, once, and again whenever an explorer has written a word: the
+# browser has to lay out all that nobody has come near. book.js watches what comes into view instead.
 MEASURING = re.compile(r'"complete"===document\.readyState\?(\w+)\(\):window\.addEventListener\("load",\1\)')
 
 
