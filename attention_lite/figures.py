@@ -84,21 +84,25 @@ def colour_bar(figure: Figure, shown: AxesImage, axes: Axes | Sequence[Axes] | n
 
 
 def strips(named: Mapping[str, Any], row_names: Sequence[str], limits: tuple[float, float], label: str,
-           columns: str) -> None:
+           columns: str | Sequence[str]) -> None:
     """Show matrices (rows, n) as strips of cells under one another, on one scale with a colour bar.
 
     Args:
         named: title -> matrix, each of as many rows as `row_names` has names.
         row_names: what the rows are.
         limits: (low, high) of the colours.
-        label: what a cell shows; `columns`: what the n columns are.
+        label: what a cell shows.
+        columns: what the n columns are; or the names of the last strip's, one by one.
     """
     figure, axes = panels(len(named), 1, WIDTH, 0.35 + 0.33 * len(row_names))
     low, high = as_array("limits", limits)
     for ax, (title, values) in zip(axes[:, 0], named.items(), strict=True):
         shown = ax.imshow(as_array("values", values), cmap=MAP, vmin=low, vmax=high, aspect="auto")
         ax.set(title=title, yticks=range(len(row_names)), yticklabels=row_names, xticks=[])
-    axes[-1, 0].set_xlabel(columns)
+    if isinstance(columns, str):
+        axes[-1, 0].set_xlabel(columns)
+    else:
+        axes[-1, 0].set_xticks(range(len(columns)), columns)
     colour_bar(figure, shown, axes, label)
 
 

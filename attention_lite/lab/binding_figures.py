@@ -8,7 +8,7 @@ from attention_lite.extras import extra
 from attention_lite.lab.comparison_figures import COLOURS, GROUPS, NAMES
 from attention_lite.lab.recipes import COMPARED, GATES, SHOWN
 from attention_lite.lab.runs import TEST_SEED
-from attention_lite.lab.scenes import for_readers
+from attention_lite.lab.scenes import READER_SCALE, for_readers
 from attention_lite.lab.tasks import BINDINGS
 
 with extra("book"):
@@ -69,6 +69,27 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> None:
     axes[1, 1].plot([], [], "o", color="0.4", ms=5, label="a training")
     axes[1, 0].set_xlabel("accuracy")
     figure.legend(loc="outside lower center", ncols=3)
+
+
+def show_twins() -> None:
+    """The first scene of two parts, as it is and with the right halves passed on: a line joins the flag to its twin."""
+    scene = BINDINGS[1]("test").sample(200, seed=TEST_SEED)[:1]
+    _, axes = plt.subplots(1, 2, figsize=(figures.WIDTH, 2.9))
+    pairs = scene.flags.shape[1] // 2
+    halves = scene.flags.clone()
+    halves[:, :pairs, 1:] = halves[:, :pairs, 1:].roll(-1, 1)      # each dotted flag's, of the next dotted one
+    for ax, flags, title in zip(axes, (scene.flags, halves), ("their own", "passed on"), strict=True):
+        figures.picture(ax, for_readers(scene.replace(flags=flags))[0], f"right halves: {title}")
+        unlike = (flags[0, :pairs, None] - flags[0, None, pairs:]).abs().sum((2, 3))
+        dotted, twin = divmod(int(unlike.argmin()), pairs)
+        both = [dotted, pairs + twin]
+        for colour, width in (("black", 3.5), ("white", 1.5)):
+            ax.plot(READER_SCALE * scene.x[0, both], READER_SCALE * scene.y[0, both], "-", color=colour, lw=width)
+            for k in both:
+                side = READER_SCALE * float(scene.side[0, k])
+                corner = [READER_SCALE * float(middle[0, k]) - side / 2 for middle in (scene.x, scene.y)]
+                ax.add_patch(plt.Rectangle(corner, side, side, fill=False, ec=colour, lw=width))
+    plt.show()
 
 
 def _dots(ax: Axes, rows: Sequence[Mapping[str, Any]], task: str, mark: str) -> None:

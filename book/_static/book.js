@@ -30,6 +30,15 @@ const watcher = new ResizeObserver((entries) => {
 
 document.querySelectorAll(SCROLLERS).forEach((box) => watcher.observe(box));
 
+// What a link leads to may be folded, and not every browser unfolds it.
+function unfold() {
+  const folded = document.getElementById(decodeURIComponent(location.hash.slice(1)))?.closest("details");
+  if (folded) folded.open = true;
+}
+
+unfold();
+window.addEventListener("hashchange", unfold);
+
 // On paper an explorer is its picture or its table, which its script will replace, and a sentence. (book.css)
 for (const explorer of document.querySelectorAll(".attention-explorer")) {
   const still = document.createElement("div");
