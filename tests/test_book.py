@@ -7,12 +7,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from bs4 import BeautifulSoup
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from conftest import HTML, ROOT, Watch, violations, watch_context
+from conftest import HTML, ROOT, Watch, until, violations, watch_context
 
 PAGES = sorted(
     path.relative_to(HTML).as_posix()
@@ -164,11 +165,61 @@ def test_what_is_not_laid_out_yet_has_the_room_that_it_will_take(page: Page, boo
     page.set_viewport_size(size)
     page.goto(f"{book_url}/book/chapters/05-sk.html")
     settle(page)
+    page.add_style_tag(content="main section { content-visibility: visible !important; }")     # theirs is a guess
     before = page.evaluate(ROOMS)
     page.add_style_tag(content="main * { content-visibility: visible !important; }")
     after = page.evaluate(ROOMS)
     assert len(before) == len(after) > 15
     assert [(a, b) for a, b in zip(before, after, strict=True) if abs(a - b) > 1] == []
+
+
+# A heading stands at the top of the window, or the page has come to its end.
+REACHED = """name => {
+    const { top } = document.getElementById(name).getBoundingClientRect();
+    return (-5 < top && top < 150) || innerHeight + scrollY >= document.documentElement.scrollHeight - 2;
+}"""
+
+
+@pytest.mark.parametrize("name", ["chapters/07-self-attention", "chapters/published-counts", "api"])
+def test_the_contents_lead_to_their_headings_wherever_those_are_laid_out(page: Page, book_url: str, name: str) -> None:
+    """The room of the sections above is a guess until they come near."""
+    page.set_viewport_size(DESKTOP)
+    page.goto(f"{book_url}/book/{name}.html")
+    settle(page)
+    links = page.locator(".bd-sidebar-secondary a[href^='#']").evaluate_all("all => all.map(link => link.hash)")
+    assert len(links) > 3
+    for hash_ in reversed(links):
+        page.evaluate("hash => { location.hash = hash; }", hash_)
+        page.wait_for_function(REACHED, arg=unquote(hash_[1:]))
+
+
+def test_code_is_not_measured_before_a_reader_comes_near(page: Page, book_url: str) -> None:
+    """The theme marks each block of code, read or not; book.js those that scroll, once they are laid out."""
+    page.goto(f"{book_url}/book/chapters/05-sk.html")
+    settle(page)
+    page.get_by_role("status").first.wait_for()
+    page.wait_for_timeout(500)
+    assert page.locator("pre").count() > 10
+    assert page.locator("pre[tabindex='-1']").count() == 0
+
+
+def test_a_link_unfolds_what_it_leads_to(page: Page, book_url: str) -> None:
+    page.goto(f"{book_url}/book/chapters/11-which-one.html")
+    settle(page)
+    row = page.locator("#row-external")
+    assert not row.locator("xpath=ancestor::tr").is_visible()
+    page.locator("a[href='#row-external']").first.click()
+    expect(row.locator("xpath=ancestor::tr")).to_be_visible()
+    page.goto("about:blank")
+    page.goto(f"{book_url}/book/chapters/11-which-one.html#row-external")
+    expect(row.locator("xpath=ancestor::tr")).to_be_visible()
+
+
+@pytest.mark.parametrize(("state", "read"), [("green", 3), ("old sums", 9), ("eight", 9)])
+def test_eight_of_the_sums_bring_back_the_old_answer(page: Page, book_url: str, state: str, read: int) -> None:
+    page.goto(f"{book_url}/book/chapters/10-external.html#try=external:{state}")
+    expect(page.locator(".attention-explorer [role=status]")).to_contain_text(f"The network reads {read}",
+                                                                            timeout=30_000)
 
 
 NAVIGATION = ".bd-sidebar, .bd-header-article, .prev-next-footer, #pst-back-to-top, .copybtn, .headerlink"

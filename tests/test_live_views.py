@@ -53,7 +53,7 @@ EXPLORERS = {
         causes=["map", "seed", "off", "scene", "drag", "gates", "block"]),
     "coordinate": lambda: LiveExplorer(
         stage("one-digit-residual", "coordinate-plain", seeds=(0, 1), before_training=True), name="coordinate",
-        block="blocks.2.gate", maps=["gates"], views=["answer", "map", "seeds", "strip", "count"],
+        block="blocks.2.gate", maps=["gates"], views=["answer", "map", "channels", "seeds", "strip", "count"],
         causes=["rows", "columns", "scene", "seed", "block", "training", "drag"]),
     "context": lambda: LiveExplorer(
         stage("context-gating", "global-context", seeds=(2, 0)), name="context", maps=["context"],
@@ -534,6 +534,35 @@ def test_rows_and_columns_are_exchanged_each_without_the_other(page: Page, watch
     rows.select_option(label="the network's own")
     columns.select_option(label="those of china 2")
     expect_of(lambda block, own: (own[0], theirs[block][1]))
+    assert not watch.errors
+
+
+@torch.no_grad()
+def test_each_channel_has_its_own_cross(page: Page, watch: Watch, site: Path) -> None:
+    root, scene = open_page(page, site, "coordinate", {"channel": "30"}), first_of("one-digit")
+    net = load_checkpoint("one-digit-residual", "coordinate-plain", 0)[0]
+    rows, columns = lines.run(net, pictures(scene), lambda block, own: own)[1][-1]
+    crosses = rows[0][:, :, None] * columns[0][:, None]                    # (32, 12, 12)
+    on = scoring.on_grid(masks(scene)[0, 0], (12, 12))
+
+    def words(channel: int) -> str:
+        return (f"Channel {channel}: mean gate {crosses[channel][on].mean():.2f} on the digit, "
+                f"{crosses[channel][~on].mean():.2f} off it.")
+
+    status = root.get_by_role("status")
+    expect(status).to_contain_text(words(30))
+    channels = root.get_by_role("group", name="Channel", exact=True)
+    assert channels.get_by_role("radio").count() == 33
+    small = channels.locator("canvas").nth(1 + 30).evaluate(
+        "canvas => [...canvas.getContext('2d').getImageData(0, 0, 12, 12).data]")
+    shown = (238 - torch.tensor(small).view(12, 12, 4)[..., 0]) / (238 - 23)      # of paintSmall's red, from 0 to 1
+    torch.testing.assert_close(shown, crosses[30], rtol=0, atol=0.01)
+    channels.get_by_role("radio", name="7", exact=True).check()
+    expect(status).to_contain_text(words(7))
+    channels.get_by_role("radio", name="mean").check()
+    expect(status).to_contain_text("Mean gate")
+    root.get_by_role("radio", name="block 1").check()                     # where rows are forced; the map stays
+    assert channels.get_by_role("radio").count() == 33
     assert not watch.errors
 
 
