@@ -13,7 +13,7 @@ import pytest
 from bs4 import BeautifulSoup
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from conftest import HTML, ROOT, Watch, until, violations, watch_context
+from conftest import HTML, ROOT, Watch, violations, watch_context
 
 PAGES = sorted(
     path.relative_to(HTML).as_posix()

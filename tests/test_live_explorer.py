@@ -207,7 +207,7 @@ def test_a_gate_is_pulled_by_pointer(page: Page, site: Path, shown) -> None:
     gates = own_gates(shown[1][:1])
     gates[0, 10] = 1.0
     close(answer(page), torchs(shown[1][:1], gates=gates)[0])
-    page.wait_for_function("decodeURIComponent(location.hash) === '#try=se:pulled={\"10\":1}'")
+    page.wait_for_function("decodeURIComponent(location.hash) === '#try=se:pulled={\"10\":1};channel=10'")
     root.get_by_role("button", name="let all go").click()
     close(answer(page), torchs(shown[1][:1])[0])
 

@@ -559,10 +559,12 @@ def test_each_channel_has_its_own_cross(page: Page, watch: Watch, site: Path) ->
     torch.testing.assert_close(shown, crosses[30], rtol=0, atol=0.01)
     channels.get_by_role("radio", name="7", exact=True).check()
     expect(status).to_contain_text(words(7))
-    channels.get_by_role("radio", name="mean").check()
+    channels.get_by_role("radio", name="30", exact=True).check()
+    root.get_by_role("radio", name="block 1").check()                     # which has 24 channels
     expect(status).to_contain_text("Mean gate")
-    root.get_by_role("radio", name="block 1").check()                     # where rows are forced; the map stays
-    assert channels.get_by_role("radio").count() == 33
+    assert channels.get_by_role("radio").count() == 1 + 24
+    root.get_by_role("radio", name="block 3").check()
+    expect(status).to_contain_text(words(30))
     assert not watch.errors
 
 

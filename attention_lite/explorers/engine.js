@@ -295,6 +295,8 @@ const NETWORKS = {
 
 // ---- running one
 
+const entrance = (causes, weights) => new At({ causes, weights, blocks: {}, met: new Set(), parts: new Set() }, "");
+
 class Network {
   constructor(about, weights) {
     Object.assign(this, about, { weights });
@@ -305,10 +307,15 @@ class Network {
 
   forward(image, causes = {}) {
     const weights = { ...this.weights, ...this.changed(causes.weights ?? {}) };
-    const run = { causes, weights, blocks: {}, met: new Set(), parts: new Set() }, at = new At(run, "");
+    const at = entrance(causes, weights), { run } = at;
     const output = this.network.rest(at, this.stem(at, image), this.block, image);
     check(run);
     return { scores: output.data, blocks: run.blocks, block: Object.values(run.blocks)[0], slot: run.slot };
+  }
+
+  // The first half of a forward pass of this image, for a page that takes a breath between the two.
+  begin(image) {
+    this.stem(entrance({}, this.weights), image);
   }
 
   // Kept for the next forward pass, unless a cause has reached into it.

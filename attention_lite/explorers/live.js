@@ -65,6 +65,8 @@ class Live extends LiveWords {
     await breath();
     this.drawScene();
     await breath();
+    net.begin(this.image);
+    await breath();
     this.drawScene(); // anew if the reader has changed it meanwhile
     const run = net.forward(this.image);
     if (!run.scores.every(Number.isFinite)) throw new Error(`${part} gives no numbers`);

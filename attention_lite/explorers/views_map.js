@@ -77,7 +77,7 @@ function gatesOfPlaces(live, channel = live.channelShown()) {
   if (!all) return undefined;
   const n = all.shape[1] * all.shape[2];
   const what = rows ? "row's gate times column's" : "gate of each place";
-  if (channel >= 0 && channel < all.shape[0]) return { values: all.data.subarray(channel * n, (channel + 1) * n), low: 0, high: 1, label: `${what} in channel ${channel}` };
+  if (channel >= 0 && channel < all.shape[0]) return { values: all.data.subarray(channel * n, (channel + 1) * n), low: 0, high: 1, label: `${what} in channel ${channel}`, channel };
   const values = new Float32Array(n);
   all.data.forEach((gate, i) => (values[i % n] += gate / all.shape[0]));
   // A row's gate times a column's is a quarter where both are half open: the scale lies around that.
@@ -151,7 +151,7 @@ class MapView {
   words() {
     const { live } = this;
     if (live.get("over") === "change") return this.changes();
-    const values = gatesOfPlaces(live)?.values;
+    const { values, channel } = gatesOfPlaces(live) ?? {};
     if (!values || live.scene().flags) return "";
     const on = live.drawing.on(live.drawn, "0", Math.sqrt(values.length));
     const mean = (inside) => {
@@ -159,8 +159,7 @@ class MapView {
       return (kept.reduce((a, b) => a + b, 0) / Math.max(1, kept.length)).toFixed(2);
     };
     const place = live.get("query") >= 0 && live.spec.asks ? ` At ${live.where(live.query(), live.side)} it is ${values[live.query()].toFixed(2)}.` : "";
-    const channel = live.channelShown();
-    return `${channel < 0 ? "Mean gate" : `Channel ${channel}: mean gate`} ${mean(true)} on the digit, ${mean(false)} off it.${place}`;
+    return `${channel === undefined ? "Mean gate" : `Channel ${channel}: mean gate`} ${mean(true)} on the digit, ${mean(false)} off it.${place}`;
   }
 
   // What each digit gains, a place.

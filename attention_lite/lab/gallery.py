@@ -61,7 +61,7 @@ def _mechanism(name: str) -> np.ndarray:
     change = (change / change.abs().max()).numpy()          # one scale for both
     first, last = (_asked(ask_for(scene, digit), one, name in GATES)
                    for digit, one in zip(digits, change, strict=True))
-    return np.concatenate([first, np.ones((SIDE, GAP, 3)), last], axis=1)
+    return np.concatenate([first, np.full((SIDE, GAP, 3), 0.5), last], axis=1)
 
 
 def _asked(scene: Scenes, change: np.ndarray, by_frame: bool) -> np.ndarray:
