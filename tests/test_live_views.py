@@ -797,6 +797,14 @@ def test_a_recoloured_disc_is_heard_through_the_sums(page: Page, watch: Watch, s
     assert not watch.errors
 
 
+def test_another_training_may_come_late(page: Page, watch: Watch, site: Path) -> None:
+    """Until its weights are there, what was shown stays, with all that its controls say."""
+    root, scene = open_page(page, site, "external"), first_of("cued-search")
+    root.get_by_role("group", name="Training").get_by_role("radio", name="1").check()
+    close(answer(page), ask(load_checkpoint("cued-search", "external", 1)[0], scene)[0])
+    assert not watch.errors
+
+
 def test_one_sum_is_pulled_by_pointer_and_by_keys(page: Page, watch: Watch, site: Path, palette: dict) -> None:
     """Its bar leads from the sum of the picture as it was to the present one, and further where it is pulled."""
     root, scene = open_page(page, site, "external"), first_of("cued-search")

@@ -158,7 +158,8 @@ class Live extends LiveWords {
 
   compute() {
     this.drawScene();
-    Object.assign(this, this.runOf(this.part()));
+    this.partShown = this.part(); // while another is on its way, the controls are of this one
+    Object.assign(this, this.runOf(this.partShown));
     this.paints = this.answers.paints(this.run.scores);
     this.ownAnswer = this.isForced() ? this.valuesOf(this.own) : this.answer;
     this.paired = undefined;

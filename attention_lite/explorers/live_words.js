@@ -75,7 +75,7 @@ class LiveWords extends LivePicture {
     if (this.ownInk()) return `Over the ${n} stored scenes${this.photograph.pixels() ? ", on your photograph" : ""}, this digit in the place of the one that is asked for: the network ${verb} it${this.paints ? "" : ` as ${this.expected()}`} in ${percent(asked, n)}.`;
     const nothing = FORCES.every((trait) => same(state[trait], NOTHING[trait])) && CARRIED.every((trait) => same(state[trait], NOTHING[trait]));
     if (nothing) return `With nothing forced the network ${verb} ${percent(before, n)} right.`;
-    if (state.company) return `Over the ${n} stored scenes, their right halves passed on too: the network names the dot whose flag has the twin now in ${percent(asked, n)}, the dot whose flag had it in ${percent(after, n)}. As they were it is right in ${percent(before, n)}.`;
+    if (state.company) return `Over the ${n} stored scenes, their right halves passed on ${state.company > 1 ? "twice, " : ""}too: the network names the dot whose flag has the twin now in ${percent(asked, n)}, the dot whose flag had it in ${percent(after, n)}. As they were it is right in ${percent(before, n)}.`;
     const asks = state.frame || state.disc || (state.gates.match(/^frame:(.*)/) ?? [])[1];
     const which = !asks ? "" : this.scene().frame ? ` whose frame does not ask for ${asks} already` : ` that have a ${asks} digit and ask for another`;
     const cue = asks ? ` It ${verb} the ${asks} digit in ${percent(asked, n)}.` : "";

@@ -159,7 +159,7 @@ class SumsView extends BarsView {
     const { live } = this;
     const now = live.sums();
     if (!now) return undefined;
-    const old = live.sums(live.otherRun(live.part(), "start")).values;
+    const old = live.sums(live.otherRun(live.partShown, "start")).values;
     const own = live.sums(live.own).values;
     // The axis only grows: a pulled bar must not move under the finger.
     this.limits = [Math.min(this.limits[0], Math.floor(Math.min(...old, ...own))), Math.max(this.limits[1], Math.ceil(Math.max(...old, ...own)))];
