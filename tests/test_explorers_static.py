@@ -235,12 +235,12 @@ def status(root: Locator) -> str:
 
 
 def point(root: Locator, place: int, grid: tuple[int, int], *, click: bool = False) -> None:
+    """Playwright waits until the stage stands still: a page may lay out what comes into view and move it."""
     stage = root.locator(".ax-stage")
-    stage.scroll_into_view_if_needed()
     box = stage.bounding_box()
-    x = box["x"] + (place % grid[1] + 0.5) / grid[1] * box["width"]
-    y = box["y"] + (place // grid[1] + 0.5) / grid[0] * box["height"]
-    (root.page.mouse.click if click else root.page.mouse.move)(x, y)
+    x, y = ((v + 0.5) / n * size for v, n, size in zip(
+        (place % grid[1], place // grid[1]), (grid[1], grid[0]), (box["width"], box["height"]), strict=True))
+    (stage.click if click else stage.hover)(position={"x": x, "y": y})
 
 
 def choose(root: Locator, group: str, option: str) -> None:

@@ -243,10 +243,8 @@ def colours(root: Locator, selector: str) -> Callable[[float, float], np.ndarray
 
 def point(root: Locator, patch: int, *, click: bool = False) -> None:
     stage = root.locator(".ax-stage")
-    stage.scroll_into_view_if_needed()
-    box = stage.bounding_box()
-    x, y = ((v + 0.5) / 16 * box["width"] for v in (patch % 16, patch // 16))
-    (root.page.mouse.click if click else root.page.mouse.move)(box["x"] + x, box["y"] + y)
+    x, y = ((v + 0.5) / 16 * stage.bounding_box()["width"] for v in (patch % 16, patch // 16))
+    (stage.click if click else stage.hover)(position={"x": x, "y": y})
 
 
 def table(root: Locator) -> list[list[str]]:
