@@ -1,6 +1,6 @@
 """The one style of the book's figures: sizes, colours, and maps on fixed limits with a colour bar."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from attention_lite.extras import extra
@@ -107,7 +107,7 @@ def strips(named: Mapping[str, Any], row_names: Sequence[str], limits: tuple[flo
 
 
 def seed_dots(ax: Axes, rows: Mapping[str, Mapping[str, Sequence[float]]], title: str = "",
-              chance: float | None = None) -> None:
+              chance: float | None = None, hollow: Mapping[str, Collection[int]] | None = None) -> None:
     """Draw a line of dots for each row, one dot for each training; NaN is left out.
 
     Args:
@@ -115,13 +115,18 @@ def seed_dots(ax: Axes, rows: Mapping[str, Mapping[str, Sequence[float]]], title
         rows: name of the row -> name of what was measured -> a share in [0, 1] for each training.
         title: of the plot.
         chance: what guessing would reach, drawn as a dotted line.
+        hollow: name of the row -> places in its sequences of the trainings whose dots are rings.
     """
+    hollow = hollow or {}
     series = list(dict.fromkeys(name for row in rows.values() for name in row))
-    for y, row in enumerate(rows.values()):
+    for y, (label, row) in enumerate(rows.items()):
         for beside, (name, values) in enumerate(row.items()):
             i = series.index(name)
-            ax.plot(values, [y + 0.2 * (beside - (len(row) - 1) / 2)] * len(values), "os^D"[i], color=CYCLE[i],
-                    alpha=0.75, markersize=6)
+            rings = [seed for seed in range(len(values)) if seed in hollow.get(label, ())]
+            dots = [seed for seed in range(len(values)) if seed not in rings]
+            for seeds, inside in ((dots, CYCLE[i]), (rings, "none")):
+                ax.plot([values[seed] for seed in seeds], [y + 0.2 * (beside - (len(row) - 1) / 2)] * len(seeds),
+                        "os^D"[i], color=CYCLE[i], markerfacecolor=inside, alpha=0.75, markersize=6)
     for i, name in enumerate(series):
         ax.plot([], [], "os^D"[i], color=CYCLE[i], label=name)
     if chance is not None:

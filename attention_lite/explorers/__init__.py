@@ -11,8 +11,9 @@ with extra("book"):
     from attention_lite.explorers.gates import GatesExplorer
     from attention_lite.explorers.live import LiveExplorer
     from attention_lite.explorers.positions import PositionsExplorer
+    from attention_lite.explorers.slots import SlotsExplorer
     from attention_lite.explorers.table import Column, TableExplorer
     from attention_lite.explorers.transformer import TransformerExplorer
 
-__all__ = ["Column", "ForcedGatesExplorer", "GatesExplorer", "LiveExplorer", "PositionsExplorer", "TableExplorer",
-           "TransformerExplorer"]
+__all__ = ["Column", "ForcedGatesExplorer", "GatesExplorer", "LiveExplorer", "PositionsExplorer", "SlotsExplorer",
+           "TableExplorer", "TransformerExplorer"]

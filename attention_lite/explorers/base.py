@@ -18,6 +18,7 @@ PARTS = {
     "shared": ("tools", "packed", "files", "address", "explorer", "photograph", "channels", "homes"),
     "positions": ("positions",),
     "gates": ("gates",),
+    "slots": ("slots",),
     "table": ("table",),
     "forced-gates": ("forced_gates",),
     "transformer": ("transformer_kernel", "transformer_engine", "patches", "own_photograph", "transformer_picture",

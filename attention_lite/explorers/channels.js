@@ -1,15 +1,24 @@
 // ---------------------------------------------------------------- charts with a slot for each channel
 
 class ChannelExplorer extends PhotographExplorer {
+  // The trait that a press on a bar sets, and what a bar stands for.
+  get chosen() {
+    return "channel";
+  }
+
+  get noun() {
+    return "Channel";
+  }
+
   makeChannelChart() {
-    const chart = element("canvas", { class: "ax-chart", tabindex: 0, role: "slider", "aria-label": "Channel", "aria-valuemin": 0, "aria-describedby": this.status.id });
+    const chart = element("canvas", { class: "ax-chart", tabindex: 0, role: "slider", "aria-label": this.noun, "aria-valuemin": 0, "aria-describedby": this.status.id });
     this.pointChannels(chart);
     chart.addEventListener("keydown", (event) => this.chartKey(event));
     return chart;
   }
 
   pointChannels(chart) {
-    this.pointable(chart, "channel", (event) => {
+    this.pointable(chart, this.chosen, (event) => {
       const box = chart.getBoundingClientRect();
       const slot = Math.floor(((event.clientX - box.left - AXIS) / (box.width - AXIS)) * this.channels);
       return this.order()[clamp(slot, 0, this.channels - 1)];
@@ -28,13 +37,13 @@ class ChannelExplorer extends PhotographExplorer {
 
   chartKey(event) {
     const order = this.order();
-    const slot = order.indexOf(this.get("channel"));
+    const slot = order.indexOf(this.get(this.chosen));
     const last = this.channels - 1;
     const far = event.shiftKey ? 5 : 1;
     const to = { ArrowLeft: slot - far, ArrowDown: slot - far, ArrowRight: slot + far, ArrowUp: slot + far, Home: 0, End: last }[event.key];
-    if (event.key === "Escape") this.keep("channel", -1);
+    if (event.key === "Escape") this.keep(this.chosen, -1);
     else if (to == null || event.ctrlKey || event.metaKey || event.altKey) return;
-    else this.keep("channel", order[slot < 0 ? 0 : clamp(to, 0, last)]);
+    else this.keep(this.chosen, order[slot < 0 ? 0 : clamp(to, 0, last)]);
     event.preventDefault();
   }
 

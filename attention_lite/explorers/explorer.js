@@ -178,9 +178,9 @@ class Explorer {
     return element("div", { class: "ax-choice ax-slider" }, element("label", { for: id }, `${label} `, value), element("div", { class: "ax-row" }, low, input, high, ...more));
   }
 
-  // A mark that the reader can take away; what it says is no state of the model.
-  checkbox(label, changed) {
-    const box = element("input", { type: "checkbox", checked: true, onchange: () => { changed(box.checked); this.touch(); } });
+  // A mark that the reader can set or take away; what it says is no state of the model.
+  checkbox(label, changed, checked = true) {
+    const box = element("input", { type: "checkbox", checked, onchange: () => { changed(box.checked); this.touch(); } });
     return element("label", { class: "ax-check" }, box, label);
   }
 

@@ -1,12 +1,14 @@
-"""Figures of chapter 10: external attention's memory, its sums under several discs, its slots on photographs."""
+"""Figures of chapter 10: external attention's sums under several discs, what they do, its slots on photographs."""
 
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from attention_lite import figures
+from attention_lite.explorers import SlotsExplorer
 from attention_lite.extras import extra
+from attention_lite.lab import patches, photographs, seen
 from attention_lite.lab.experiments import crops, slots, sums
 from attention_lite.lab.scenes import Scenes, for_readers, masks
 
@@ -14,19 +16,12 @@ with extra("book"):
     import matplotlib.pyplot as plt
 
 KINDS = {"asked": "the digit asked for now", "old": "the digit asked for before", "any": "any of the three digits"}
+MEMORIES = {"trained": "external attention", "untrained": "untrained", "k-means": "k-means"}
+SHOWN = 320              # pixels: the side of a photograph's middle in the explorer
 SCORES = ("object, slot named elsewhere", "object, best slot", "parts, best slot")
 
 
 # The network taken apart
-
-
-def show_widths(maps: Mapping[str, Tensor], limit: float) -> None:
-    """Maps (N, columns) beside one another, at one scale, by the names of their blocks."""
-    figure, axes = plt.subplots(1, len(maps), figsize=(5.5, 4.1), width_ratios=[A.shape[1] for A in maps.values()])
-    for ax, (name, A) in zip(axes, maps.items(), strict=True):
-        shown = figures.heat(ax, A, (0, limit), f"{name}\n{A.shape[0]} × {A.shape[1]}")
-    figures.colour_bar(figure, shown, axes, "weight", extend="max")
-    plt.show()
 
 
 def show_slots(scenes: Mapping[str, Scenes], A: Tensor, numbers: Sequence[int], grid: tuple[int, int]) -> None:
@@ -56,13 +51,20 @@ def show_moves(scene: Scenes, moves: Mapping[str, Tensor], limit: float) -> None
 # The experiment
 
 
-def show_sums(rows: Sequence[dict], beside: Mapping[str, Sequence[float]], chance: float) -> None:
-    """What is read by whose sums, a dot a training; `beside` {row: how often the digit asked for now is read}."""
+def show_sums(rows: Sequence[dict], beside: Mapping[str, Sequence[float]], chance: float,
+              learned: Sequence[dict]) -> None:
+    """What is read by whose sums, a mark a training; `beside` {row: how often the digit asked for now is read}.
+
+    The trainings of `learned` are filled; of those beside, only "$W_O$ = 0" has the same trainings.
+    """
+    rings = [i for i, row in enumerate(rows) if row not in learned]
     shares = {source: {label: [row[source][kind] for row in rows] for kind, label in KINDS.items()}
               for source in sums.SOURCES}
     shares |= {name: {KINDS["asked"]: values} for name, values in beside.items()}
     _, ax = plt.subplots(figsize=(figures.WIDTH, 4.2))
-    figures.seed_dots(ax, shares, "by whose sums", chance)
+    same = (*sums.SOURCES, "$W_O$ = 0")
+    figures.seed_dots(ax, shares, "by whose sums", chance,
+                      {name: rings if name in same else range(len(rows)) for name in shares})
     plt.show()
 
 
@@ -80,15 +82,19 @@ def show_few(rows: Sequence[dict]) -> None:
     plt.show()
 
 
-def show_ablation(parts: Mapping[str, Sequence[dict]], rows: Sequence[dict]) -> None:
-    """Accuracy as trained and with W_O at zero, task by task; and how often a chosen slot points at the disc."""
+def show_ablation(parts: Mapping[str, Sequence[dict]], rows: Sequence[dict], learned: Sequence[dict]) -> None:
+    """Accuracy as trained and with W_O at zero, task by task; and how often a chosen slot points at the disc.
+
+    `learned`: the rows whose trainings are filled, in the last task.
+    """
+    rings = [i for i, row in enumerate(rows) if row not in learned]
     _, axes = figures.panels(2, 1, figures.WIDTH, 2.3)
     figures.seed_dots(axes[0, 0], {task: {label: [row[label.replace("$", "")] for row in part]
                                           for label in ("as trained", "$W_O$ = 0")}
-                                   for task, part in parts.items()}, "accuracy")
+                                   for task, part in parts.items()}, "accuracy", hollow={list(parts)[-1]: rings})
     figures.seed_dots(axes[1, 0], {name: {"": [row[key] for row in rows]} for name, key in (
         ("trained", "points"), ("before training", "points before training"))},
-        "the chosen slot's peak lies on the disc", rows[0]["chance"])
+        "the chosen slot's peak lies on the disc", rows[0]["chance"], {"trained": rings})
     plt.show()
 
 
@@ -124,30 +130,36 @@ def show_overlaps(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Non
     plt.show()
 
 
-def named_slot(memory: nn.Module, standard: slots.Standard, fold: int) -> int:
-    """The slot that overlaps the main objects best, over the photographs that this fold's memory was trained on."""
-    return int(torch.stack([slots.overlaps(_weights(memory, standard, name).argmax(1), slots.truth(name)["main"])
-                            for name in slots.trained_on(fold)]).mean(0).argmax())
+def named_slot(photograph: str) -> int:
+    """The slot that overlaps the main objects best on the photographs that this photograph's memory was trained on."""
+    fold = slots.memory_of(photograph)
+    memory, standard = slots.load_memory(fold)
+    found = []
+    for name in slots.trained_on(fold):
+        group = slots.groups(memory, standard.of(crops.middle(name))[None])[0]
+        found.append(slots.overlaps(group, slots.truth(name)["main"]))
+    return int(torch.stack(found).mean(0).argmax())
 
 
-def _weights(memory: nn.Module, standard: slots.Standard, photograph: str) -> Tensor:
-    """How much each patch of a photograph's middle takes from each slot: (256, S)."""
-    return memory.attention(standard.of(crops.middle(photograph))[None])["slot"][0, 0]
+def photographs_explorer(overlap: Mapping[str, Mapping[str, float]]) -> SlotsExplorer:
+    """All photographs with regions under a finger; opens on the cat's left eye, by a memory that has not seen it.
 
-
-def show_photographs(names: Sequence[str]) -> None:
-    """Photographs, a column each, by memories that have not seen them: the patches' slots, and the named slot."""
-    side = crops.GRID
-    _, axes = figures.panels(3, len(names), 1.83, 1.95)
-    for column, photograph in zip(axes.T, names, strict=True):
-        fold = slots.memory_of(photograph)
-        memory, standard = slots.load_memory(fold)
-        slot, A = named_slot(memory, standard, fold), _weights(memory, standard, photograph)
-        image = crops.pixels(crops.middle(photograph))[0].permute(1, 2, 0)
-        figures.picture(column[0], image, photograph)
-        column[1].imshow(A.argmax(1).view(side, side), cmap="tab20", vmin=0, vmax=19)
-        column[1].set_axis_off()
-        figures.glow(column[2], image, A[:, slot].view(side, side), 1, f"slot {slot}")
-        for ax, shape in ((column[1], (side, side)), (column[2], tuple(image.shape[:2]))):
-            figures.outline(ax, slots.truth(photograph)["main"].view(side, side) > 0.5, shape)
-    plt.show()
+    `overlap` as `left_out` gives it: the states "best", "sixth" and "last" show the named slot where it does so. "eye",
+    "eye untrained" and "eye k-means" ask the cat's eye of a memory and of its controls.
+    """
+    named = overlap[SCORES[0]]
+    ranked = sorted(named, key=lambda name: -named[name])
+    names = slots.PHOTOGRAPHS
+    shown = torch.stack([(255 * patches.window(name, (SHOWN, SHOWN))).round().byte() for name in names])
+    taken = [torch.stack([slots.shares(kind, name) for kind in MEMORIES.values()]) for name in names]
+    eye = {"image": names.index("chelsea"), "query": seen.patch_of("chelsea", "left eye"), "slot": -1, "show": "both"}
+    states = {"eye": {**eye, "memory": 0}}
+    states |= {f"eye {memory}": {**eye, "memory": i} for i, memory in enumerate(MEMORIES) if i}
+    states |= {rank: {"image": names.index(name), "memory": 0, "slot": named_slot(name), "show": "both"}
+               for rank, name in (("best", ranked[0]), ("sixth", ranked[5]), ("last", ranked[-1]))}
+    return SlotsExplorer(
+        shown, grid=(crops.GRID, crops.GRID), weights=torch.stack(taken), memory_names=list(MEMORIES),
+        region=torch.stack([slots.truth(name)["main"] for name in names]), region_name="main object",
+        image_names=[seen.WORDS.get(name, name) for name in names],
+        alt=[photographs.PHOTOGRAPHS[name].title for name in names],
+        name="photographs", states=states, image=eye["image"], query=eye["query"])

@@ -162,6 +162,29 @@ def load_memory(fold: int, folder: Path = FOLDER) -> tuple[ExternalAttention, St
     return memory.eval().requires_grad_(False), standard
 
 
+@float32()
+def shares(kind: str, photograph: str) -> Tensor:
+    """How much each patch of a photograph's middle takes from each slot of a memory that has not seen it: (256, S).
+
+    "external attention" is read from its file. Its controls are made anew, with seed 0: "untrained", and "k-means" of
+    the middles of the photographs trained on, by which a patch takes all from one.
+
+    Raises:
+        ValueError: if the photograph has no regions, the kind is another, or the memory's file is missing.
+    """
+    if kind not in (known := ("external attention", "untrained", "k-means")):
+        raise ValueError(f"kind must be one of {', '.join(known)}; got {kind!r}")
+    fold = memory_of(photograph)
+    memory, standard = load_memory(fold)
+    x = standard.of(middle(photograph))[None]
+    if kind == "k-means":
+        seen = torch.stack([standard.of(middle(name)) for name in trained_on(fold)])
+        return F.one_hot(KMeans(seen, seed=0).groups(x)[0], SLOTS).float()
+    if kind == "untrained":
+        memory = train(ExternalAttention, x, seed=0, steps=0)
+    return memory.attention(x)["slot"][0, 0]
+
+
 def store_memories(folder: Path = FOLDER) -> None:
     """Train the memories whose files are missing, and write them in half precision.
 
