@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save
 
 from attention_lite import ECAAttention, SEAttention, record_attention
-from attention_lite.lab import experiments, photographs, pretrained, regions, truth
+from attention_lite.lab import experiments, external_figures, photographs, pretrained, regions, truth
 from attention_lite.lab.__main__ import main
 from attention_lite.lab.experiments import EXPERIMENTS, Experiment, crops, gates, keys, likeness, slots
 from attention_lite.lab.measuring import processor
@@ -117,6 +117,28 @@ def test_the_truth_has_the_main_object_and_no_region_below_four_patches():
         assert all(share.sum() >= 4 for region, share in shares.items() if region != "main")
     assert "spoon, tip" not in slots.truth("coffee")
     assert "cup" not in slots.truth("coffee")                    # it is the main object
+
+
+def test_what_patches_take_is_of_the_memory_that_has_not_seen_them():
+    memory, standard = slots.load_memory(slots.memory_of("chelsea"))
+    assert "chelsea" not in slots.trained_on(slots.memory_of("chelsea"))
+    x = standard.of(crops.middle("chelsea"))[None]
+    assert torch.equal(slots.shares("external attention", "chelsea"), memory.attention(x)["slot"][0, 0])
+    for kind in ("untrained", "k-means"):
+        taken = slots.shares(kind, "chelsea")
+        torch.testing.assert_close(taken.sum(1), torch.ones(256))
+        assert (taken.amax(1) == 1).all() == (kind == "k-means")
+    with pytest.raises(ValueError, match="kind must be one of external attention, untrained, k-means; got 'plain'"):
+        slots.shares("plain", "chelsea")
+
+
+def test_the_named_slot_overlaps_the_object_as_was_measured():
+    rows = {row["fold"]: row for row in experiments.load()["slots"]["rows"]
+            if row["kind"] == "external attention" and row["seed"] == 0}
+    for name in ("flower", "astronaut"):
+        group = slots.shares("external attention", name).argmax(1)
+        found = slots.overlaps(group, slots.truth(name)["main"])[external_figures.named_slot(name)]
+        assert found == pytest.approx(rows[slots.memory_of(name)]["named"][name]["main"], abs=0.02)
 
 
 def test_plain_softmax_differs_from_external_attention_in_the_first_normalisation_alone():

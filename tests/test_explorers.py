@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from skimage import color, data
 
-from attention_lite.explorers import GatesExplorer, PositionsExplorer, base
+from attention_lite.explorers import GatesExplorer, PositionsExplorer, SlotsExplorer, base
 from attention_lite.explorers.packing import Packer, cover, encode_image, nice_above, outline
 
 GRID = (6, 9)
@@ -56,6 +56,12 @@ def gates(**changes: Any) -> GatesExplorer:
     )
 
 
+def slots(**changes: Any) -> SlotsExplorer:
+    arguments = {"images": photograph(), "grid": GRID, "weights": TAKEN, "memory_names": ["one", "two"],
+                 "region": np.linspace(0, 1, N)[None], "region_name": "half", **changes}
+    return SlotsExplorer(arguments.pop("images"), **arguments)
+
+
 def with_value(array: np.ndarray, value: float) -> np.ndarray:
     spoilt = array.astype(float)
     spoilt.flat[-1] = value
@@ -63,6 +69,7 @@ def with_value(array: np.ndarray, value: float) -> np.ndarray:
 
 
 WEIGHTS = softmax(patch_means(photograph()) @ patch_means(photograph()).T / 500)
+TAKEN = softmax(np.stack([patch_means(photograph()), 100 - patch_means(photograph())])[None] / 10)
 ANSWERS = np.full((1, 2, 1, 4), 0.25)
 
 BAD_POSITIONS = {
@@ -184,6 +191,50 @@ BAD_GATES = {
     "compare": ({"compare": "variant:2"}, "compare must be one of .* got 'variant:2'"),
     "force": ({"force": 0}, "force must be an integer in -1 … -1, got 0"),
 }
+
+
+BAD_SLOTS = {
+    "weights' sum": ({"weights": 0.9 * TAKEN}, "weights must sum to 1 on the last axis, got 0.9"),
+    "weights' places": ({"weights": TAKEN[:, :, 1:]}, r"weights must have shape \(1, memories, 54, S\)"),
+    "nan weights": ({"weights": with_value(TAKEN, np.nan)}, "weights must be finite, got nan"),
+    "memories' names": ({"memory_names": ["one"]}, "memory_names must have 2 names, got 1"),
+    "region's places": ({"region": np.zeros((1, 5))}, r"region must have shape \(1, 54\), got \(1, 5\)"),
+    "region beyond one": ({"region": np.full((1, N), 1.5)}, r"region must lie in \[0, 1\], got 1.5"),
+    "region's name": ({"region_name": " "}, "region_name must be a word"),
+    "grid": ({"grid": (5, 9)}, r"weights must have shape \(1, memories, 45, S\)"),
+    "alpha": ({"images": np.zeros((8, 9, 4), np.uint8)}, "images .*alpha channel"),
+    "slot": ({"slot": 3}, "slot must be an integer in -1 … 2, got 3"),
+    "memory": ({"memory": 2}, "memory must be an integer in 0 … 1, got 2"),
+    "query": ({"query": (6, 0)}, "query row must be an integer in 0 … 5, got 6"),
+    "show": ({"show": "result"}, "show must be one of"),
+    "states without a name": ({"states": {"a": {"slot": 1}}}, "states must come with a name"),
+    "a state's slot": ({"name": "m", "states": {"a": {"slot": 5}}}, "slot must be an integer in -1 … 2, got 5"),
+    "a state's trait": ({"name": "m", "states": {"a": {"region": 1}}}, "states must set .* alone, 'a' sets 'region'"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_SLOTS)
+def test_slots_refuses(case: str) -> None:
+    changes, message = BAD_SLOTS[case]
+    with pytest.raises(ValueError, match=message):
+        slots(**changes)
+
+
+@pytest.mark.parametrize(("trait", "bad", "good"), [
+    ("memory", 2, 1), ("query", N, 5), ("slot", -2, 2), ("show", "result", "slots"), ("image", 1, 0)])
+def test_traits_of_slots_are_checked_when_set(trait: str, bad: Any, good: Any) -> None:
+    explorer = slots()
+    with pytest.raises(ValueError, match=f"{trait} must"):
+        setattr(explorer, trait, bad)
+    setattr(explorer, trait, good)
+    assert getattr(explorer, trait) == good
+
+
+def test_slots_keep_weights_to_a_255th() -> None:
+    assert np.abs(unpack(slots(), "weights") / 255 - TAKEN).max() <= 0.5 / 255 + 1e-6
+    assert repr(slots()) == "SlotsExplorer(1 photograph, 6 × 9 places, 3 slots, 2 memories)"
+    assert slots(query=(1, 2)).query == 11
+    assert slots().query == 31
 
 
 @pytest.mark.parametrize("case", BAD_POSITIONS)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import importlib.util
+import itertools
 import json
 import re
 import zlib
@@ -24,11 +25,11 @@ from nbclient import NotebookClient
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from skimage import color, data
 
-from attention_lite.explorers import GatesExplorer, PositionsExplorer
+from attention_lite.explorers import GatesExplorer, PositionsExplorer, SlotsExplorer
 from attention_lite.lab import scoring
 from conftest import Watch, thread_ms, violations
 
-Explorer = PositionsExplorer | GatesExplorer
+Explorer = PositionsExplorer | GatesExplorer | SlotsExplorer
 EXTENSION = Path(__file__).resolve().parent.parent / "book" / "_ext" / "explorers.py"
 GRID = (12, 18)
 FINE = (48, 72)
@@ -150,6 +151,31 @@ class GatesCase:
         )
 
 
+class SlotsCase:
+    """Two memories of five colours and textures each, over two photographs; a region with soft edges."""
+
+    def __init__(self) -> None:
+        self.images = np.stack([photograph("chelsea"), photograph("coffee")])
+        features = np.stack([patch_features(image, GRID) for image in self.images])
+        middles = features[0, [20, 60, 100, 140, 180]]
+        scores = np.stack([-((features[:, :, None] - m) ** 2).sum(-1) / temperature
+                           for m, temperature in ((middles, 2), (middles[::-1], 9))], 1)
+        e = np.exp(scores - scores.max(-1, keepdims=True))
+        self.weights = np.rint(255 * e / e.sum(-1, keepdims=True)) / 255       # as the page has them
+        y, x = np.mgrid[:GRID[0], :GRID[1]]
+        self.region = np.rint(255 * np.clip(4 - np.hypot(y - 5, x - 9), 0, 1)).reshape(1, -1).repeat(2, 0) / 255
+        self.explorer = SlotsExplorer(
+            self.images, grid=GRID, weights=e / e.sum(-1, keepdims=True), memory_names=["sharp", "even"],
+            region=self.region, region_name="disc", image_names=["cat", "cup"], alt=["A cat's face", "A cup of coffee"],
+            name="memory", query=(3, 5), states={"cup": {"image": 1, "memory": 1, "query": (0, 0), "slot": 2}})
+
+    def overlap(self, slot: int, image: int = 0, memory: int = 0) -> tuple[int, float]:
+        """How many places take most from a slot, and their intersection over union with the region."""
+        group = (self.weights[image, memory].argmax(-1) == slot).astype(float)
+        share = self.region[image]
+        return int(group.sum()), float(np.minimum(group, share).sum() / np.maximum(group, share).sum())
+
+
 def saved(explorer: Explorer) -> dict:
     """The explorer's state as an executed notebook holds it."""
     state = explorer.get_state()
@@ -202,8 +228,18 @@ def gates_url(write_page: Callable[..., str], gates: GatesCase) -> str:
 
 
 @pytest.fixture(scope="module")
-def urls(positions_url: str, gates_url: str) -> dict[str, str]:
-    return {"positions": positions_url, "gates": gates_url}
+def slots() -> SlotsCase:
+    return SlotsCase()
+
+
+@pytest.fixture(scope="module")
+def slots_url(write_page: Callable[..., str], slots: SlotsCase) -> str:
+    return write_page(slots.explorer)
+
+
+@pytest.fixture(scope="module")
+def urls(positions_url: str, gates_url: str, slots_url: str) -> dict[str, str]:
+    return {"positions": positions_url, "gates": gates_url, "slots": slots_url}
 
 
 @pytest.fixture(autouse=True)
@@ -702,12 +738,109 @@ def test_gates_answer_within_a_frame(page: Page, gates: GatesCase, gates_url: st
     assert milliseconds(root) < 16
 
 
+# Slots --------------------------------------------------------------------------------------------------------
+
+
+def says(root: Locator) -> tuple[int, int, int, float, int, float]:
+    """(slot, row, column, what the place takes, places that take most, overlap) of a slots explorer."""
+    found = re.search(r"Slot (\d+): the place at row (\d+), column (\d+) takes (\S+) from it.*?(\d+) of \d+ places "
+                      r"take most from it\. Overlap \(IoU\) with the disc: (\d\.\d+)", status(root))
+    return tuple(int(part) if part.isdigit() else float(part) for part in found.groups())
+
+
+def test_a_place_shows_the_slot_that_it_takes_most_from(page: Page, slots: SlotsCase, slots_url: str) -> None:
+    root = open_page(page, slots_url)
+    for memory, name in enumerate(("sharp", "even")):
+        choose(root, "Memory", name)
+        for place in (0, 40, 77, 130, 215):
+            point(root, place, GRID)
+            taken = slots.weights[0, memory, place]
+            count, overlap = slots.overlap(int(taken.argmax()), memory=memory)
+            slot, row, column, takes, places, told = says(root)
+            assert (slot, row, column, places) == (taken.argmax(), *divmod(place, GRID[1]), count)
+            assert takes == pytest.approx(taken.max(), abs=0.006)
+            assert told == pytest.approx(overlap, abs=0.006)
+
+
+def test_a_bar_keeps_its_slot_until_a_place_is_pressed(page: Page, slots: SlotsCase, slots_url: str) -> None:
+    root = open_page(page, slots_url)
+    bars = root.get_by_role("slider", name="Slot")
+    own, other = slots.weights[0, 0, 77].argmax(), 3
+    point(root, 77, GRID, click=True)
+    assert says(root)[0] == own != other
+    box = bars.bounding_box()
+    bars.click(position={"x": 40 + (box["width"] - 40) * (other + 0.5) / 5, "y": 50})
+    assert says(root)[0] == other
+    most, of = re.search(r", most \((\S+)\) from slot (\d)", status(root)).groups()
+    assert int(of) == own
+    assert float(most) == pytest.approx(slots.weights[0, 0, 77, own], abs=0.006)
+    point(root, 130, GRID)                              # looking at another place keeps the slot
+    assert says(root)[:3] == (other, *divmod(130, GRID[1]))
+    point(root, 130, GRID, click=True)
+    assert says(root)[0] == slots.weights[0, 0, 130].argmax()
+    bars.press("Home")
+    assert says(root)[0] == 0
+    bars.press("Escape")
+    assert says(root)[0] == slots.weights[0, 0, 130].argmax()
+    stage = root.locator(".ax-stage")
+    stage.press("ArrowLeft")
+    assert says(root)[1:3] == divmod(129, GRID[1])
+
+
+def test_light_is_what_a_place_takes_and_colours_are_slots(page: Page, slots: SlotsCase, slots_url: str) -> None:
+    root = open_page(page, slots_url)
+    root.locator(".ax-stage").press("Home")
+    page.mouse.move(0, 0)
+    pixel = """(stage, [row, column, rows, columns]) => {
+        const at = (i, n, size) => Math.round((i + 0.85) * size / n);
+        const context = stage.getContext("2d");
+        return [...context.getImageData(at(column, columns, stage.width), at(row, rows, stage.height), 1, 1).data];
+    }"""
+    stage = root.locator(".ax-stage")
+    places = [20, 61, 100, 141, 182]
+
+    def pixels(show: str) -> np.ndarray:
+        choose(root, "Show", show)
+        status(root)
+        return np.array([stage.evaluate(pixel, [*divmod(p, GRID[1]), *GRID])[:3] for p in places], float)
+
+    plain, lit = pixels("photograph"), pixels("both")
+    slot = says(root)[0]
+    expected = plain * (1 - 0.88 * (1 - slots.weights[0, 0, places, slot]))[:, None]
+    assert np.abs(lit - expected).max() < 4
+    coloured = pixels("all slots")
+    group = slots.weights[0, 0, places].argmax(-1)
+    tint = coloured - (1 - 0.72) * plain                # what is laid over, the photograph taken away
+    for i, j in itertools.combinations(range(len(places)), 2):
+        alike = np.abs(tint[i] - tint[j]).max() < 6
+        assert alike == (group[i] == group[j])
+    assert 1 < len(set(group)) <= len(places)
+
+
+def test_the_table_holds_every_slot_and_a_state_has_an_address(page: Page, slots: SlotsCase, slots_url: str) -> None:
+    root = open_page(page, f"{slots_url}#try=memory:cup")
+    assert says(root)[:3] == (2, 0, 0)
+    root.get_by_text("Values as a table").click()
+    root.locator("tbody tr").first.wait_for()
+    rows = [row.split("\t") for row in root.locator("tbody").inner_text().splitlines()]
+    assert [int(row[0]) for row in rows] == list(range(5))
+    for slot, (_, taken, places, overlap) in enumerate(rows):
+        count, expected = slots.overlap(slot, 1, 1)
+        assert int(places) == count
+        assert float(overlap) == pytest.approx(expected, abs=0.006)
+        assert float(taken) == pytest.approx(slots.weights[1, 1, 0, slot], abs=0.006)
+    for wrong in ("slot=5", "query=999", "memory=2", "show=result"):
+        page.evaluate("(wrong) => (location.hash = `#try=memory:${wrong}`)", wrong)
+        root.get_by_role("alert").filter(has_text=f"The address asks for {wrong.split('=')[0]}").wait_for()
+        assert says(root)[:3] == (2, 0, 0)
+
+
 # All ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("kind", ["positions", "gates"])
+@pytest.mark.parametrize("kind", ["positions", "gates", "slots"])
 def test_axe_finds_nothing(page: Page, kind: str, theme: str, urls: dict[str, str]) -> None:
     root = open_page(page, urls[kind])
     page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
@@ -719,7 +852,7 @@ def test_axe_finds_nothing(page: Page, kind: str, theme: str, urls: dict[str, st
     assert root.get_attribute("data-kind") == kind
 
 
-@pytest.mark.parametrize("kind", ["positions", "gates"])
+@pytest.mark.parametrize("kind", ["positions", "gates", "slots"])
 def test_a_phone_shows_it_whole_with_targets_a_finger_can_hit(
     browser: Browser, kind: str, urls: dict[str, str]
 ) -> None:
@@ -970,6 +1103,15 @@ class Embedded:
     def drive_live(self) -> None:
         # What it answers is compared with torch in test_live_explorer and test_live_views.
         expect(self.root.get_by_role("status")).to_contain_text("The network ")
+
+    def drive_slots(self) -> None:
+        weights = self.array("weights") / 255
+        for place in np.linspace(0, weights.shape[2] - 1, 5).astype(int):
+            point(self.root, int(place), tuple(self.spec["grid"]))
+            taken = weights[self.state["image"], self.state["memory"], place]
+            expect(self.root.get_by_role("status")).to_contain_text(f"Slot {taken.argmax()}: ")
+            said = re.search(r"takes (\S+) from it", status(self.root))[1]
+            assert float(said) == pytest.approx(taken.max(), abs=0.006)
 
     def drive_transformer(self) -> None:
         spec, image = self.spec, self.state["image"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from test_bad_input import ARGUMENTS
-from test_explorers import gates, positions
+from test_explorers import gates, positions, slots
 from test_table_explorer import table
 from torch import nn
 
@@ -104,6 +104,7 @@ def test_numbers_of_the_wrong_kind_are_still_refused(check, value):
 
 EXPLORERS = {"positions": (positions, {"query": 7, "temperature": 2.0, "head": 0, "image": 0}),
              "gates": (gates, {"image": 0, "variant": 1, "channel": 2, "place": 9, "force": -1}),
+             "slots": (slots, {"image": 0, "memory": 1, "query": 7, "slot": 2}),
              "table": (table, {"x": 1, "y": 0, "sort": 1, "row": 1, "descending": False, "bound": 0.5})}
 
 

@@ -5,7 +5,8 @@ class Slots extends ChannelExplorer {
     super(model, root, ["image", "memory", "query", "slot", "show"]);
     this.channels = this.spec.slots;
     this.values = new Float64Array(this.places);
-    this.scale = linearScale(0, 1);
+    const magma = linearScale(0, 1);
+    this.scales = { map: magma, both: { ...magma, table: colourTable("000000ffffff") } };
     this.outlined = false;
     this.build();
     this.start();
@@ -43,17 +44,19 @@ class Slots extends ChannelExplorer {
     const { spec } = this;
     const status = this.makeStatus();
     const stage = this.makeGridStage("query", "Arrow keys move the place; with Shift five at a time.");
-    this.chartTitle = element("div", { class: "ax-title" }, "What the place takes from each slot (all sum to 1)");
+    this.chartTitle = element("div", { class: "ax-title" }, "What the place takes from each slot");
     this.chart = this.makeChannelChart();
     const shows = ["photograph", "both", "map", "slots"].map((value) => ({ value, label: value === "slots" ? "all slots" : value }));
     this.arrange(
+      [],
+      [stage, this.makeHint("Point at the photograph or at a bar; a press keeps it. Arrow keys work too."), this.makeBar()],
+      [status, element("div", { class: "ax-charts" }, this.chartTitle, this.chart)],
       [
         this.photographChooser(),
         this.chooser("Memory", "memory", spec.memoryNames.map((label, value) => ({ label, value }))),
+        this.chooser("Show", "show", shows),
+        this.checkbox(`Outline the ${spec.regionName}`, (on) => (this.outlined = on), false),
       ],
-      [stage, this.makeHint("Point at the photograph or at a bar; a press keeps it. Arrow keys work too."), this.makeBar()],
-      [status, element("div", { class: "ax-charts" }, this.chartTitle, this.chart)],
-      [this.chooser("Show", "show", shows), this.checkbox(`Outline the ${spec.regionName}`, (on) => (this.outlined = on), false)],
       this.makeTable(() => this.slotRows()),
     );
   }
@@ -95,29 +98,31 @@ class Slots extends ChannelExplorer {
   draw() {
     const [show, slot] = [this.get("show"), this.shownSlot()];
     for (let place = 0; place < this.places; place++) this.values[place] = this.shareAt(place, slot);
-    const [width, height] = this.paint(this.values, this.scale, show === "slots" ? "photograph" : show);
-    if (show === "slots") this.paintSlots(width, height);
+    const [width, height] = this.paint(this.values, this.scales.map, show === "map" ? show : "photograph");
+    if (show === "both") this.cover(width, height, (place) => `rgb(0 0 0 / ${0.88 * (1 - this.values[place])})`);
+    if (show === "slots") this.cover(width, height, (place) => this.colour(this.slotOf(place), 0.72));
     if (this.outlined) this.outlineRegion(width, height);
     this.markPlace(this.get("query"), width, height);
-    this.showBar(this.scale, `What each place takes from slot ${slot}`, show === "slots" ? "photograph" : show, [false, false]);
+    this.showBar(this.scales[show] ?? this.scales.map, `What each place takes from slot ${slot}`, this.scales[show] ? "map" : "photograph", [false, false]);
     this.drawChart(slot);
     this.readOut(slot);
     this.fillTable();
   }
 
-  colour(slot) {
-    return `hsl(${(360 * slot) / this.channels} 62% ${slot % 2 ? 68 : 48}%)`;
+  colour(slot, opacity = 1) {
+    return `hsl(${(360 * slot) / this.channels} 62% ${slot % 2 ? 68 : 48}% / ${opacity})`;
   }
 
-  paintSlots(width, height) {
-    const context = this.stageContext;
-    context.globalAlpha = 0.72;
-    range(this.places).forEach((place) => {
-      context.fillStyle = this.colour(this.slotOf(place));
-      const [x, y, w, h] = this.frameOf(place, width, height);
-      context.fillRect(x, y, w + 0.5, h + 0.5);          // no seam between two places
-    });
-    context.globalAlpha = 1;
+  // Places end at whole pixels: where two that are half clear met in one, a seam would be seen.
+  cover(width, height, colour) {
+    const edge = (i, n, size) => Math.round((i * size) / n);
+    for (let row = 0; row < this.rows; row++) {
+      for (let column = 0; column < this.columns; column++) {
+        const [x, y] = [edge(column, this.columns, width), edge(row, this.rows, height)];
+        this.stageContext.fillStyle = colour(row * this.columns + column);
+        this.stageContext.fillRect(x, y, edge(column + 1, this.columns, width) - x, edge(row + 1, this.rows, height) - y);
+      }
+    }
   }
 
   outlineRegion(width, height) {
