@@ -4,12 +4,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from attention_lite import figures
 from attention_lite.extras import extra
 from attention_lite.lab.comparison import COST_TASK
 from attention_lite.lab.recipes import COMPARED, FIVE_SEEDS
 from attention_lite.lab.runs import TEST_SEED, learned
-from attention_lite.lab.scenes import for_readers
+from attention_lite.lab.scenes import Scenes, for_readers
 from attention_lite.lab.tasks import TASKS
 
 with extra("book"):
@@ -88,12 +91,17 @@ def wrong_picks(of: Comparison) -> list[float]:
     return wrong
 
 
-def reaches(heard: Mapping[str, float]) -> None:
-    """A bar a network: the share of the pixels that move one place of its last map."""
-    _, ax = plt.subplots(figsize=(figures.WIDTH, 4.4))
-    ax.barh(list(heard), list(heard.values()), height=0.6, color=figures.CYCLE[2])
-    ax.set(xlim=(0, 1), xlabel="share of the pixels that move one place")
-    ax.invert_yaxis()
+def show_reach(scene: Scenes, heard: Mapping[str, Tensor]) -> None:
+    """One scene for each network, dark where a pixel does not move the middle place; masks (H, W) by their networks."""
+    _, axes = figures.panels(1, len(heard), 1.45, 1.9)
+    image = for_readers(scene)[0]
+    side = image.shape[0]
+    for ax, (name, mask) in zip(axes[0], heard.items(), strict=True):
+        figures.picture(ax, image, f"{name}\n{mask.float().mean():.2f}")
+        ax.imshow(torch.zeros(mask.shape), cmap="gray", vmin=0, vmax=1, alpha=0.85 * (1 - mask.float().numpy()),
+                  extent=(-0.5, side - 0.5, side - 0.5, -0.5))
+        ax.plot(side / 2, side / 2, "x", color="white", markersize=5)
+    plt.show()
 
 
 def accuracies(of: Comparison) -> None:
