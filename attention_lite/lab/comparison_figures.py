@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from attention_lite import figures
 from attention_lite.extras import extra
@@ -94,13 +95,12 @@ def wrong_picks(of: Comparison) -> list[float]:
 def show_reach(scene: Scenes, heard: Mapping[str, Tensor]) -> None:
     """One scene for each network, dark where a pixel does not move the middle place; masks (H, W) by their networks."""
     _, axes = figures.panels(1, len(heard), 1.45, 1.9)
-    image = for_readers(scene)[0]
-    side = image.shape[0]
+    image = torch.as_tensor(for_readers(scene)[0])
+    height, width = image.shape[:2]
     for ax, (name, mask) in zip(axes[0], heard.items(), strict=True):
-        figures.picture(ax, image, f"{name}\n{mask.float().mean():.2f}")
-        ax.imshow(torch.zeros(mask.shape), cmap="gray", vmin=0, vmax=1, alpha=0.85 * (1 - mask.float().numpy()),
-                  extent=(-0.5, side - 0.5, side - 0.5, -0.5))
-        ax.plot(side / 2, side / 2, "x", color="white", markersize=5)
+        light = interpolate(mask[None, None].float(), (height, width))[0, 0, ..., None]
+        figures.picture(ax, image * (0.15 + 0.85 * light), f"{name}\n{mask.float().mean():.2f}")
+        ax.plot(width / 2, height / 2, "x", color="white", markersize=5)
     plt.show()
 
 
