@@ -835,6 +835,21 @@ def test_the_table_holds_every_slot_and_a_state_has_an_address(page: Page, slots
         assert says(root)[:3] == (2, 0, 0)
 
 
+def test_on_a_phone_a_link_leads_to_the_photograph(browser: Browser, slots_url: str) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 600}, reduced_motion="reduce")
+    root = open_page(page, slots_url)
+    assert root.bounding_box()["height"] > 600
+    page.evaluate("document.body.insertAdjacentHTML('beforeend', '<p style=\"height: 3000px\"></p>')")
+    for away in (400, 2500):
+        page.evaluate("(y) => { location.hash = ''; scrollTo(0, y); }", away)
+        assert root.locator(".ax-stage").bounding_box()["y"] < 0
+        page.evaluate("location.hash = '#try=memory:cup'")
+        page.wait_for_function("() => scrollY < 200")
+        box = root.locator(".ax-stage").bounding_box()
+        assert 0 <= box["y"] < box["y"] + box["height"] <= 600
+    page.close()
+
+
 # All ----------------------------------------------------------------------------------------------------------
 
 

@@ -47,7 +47,14 @@ class Address {
     clearTimeout(this.writing);
     this.followed = true;
     this.take(values);
-    this.explorer.root.scrollIntoView({ block: "nearest", behavior: this.explorer.calm.matches ? "auto" : "smooth" });
+    this.show();
+  }
+
+  // On a phone an explorer is taller than the window: then its picture is what must be seen.
+  show() {
+    const { root, stage, calm } = this.explorer;
+    const whole = root.offsetHeight <= innerHeight;
+    (whole ? root : stage ?? root).scrollIntoView({ block: "nearest", behavior: calm.matches ? "auto" : "smooth" });
   }
 
   take(values) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -83,6 +84,11 @@ class Explorer(anywidget.AnyWidget):
     shared = traitlets.Tuple().tag(sync=True)
 
     _summary = ""
+
+    def __init__(self, *, name: str = "", states: Mapping[str, Mapping[str, Any]] | None = None, **rest: Any) -> None:
+        if states and not name:
+            raise ValueError(f"states must come with a name, got {sorted(states)} alone")
+        super().__init__(name=name, states=dict(states or {}), **rest)
 
     @traitlets.default("shared")
     def _all_shared(self) -> tuple[str, ...]:

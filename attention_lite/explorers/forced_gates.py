@@ -86,7 +86,7 @@ class ForcedGatesExplorer(OwnPhotographExplorer):
                             alt=alt)
         start = {"image": image, "source": source, "block": block, "spared": spared, "show": show,
                  "place": arrays.place("place", place, self._grid, low=-1)}
-        super().__init__(kind="forced-gates", name=name, states=dict(states or {}), **packed,
+        super().__init__(kind="forced-gates", name=name, states=states, **packed,
                          **{name: self._check(name, value) for name, value in start.items()})
 
     def _with(self, found: Mapping[str, Any]) -> dict[str, Any]:

@@ -230,7 +230,7 @@ class LiveExplorer(Explorer):
         if "count" in views:
             bytes_["counted"] = _deflated(stage.counted, stage.counted_crops)
         self._summary = f"{counted(len(stage.networks), 'network')}, {counted(len(stage.scenes), 'scene')}"
-        super().__init__(kind="live", name=arrays.word("name", name), states=dict(states or {}), spec=spec,
+        super().__init__(kind="live", name=arrays.word("name", name), states=states, spec=spec,
                          data=packer.data, maps=bytes_, **start)
 
     def _maps(self) -> list[Mapping[str, Sequence[int]]]:

@@ -173,9 +173,7 @@ class PositionsExplorer(PhotographExplorer):
         self._summary = (
             f"{counted(count, 'photograph')}, {rows} × {columns} positions, {counted(heads, 'head')}"
         )
-        if states and not name:
-            raise ValueError(f"states must come with a name, got {sorted(states)} alone")
-        super().__init__(kind="positions", name=name, states=dict(states or {}), spec=spec, data=packer.data, **start)
+        super().__init__(kind="positions", name=name, states=states, spec=spec, data=packer.data, **start)
 
     def _check(self, name: str, value: Any) -> Any:
         allowed = self._limits[name]

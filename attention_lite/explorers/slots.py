@@ -93,9 +93,7 @@ class SlotsExplorer(PhotographExplorer):
         }
         self._summary = (f"{counted(count, 'photograph')}, {rows} × {columns} places, {slots} slots, "
                          f"{memories} {'memory' if memories == 1 else 'memories'}")
-        if states and not name:
-            raise ValueError(f"states must come with a name, got {sorted(states)} alone")
-        super().__init__(kind="slots", name=name, states=dict(states or {}), spec=spec, data=packer.data, **start)
+        super().__init__(kind="slots", name=name, states=states, spec=spec, data=packer.data, **start)
 
     def _check(self, name: str, value: Any) -> Any:
         allowed = self._limits[name]

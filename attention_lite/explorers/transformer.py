@@ -97,7 +97,7 @@ class TransformerExplorer(OwnPhotographExplorer):
         start = {"image": image, "layer": layer, "head": head, "other": other, "outlined": outlined,
                  "network": next(iter(networks)) if network is None else network,
                  "query": arrays.place("query", query, (self._side, self._side), low=-1)}
-        super().__init__(kind="transformer", name=name, states=dict(states or {}), **packed,
+        super().__init__(kind="transformer", name=name, states=states, **packed,
                          **{name: self._check(name, value) for name, value in start.items()})
 
     def _with(self, found: Mapping[str, Seen]) -> dict[str, Any]:
